@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# ringkeep_layer(NAME SOURCES file... USES layer... [LINKS library...])
+#
+# One folder under src/ is one static library, named ringkeep_NAME. A layer reaches another layer's headers only
+# through the target it names in USES, so that a wrong include direction does not build.
+function(ringkeep_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
+  set(target ringkeep_${name})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  # src/NAME/include-root is src/: headers are included as "NAME/header.h".
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  foreach(layer IN LISTS ARG_USES)
+    target_link_libraries(${target} PUBLIC ringkeep_${layer})
+  endforeach()
+  target_link_libraries(${target} PUBLIC ${ARG_LINKS})
+endfunction()
+
+# ringkeep_test(NAME SOURCES file... USES layer... [LINKS library...] [LABELS label...] [ARGS ...])
+# A GoogleTest program that ctest runs as one test per TEST() case.
+function(ringkeep_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS;LABELS" ${ARGN})
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  add_executable(${name} ${ARG_SOURCES})
+  foreach(layer IN LISTS ARG_USES)
+    target_link_libraries(${name} PRIVATE ringkeep_${layer})
+  endforeach()
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest_main)
+  set(labels unit)
+  if(ARG_LABELS)
+    set(labels ${ARG_LABELS})
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${labels}")
+endfunction()

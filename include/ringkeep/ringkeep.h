@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ringkeep.h: the C interface of Ringkeep, and its only binary promise (SONAME libringkeep.so.0).
+ *
+ * Checkpoints: a named set of sections that becomes visible whole, at commit, or not at all, and that lives in the
+ * memory of this node's server and of that server's predecessor in the ring.
+ * Jobs: a process started by `ringkeep run` takes checkpoints together with its community, restores the newest one
+ * after a failure, and exchanges logged messages with processes of other communities.
+ *
+ * Every function returns RK_OK or one of RK_ERR_*; rk_last_error() has the words. Handles are opaque and belong to the
+ * caller until the function that ends them. A handle may be used by one thread at a time; different handles by
+ * different threads at the same time. Every wait is bounded by the timeout of the handle or of the call.
+ * Structs that the caller fills begin with struct_size = sizeof(struct), so that they can grow.
+ */
+#ifndef RINGKEEP_H
+#define RINGKEEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RK_API __attribute__((visibility("default")))
+
+/* Error codes. Append-only. */
+enum rk_error {
+  RK_OK = 0,
+  RK_ERR_INVALID_ARGUMENT = 1,
+  RK_ERR_NOT_FOUND = 2,
+  RK_ERR_NO_MEMORY = 3,      /* a budget, quota or limit would be exceeded; nothing was changed */
+  RK_ERR_UNAVAILABLE = 4,    /* no server, no quorum, or not inside a job; nothing was changed */
+  RK_ERR_TIMEOUT = 5,        /* no answer in time: the outcome is unknown */
+  RK_ERR_CORRUPT = 6,
+  RK_ERR_VERSION_MISMATCH = 7,
+  RK_ERR_WRONG_CLUSTER = 8,
+  RK_ERR_FENCED = 9,         /* a newer incarnation of this process or community exists */
+  RK_ERR_PERMISSION = 10,
+  RK_ERR_IO = 11,
+  RK_ERR_LOST = 12,          /* every copy of a committed version is gone */
+  RK_ERR_DIVERGENCE = 13,
+  RK_ERR_UNSUPPORTED = 14,
+  RK_ERR_EXISTS = 15,
+  RK_ERR_PEER_GONE = 16
+};
+
+/* "not-found" and the like; never NULL, never freed. */
+RK_API const char* rk_error_name(int code);
+/* Cause and cure of the last failure of a call by this thread; "" if none. Valid until this thread's next call. */
+RK_API const char* rk_last_error(void);
+/* Release of the library, "0.1.0". */
+RK_API const char* rk_version(void);
+
+/* ---- connection ---- */
+
+typedef struct rk_client rk_client;
+
+typedef struct rk_options {
+  size_t struct_size;
+  const char* socket_path; /* NULL: $RINGKEEP_SOCKET, then the user's default */
+  const char* program;     /* for people, shown by `ringkeep status`; NULL: the program's name */
+  uint32_t timeout_ms;     /* bound of each wait; 0: 10,000 */
+} rk_options;
+
+/* Connects to this node's server. options may be NULL. */
+RK_API int rk_open(const rk_options* options, rk_client** client);
+/* Ends the connection; writers and readers of the client must be ended before. NULL is allowed. */
+RK_API void rk_close(rk_client* client);
+
+/* ---- writing a checkpoint ---- */
+
+typedef struct rk_writer rk_writer;
+
+typedef struct rk_section {
+  const char* name; /* 1 to 255 bytes, printable */
+  size_t size;      /* bytes; 0 is allowed */
+} rk_section;
+
+typedef enum rk_level {
+  RK_LEVEL_LOCAL = 0,     /* in this server's memory */
+  RK_LEVEL_REPLICATED = 1 /* and complete, checksummed, in its predecessor's */
+} rk_level;
+
+/* Takes shared memory for the next version of `name`. Nothing is visible before rk_commit. */
+RK_API int rk_begin(rk_client* client, const char* name, const rk_section* sections, size_t count, rk_writer** writer);
+/* Where to write a section in place: `*data` has the section's size, is aligned to 4096 bytes and writable until
+ * rk_commit or rk_abandon. */
+RK_API int rk_writer_section(rk_writer* writer, const char* section, void** data, size_t* size);
+/* Commits and ends the writer, whatever it returns. RK_OK: the version is committed at that level, `*version` is its
+ * number (NULL allowed). RK_ERR_TIMEOUT: unknown, a later read tells. Any other code: the version does not exist. */
+RK_API int rk_commit(rk_writer* writer, rk_level level, uint64_t* version);
+/* Ends the writer without a version. NULL is allowed. */
+RK_API void rk_abandon(rk_writer* writer);
+/* rk_begin, copy, rk_commit at RK_LEVEL_REPLICATED of one section named "data". */
+RK_API int rk_put(rk_client* client, const char* name, const void* data, size_t size, uint64_t* version);
+
+/* ---- reading ---- */
+
+typedef struct rk_reader rk_reader;
+
+/* Maps a committed version read-only; version 0 is the newest. Checksums are verified before it returns. What is
+ * mapped stays as it is until rk_reader_close, whatever is committed meanwhile. */
+RK_API int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** reader);
+RK_API uint64_t rk_reader_version(const rk_reader* reader);
+RK_API int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size);
+RK_API void rk_reader_close(rk_reader* reader);
+/* Removes every version of `name`. */
+RK_API int rk_delete(rk_client* client, const char* name);
+
+/* ---- inside a job (`ringkeep run`) ---- */
+
+typedef struct rk_job rk_job;
+
+/* The job of this process, from the environment that `ringkeep run` sets. RK_ERR_UNAVAILABLE outside of one: a program
+ * that can run without fault tolerance goes on. In an MPI program: after MPI_Init. options may be NULL. */
+RK_API int rk_job_open(const rk_options* options, rk_job** job);
+RK_API void rk_job_close(rk_job* job);
+RK_API uint32_t rk_job_rank(const rk_job* job);
+RK_API uint32_t rk_job_size(const rk_job* job);
+RK_API uint32_t rk_job_community(const rk_job* job);
+
+/* Memory that belongs to this process's part of the community's checkpoint. Before rk_job_restart_version returns a
+ * version, and the same names and sizes in each life. The memory stays the caller's and must live as long as the job
+ * handle. */
+RK_API int rk_job_protect(rk_job* job, const char* section, void* data, size_t size);
+/* The restart question, once a life, by every process of the community: `*version` is the group version to restore,
+ * the same for all of them; 0: start from the beginning. */
+RK_API int rk_job_restart_version(rk_job* job, uint64_t* version);
+/* Fills the protected memory from that version, by every process of the community. */
+RK_API int rk_job_restore(rk_job* job);
+/* Takes the community's checkpoint: called by every process of it at the same point of the program, with no message
+ * of the community in flight and no request active (refused by name otherwise). Other communities are not waited for.
+ * Returns RK_OK on all processes or an error on all. `*version` (NULL allowed) is the group version. */
+RK_API int rk_job_checkpoint(rk_job* job, uint64_t* version);
+
+#define RK_ANY_SOURCE UINT32_MAX
+#define RK_ANY_TAG (-1)
+#define RK_MAX_TAG 0x3fffffff
+
+/* Sends to a process of another community. Returns when the message is in the log (it never waits for the receiver).
+ * tag: 0 to RK_MAX_TAG. RK_ERR_NO_MEMORY: the log is full. */
+RK_API int rk_send(rk_job* job, uint32_t dest, int32_t tag, const void* data, size_t size);
+
+typedef struct rk_message {
+  size_t struct_size;
+  uint32_t source;
+  int32_t tag;
+  size_t size;  /* bytes of the message */
+  uint64_t ssn; /* the sender's number for it, per (source, destination) */
+  uint64_t rsn; /* this process's number for it, in the order of receiving */
+} rk_message;
+
+/* Receives the oldest message that matches, waiting at most timeout_ms. RK_ERR_INVALID_ARGUMENT and the message left
+ * in place if it is larger than `capacity` (message->size says how large). The choice of an RK_ANY_SOURCE receive is
+ * recorded and repeated after a restart. */
+RK_API int rk_recv(rk_job* job, uint32_t source, int32_t tag, void* data, size_t capacity, uint32_t timeout_ms,
+                   rk_message* message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

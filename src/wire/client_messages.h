@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conversation of a client (libringkeep, libringkeep-mpi, the launcher, the command) with its node's server over the
+// local socket. The client asks, the server answers with the frame's request number; a failed request is answered by
+// Refusal. The owner of everything is the uid that SO_PEERCRED gives, never a field.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wire/codec.h"
+
+namespace rk::wire {
+
+// First frame of a connection, once. `cluster` 0: whichever cluster this server belongs to.
+struct ClientHello {
+  static constexpr MessageType kType = MessageType::kClientHello;
+  VersionRange versions;
+  ClusterId cluster;
+  std::string program;  // for people: "heat2d", "ringkeep run"
+  RK_FIELDS(versions, cluster, program)
+};
+
+struct ServerHello {
+  static constexpr MessageType kType = MessageType::kServerHello;
+  std::uint16_t version = 0;  // the minor version agreed
+  ClusterId cluster;
+  NodeId node;
+  Incarnation incarnation;
+  std::string release;  // "0.1.0"
+  RK_FIELDS(version, cluster, node, incarnation, release)
+};
+
+// An empty success.
+struct Done {
+  static constexpr MessageType kType = MessageType::kDone;
+  RK_NO_FIELDS()
+};
+
+// --- status ---------------------------------------------------------------------------------------------------------
+
+struct StatusQuery {
+  static constexpr MessageType kType = MessageType::kStatusQuery;
+  RK_NO_FIELDS()
+};
+
+struct MemberStatus {
+  NodeId node;
+  Incarnation incarnation;
+  std::string address;  // host:port of the peer link
+  bool connected = false;
+  RK_FIELDS(node, incarnation, address, connected)
+};
+
+struct JobStatus {
+  JobId job;
+  OwnerId owner;
+  std::uint32_t ranks = 0;
+  std::uint32_t attached = 0;  // processes connected now
+  std::uint64_t log_bytes = 0;
+  RK_FIELDS(job, owner, ranks, attached, log_bytes)
+};
+
+struct StatusAnswer {
+  static constexpr MessageType kType = MessageType::kStatusAnswer;
+  ClusterId cluster;
+  NodeId node;
+  Incarnation incarnation;
+  std::uint32_t pid = 0;
+  ViewNumber view;                    // 0: no view yet
+  std::string state;                  // "serving", "forming", "wedged"
+  std::string reason;                 // why it is not serving, with the name of the server that is missing
+  std::vector<MemberStatus> members;  // ring order: members[0] leads, members[i+1] is the successor of members[i]
+  std::uint64_t budget_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t checkpoints = 0;  // names with a committed version, copies kept for others included
+  std::vector<JobStatus> jobs;
+  RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs)
+};
+
+// --- keep -----------------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kMaxNameBytes = 255;      // checkpoint, group and section names: printable, no control bytes
+inline constexpr std::size_t kMaxSections = 1024;      // of one version
+inline constexpr std::uint64_t kMaxVersionBytes = std::uint64_t{1} << 40U;
+
+enum class CommitLevel : std::uint8_t { kLocal = 0, kReplicated = 1 };
+enum class CommitResult : std::uint8_t { kOk = 0, kFailed = 1, kUnknown = 2 };
+
+struct SectionSpec {
+  std::string name;
+  std::uint64_t size = 0;
+  RK_FIELDS(name, size)
+  bool operator==(const SectionSpec&) const = default;
+};
+
+// A section inside a version's memory. Offsets are multiples of 4096.
+struct SectionPlace {
+  std::string name;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::uint64_t sum = 0;  // XXH3-64 of the section; 0 while it is being written
+  RK_FIELDS(name, offset, size, sum)
+  bool operator==(const SectionPlace&) const = default;
+};
+
+// Takes memory for a new version. Answer: CheckpointSlot with one descriptor, a memfd of `total` bytes, writable.
+struct CheckpointBegin {
+  static constexpr MessageType kType = MessageType::kCheckpointBegin;
+  std::string name;
+  std::vector<SectionSpec> sections;
+  RK_FIELDS(name, sections)
+};
+
+struct CheckpointSlot {
+  static constexpr MessageType kType = MessageType::kCheckpointSlot;
+  std::uint64_t slot = 0;  // this connection's handle for the version being written
+  std::uint64_t total = 0;
+  std::vector<SectionPlace> sections;
+  RK_FIELDS(slot, total, sections)
+};
+
+// The client has unmapped the slot. Answer: CommitAnswer, at the latest `timeout_ms` after the request arrived.
+struct CheckpointCommit {
+  static constexpr MessageType kType = MessageType::kCheckpointCommit;
+  std::uint64_t slot = 0;
+  CommitLevel level = CommitLevel::kReplicated;
+  std::uint32_t timeout_ms = 0;
+  RK_FIELDS(slot, level, timeout_ms)
+};
+
+struct CommitAnswer {
+  static constexpr MessageType kType = MessageType::kCommitAnswer;
+  CommitResult result = CommitResult::kFailed;
+  Version version;          // of an OK
+  std::uint64_t sum = 0;    // checksum over the version's section table (names, sizes, sums): identifies its content
+  std::string reason;       // of a FAILED or UNKNOWN
+  RK_FIELDS(result, version, sum, reason)
+};
+
+// Gives the slot back. Answer: Done.
+struct CheckpointAbandon {
+  static constexpr MessageType kType = MessageType::kCheckpointAbandon;
+  std::uint64_t slot = 0;
+  RK_FIELDS(slot)
+};
+
+// Version 0: the newest committed one. Answer: CheckpointContent with one read-only descriptor. The version stays as it
+// is for as long as this connection lives.
+struct CheckpointOpen {
+  static constexpr MessageType kType = MessageType::kCheckpointOpen;
+  std::string name;
+  Version version;
+  RK_FIELDS(name, version)
+};
+
+struct CheckpointContent {
+  static constexpr MessageType kType = MessageType::kCheckpointContent;
+  Version version;
+  std::uint64_t total = 0;
+  std::uint64_t sum = 0;  // as in CommitAnswer
+  std::vector<SectionPlace> sections;
+  NodeId holder;  // where the bytes came from: this server, or its predecessor
+  RK_FIELDS(version, total, sum, sections, holder)
+};
+
+struct CheckpointList {
+  static constexpr MessageType kType = MessageType::kCheckpointList;
+  std::string prefix;
+  RK_FIELDS(prefix)
+};
+
+struct CheckpointEntry {
+  std::string name;
+  OwnerId owner;
+  Version newest;
+  std::vector<Version> kept;
+  std::uint64_t bytes = 0;        // of the newest version
+  std::vector<NodeId> holders;    // complete copies of the newest version
+  RK_FIELDS(name, owner, newest, kept, bytes, holders)
+};
+
+struct CheckpointListAnswer {
+  static constexpr MessageType kType = MessageType::kCheckpointListAnswer;
+  std::vector<CheckpointEntry> entries;
+  RK_FIELDS(entries)
+};
+
+// Removes all versions of the owner's name. Answer: Done; kNotFound if there is none.
+struct CheckpointDelete {
+  static constexpr MessageType kType = MessageType::kCheckpointDelete;
+  std::string name;
+  RK_FIELDS(name)
+};
+
+struct GroupPart {
+  std::string name;  // of the part's checkpoint
+  Version version;
+  std::uint64_t sum = 0;  // CommitAnswer.sum of that version
+  RK_FIELDS(name, version, sum)
+  bool operator==(const GroupPart&) const = default;
+};
+
+// Commits a community's version: it exists when this record is replicated. Every part must be committed with the sum
+// given. The incarnation (frame header) fences older lives of the community. Answer: CommitAnswer with the group's
+// version.
+struct GroupCommit {
+  static constexpr MessageType kType = MessageType::kGroupCommit;
+  std::string group;
+  std::vector<GroupPart> parts;
+  std::uint32_t timeout_ms = 0;
+  RK_FIELDS(group, parts, timeout_ms)
+};
+
+// Answer: GroupAnswer with the newest committed record; version 0 if there is none.
+struct GroupQuery {
+  static constexpr MessageType kType = MessageType::kGroupQuery;
+  std::string group;
+  RK_FIELDS(group)
+};
+
+struct GroupAnswer {
+  static constexpr MessageType kType = MessageType::kGroupAnswer;
+  Version version;
+  Version oldest_retained;  // the oldest group version that a restart could still use; logs are trimmed by it
+  std::vector<GroupPart> parts;
+  RK_FIELDS(version, oldest_retained, parts)
+};
+
+// --- log ------------------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kMaxRanks = 4096;
+
+// The launcher registers a job. It lives as long as the launcher's connection or until JobRemove. Answer: Done.
+struct JobCreate {
+  static constexpr MessageType kType = MessageType::kJobCreate;
+  JobId job;
+  std::vector<CommunityId> community_of;  // one entry a rank
+  std::uint64_t log_limit_bytes = 0;      // of one rank's segment: the size of its mapping
+  RK_FIELDS(job, community_of, log_limit_bytes)
+};
+
+// A process of the job introduces itself; the community's incarnation stands in the frame header, an older one than the
+// job's record is refused (kFenced). Answer: JobAttached with two descriptors: the job's bells and the process's own
+// segment, both writable.
+struct JobAttach {
+  static constexpr MessageType kType = MessageType::kJobAttach;
+  JobId job;
+  Rank rank;
+  RK_FIELDS(job, rank)
+};
+
+struct JobAttached {
+  static constexpr MessageType kType = MessageType::kJobAttached;
+  std::vector<CommunityId> community_of;
+  std::uint64_t bells_bytes = 0;
+  std::uint64_t segment_bytes = 0;  // size of the mapping
+  std::uint64_t usable_bytes = 0;   // from its start: touched and charged; LogGrow moves it
+  RK_FIELDS(community_of, bells_bytes, segment_bytes, usable_bytes)
+};
+
+// Another process's segment, read-only. Answer: SegmentOpened with one descriptor.
+struct SegmentOpen {
+  static constexpr MessageType kType = MessageType::kSegmentOpen;
+  JobId job;
+  Rank rank;
+  RK_FIELDS(job, rank)
+};
+
+struct SegmentOpened {
+  static constexpr MessageType kType = MessageType::kSegmentOpened;
+  std::uint64_t segment_bytes = 0;
+  RK_FIELDS(segment_bytes)
+};
+
+// Asks for `bytes` more usable memory in the own segment. kNoMemory when the limit, budget or machine is full.
+struct LogGrow {
+  static constexpr MessageType kType = MessageType::kLogGrow;
+  JobId job;
+  Rank rank;
+  std::uint64_t bytes = 0;
+  RK_FIELDS(job, rank, bytes)
+};
+
+struct LogGrown {
+  static constexpr MessageType kType = MessageType::kLogGrown;
+  std::uint64_t usable_bytes = 0;
+  RK_FIELDS(usable_bytes)
+};
+
+// The launcher starts a new incarnation (frame header) of a community: processes of older ones are refused from now on,
+// and writes of a still-connected older one no longer count. Answer: Done.
+struct JobFence {
+  static constexpr MessageType kType = MessageType::kJobFence;
+  JobId job;
+  CommunityId community;
+  RK_FIELDS(job, community)
+};
+
+// Frees the job's segments and its checkpoints (names below "job/ID/"). Answer: Done.
+struct JobRemove {
+  static constexpr MessageType kType = MessageType::kJobRemove;
+  JobId job;
+  RK_FIELDS(job)
+};
+
+}  // namespace rk::wire

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames: the unit of every conversation (server-server, client-server, launcher-process).
+//
+//  offset size
+//   0     4   magic "RKf1"
+//   4     2   format major (another major is refused), 6: 2 format minor (informs; unknown trailing minors are fine)
+//   8     4   feature bits of the sender; a bit in kRequiredFeatures that we do not know is refused
+//  12     4   message type (MessageType)
+//  16     8   request: the asker's number, repeated in the answer; 0 for one-way messages
+//  24     8   sender incarnation: server, writer or community; 0 where the conversation has none
+//  32     4   payload length, at most kMaxPayload
+//  36     4   number of file descriptors that travel with the frame (local sockets only), at most kMaxDescriptors
+//  40     8   checksum (XXH3-64) of bytes 0..39 and the payload
+//  48         payload
+// All integers little-endian. Golden bytes: tests/unit/wire_golden_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace rk::wire {
+
+inline constexpr std::uint32_t kMagic = 0x31664b52;  // "RKf1"
+inline constexpr std::uint16_t kFormatMajor = 1;
+inline constexpr std::uint16_t kFormatMinor = 0;
+inline constexpr std::uint32_t kFeatures = 0;              // bits that this build sends
+inline constexpr std::uint32_t kRequiredFeatures = 0xffff;  // bits 0-15: a receiver must know them; 16-31: it may not
+inline constexpr std::size_t kHeaderSize = 48;
+inline constexpr std::size_t kMaxPayload = std::size_t{2} << 20U;
+inline constexpr std::size_t kMaxDescriptors = 16;
+
+// The message numbers of one conversation family start at a multiple of 0x100; append-only.
+enum class MessageType : std::uint32_t {
+  kNone = 0,
+  kRefusal = 1,  // any conversation: the request failed; payload is an Error
+
+  // client-server (client_messages.h)
+  kClientHello = 0x100, kServerHello, kStatusQuery, kStatusAnswer,
+  kCheckpointBegin = 0x110, kCheckpointSlot, kCheckpointCommit, kCommitAnswer, kCheckpointAbandon, kCheckpointOpen,
+  kCheckpointContent, kCheckpointList, kCheckpointListAnswer, kCheckpointDelete, kGroupCommit, kGroupQuery, kGroupAnswer,
+  kDone,
+  kJobCreate = 0x130, kJobAttach, kJobAttached, kSegmentOpen, kSegmentOpened, kLogGrow, kLogGrown, kJobFence, kJobRemove,
+
+  // server-server: handshake and ring (ring_messages.h), keep (keep_messages.h), log carried between nodes (log_messages.h)
+  kPeerHello = 0x200, kPeerChallenge, kPeerProof,
+  kRingFirst = 0x210,
+  kKeepFirst = 0x240,
+  kLogFirst = 0x270,
+
+  // launcher-process (control_messages.h)
+  kProcessHello = 0x300, kProcessStart, kLayerReady, kOutputPosition, kOutputPositionAnswer, kOutputResume, kPhaseReport,
+  kLayerStats, kJobAbort, kLayerFinished,
+};
+
+struct FrameHeader {
+  MessageType type = MessageType::kNone;
+  std::uint64_t request = 0;
+  Incarnation sender;
+  std::uint32_t payload_size = 0;
+  std::uint32_t descriptors = 0;
+  std::uint64_t sum = 0;
+  bool operator==(const FrameHeader&) const = default;
+};
+
+struct Frame {
+  MessageType type = MessageType::kNone;
+  std::uint64_t request = 0;
+  Incarnation sender;
+  std::uint32_t descriptors = 0;
+  Bytes payload;
+};
+
+// Whole frame, header and payload, ready for the wire. The payload must be within kMaxPayload (checked).
+Bytes encode_frame(const Frame& frame);
+
+// `head` is at least kHeaderSize bytes. kCorrupt for a wrong magic or a broken limit, kVersionMismatch for another
+// major or a required feature that we lack.
+Result<FrameHeader> decode_header(ByteView head);
+
+// Cuts frames out of a byte stream. One per connection; an error is final: close the connection.
+class FrameCutter {
+ public:
+  void feed(ByteView bytes) { buffer_.insert(buffer_.end(), bytes.begin(), bytes.end()); }
+  // The next whole frame, nullopt if more bytes are needed, or the error that ends the connection.
+  Result<std::optional<Frame>> next();
+  std::size_t buffered() const { return buffer_.size() - start_; }
+
+ private:
+  Bytes buffer_;
+  std::size_t start_ = 0;
+};
+
+}  // namespace rk::wire
