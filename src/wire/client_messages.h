@@ -304,4 +304,13 @@ struct JobRemove {
   RK_FIELDS(job)
 };
 
+// Server -> every connection that created a job, one-way: a server of the ring is gone, or the ring stopped serving.
+// `fatal`: what the job committed or logged here is no longer safe; the launcher ends the job and shows the text.
+struct ServerNotice {
+  static constexpr MessageType kType = MessageType::kServerNotice;
+  bool fatal = false;
+  std::string text;  // names the server
+  RK_FIELDS(fatal, text)
+};
+
 }  // namespace rk::wire

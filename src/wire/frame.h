@@ -44,8 +44,9 @@ enum class MessageType : std::uint32_t {
   kCheckpointContent, kCheckpointList, kCheckpointListAnswer, kCheckpointDelete, kGroupCommit, kGroupQuery, kGroupAnswer,
   kDone,
   kJobCreate = 0x130, kJobAttach, kJobAttached, kSegmentOpen, kSegmentOpened, kLogGrow, kLogGrown, kJobFence, kJobRemove,
+  kServerNotice,
 
-  // server-server: handshake and ring (ring_messages.h), keep (keep_messages.h), log carried between nodes (log_messages.h)
+  // server-server: handshake (peer_messages.h), ring (ring_messages.h), keep (keep_messages.h), log carried between nodes (log_messages.h)
   kPeerHello = 0x200, kPeerChallenge, kPeerProof,
   kRingFirst = 0x210,
   kKeepFirst = 0x240,
