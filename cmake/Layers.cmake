@@ -31,5 +31,13 @@ function(ringkeep_test name)
   if(ARG_LABELS)
     set(labels ${ARG_LABELS})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${labels}")
+  # The folder's name is a label too (unit/ring -> "ring"), so that one layer's tests can be run: ctest -L '^ring$'.
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  list(APPEND labels ${folder})
+  list(REMOVE_DUPLICATES labels)
+  # gtest_discover_tests would flatten a list of labels into one word each: they are set from a file of their own.
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_LIST ${name}_cases)
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake
+       "if(${name}_cases)\n  set_tests_properties(\${${name}_cases} PROPERTIES LABELS \"${labels}\")\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
 endfunction()
