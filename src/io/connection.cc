@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/connection.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace rk::io {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
+constexpr int kReadsPerTurn = 8;  // then others have their turn
+constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
+
+// Owns every descriptor that came, whatever is wrong with the message.
+void collect_descriptors(msghdr& message, std::deque<Descriptor>& out) {
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(at) + i * sizeof(int), sizeof(int));
+      out.emplace_back(fd);
+    }
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<Connection> Connection::create(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks) {
+  std::shared_ptr<Connection> connection(new Connection(loop, std::move(socket), limits, std::move(callbacks)));
+  Connection* raw = connection.get();
+  connection->watch_.emplace(
+      loop, raw->socket_.get(), [raw] { raw->on_readable(); }, [raw] { raw->on_writable(); });
+  connection->watch_->want_read(true);
+  return connection;
+}
+
+Connection::Connection(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      limits_(limits),
+      callbacks_(std::make_shared<Callbacks>(std::move(callbacks))) {}
+
+Connection::~Connection() = default;
+
+void Connection::send(const wire::Frame& frame, std::span<const int> descriptors) {
+  if (closed_) return;
+  RK_CHECK(frame.descriptors == descriptors.size());
+  Outgoing item{wire::encode_frame(frame), 0, {}};
+  for (const int fd : descriptors) {
+    auto copy = duplicate(fd);
+    if (!copy) return close(std::move(copy).error());
+    item.descriptors.push_back(std::move(*copy));
+  }
+  queued_bytes_ += item.bytes.size();
+  queue_.push_back(std::move(item));
+  if (auto status = flush(); !status) return close(std::move(status).error());
+  if (queued_bytes_ > limits_.max_send_bytes)
+    close(Error{ErrorCode::kNoMemory,
+                "the other side does not read: " + std::to_string(queued_bytes_) + " bytes wait to be sent"});
+}
+
+void Connection::close(Error why) {
+  if (closed_) return;
+  shut();
+  loop_.post([self = shared_from_this(), why = std::move(why)] {
+    const auto callbacks = std::exchange(self->callbacks_, std::make_shared<Callbacks>());
+    if (callbacks->on_closed) callbacks->on_closed(why);
+  });
+}
+
+void Connection::abandon() {
+  shut();
+  callbacks_ = std::make_shared<Callbacks>();
+}
+
+void Connection::shut() {
+  if (closed_) return;
+  closed_ = true;
+  watch_.reset();
+  socket_.reset();
+  received_.clear();
+  queue_.clear();
+  queued_bytes_ = 0;
+}
+
+void Connection::pause() {
+  paused_ = true;
+  if (!closed_) watch_->want_read(false);
+}
+
+void Connection::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  if (closed_) return;
+  // What is buffered is delivered from the loop, as everything else.
+  loop_.post([self = shared_from_this()] {
+    if (self->closed_ || self->paused_) return;
+    if (auto status = self->deliver(); !status) return self->close(std::move(status).error());
+    if (!self->closed_ && !self->paused_) self->watch_->want_read(true);
+  });
+}
+
+void Connection::on_readable() {
+  const auto self = shared_from_this();
+  for (int turn = 0; turn < kReadsPerTurn && !closed_ && !paused_; ++turn) {
+    const auto more = receive();
+    if (!more) return close(more.error());
+    if (!*more) return;
+    if (auto status = deliver(); !status) return close(std::move(status).error());
+  }
+}
+
+Result<bool> Connection::receive() {
+  std::array<std::byte, kReadBytes> buffer;
+  alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
+  iovec piece{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+    if (errno == ECONNRESET) return fail(ErrorCode::kPeerGone, "the other side reset the connection");
+    return fail_errno("read from a connection", errno);
+  }
+  collect_descriptors(message, received_);
+  if ((static_cast<unsigned>(message.msg_flags) & static_cast<unsigned>(MSG_CTRUNC)) != 0 ||
+      received_.size() > 2 * wire::kMaxDescriptors)
+    return fail(ErrorCode::kCorrupt, "more descriptors came than frames announce");
+  if (got == 0) {
+    if (cutter_.buffered() > 0) return fail(ErrorCode::kCorrupt, "the connection ended in the middle of a frame");
+    return fail(ErrorCode::kPeerGone, "the other side closed the connection");
+  }
+  cutter_.feed(ByteView(buffer).first(static_cast<std::size_t>(got)));
+  return true;
+}
+
+Status Connection::deliver() {
+  if (delivering_) return {};
+  delivering_ = true;
+  struct Reset {
+    bool& flag;
+    ~Reset() { flag = false; }
+  } const reset{delivering_};
+  while (!closed_ && !paused_) {
+    RK_TRY(auto frame, cutter_.next());
+    if (!frame) {
+      if (cutter_.buffered() > limits_.max_frame_bytes)
+        return fail(ErrorCode::kCorrupt, "a frame of more than " + std::to_string(limits_.max_frame_bytes) +
+                                             " bytes before the other side said who it is");
+      if (cutter_.buffered() == 0 && !received_.empty())
+        return fail(ErrorCode::kCorrupt, "descriptors came that no frame announces");
+      return {};
+    }
+    std::vector<Descriptor> descriptors;
+    RK_TRY_VOID(take_descriptors(*frame, descriptors));
+    const auto callbacks = callbacks_;
+    RK_TRY_VOID(callbacks->on_frame(std::move(*frame), std::move(descriptors)));
+  }
+  return {};
+}
+
+Status Connection::take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out) {
+  if (frame.descriptors > received_.size())
+    return fail(ErrorCode::kCorrupt, "a frame announces " + std::to_string(frame.descriptors) + " descriptors, but " +
+                                         std::to_string(received_.size()) + " came with it");
+  for (std::uint32_t i = 0; i < frame.descriptors; ++i) {
+    out.push_back(std::move(received_.front()));
+    received_.pop_front();
+  }
+  return {};
+}
+
+void Connection::on_writable() {
+  const auto self = shared_from_this();
+  if (auto status = flush(); !status) close(std::move(status).error());
+}
+
+Status Connection::flush() {
+  while (!queue_.empty()) {
+    Outgoing& item = queue_.front();
+    RK_TRY(const std::size_t sent, send_some(item));
+    if (sent == 0) break;
+    item.sent += sent;
+    queued_bytes_ -= sent;
+    item.descriptors.clear();  // they travel with the first byte
+    if (item.sent == item.bytes.size()) queue_.pop_front();
+  }
+  watch_->want_write(!queue_.empty());
+  return {};
+}
+
+Result<std::size_t> Connection::send_some(const Outgoing& item) {
+  alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
+  iovec piece{const_cast<std::byte*>(item.bytes.data()) + item.sent, item.bytes.size() - item.sent};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (!item.descriptors.empty()) {
+    const std::size_t bytes = item.descriptors.size() * sizeof(int);
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(bytes);
+    std::array<int, wire::kMaxDescriptors> fds{};
+    for (std::size_t i = 0; i < item.descriptors.size(); ++i) fds.at(i) = item.descriptors[i].get();
+    std::memcpy(CMSG_DATA(head), fds.data(), bytes);
+  }
+  const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
+  if (errno == EPIPE || errno == ECONNRESET) return fail(ErrorCode::kPeerGone, "the other side closed the connection");
+  return fail_errno("write to a connection", errno);
+}
+
+Result<PeerCredentials> peer_credentials(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    return fail_errno("read a client's credentials", errno);
+  return PeerCredentials{credentials.pid, credentials.uid};
+}
+
+}  // namespace rk::io

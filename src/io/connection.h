@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// One stream socket that carries frames both ways; on a local socket descriptors travel with them. Reading is bounded
+// by one frame, sending by a queue: a peer that does not read is disconnected. The first malformed byte ends the
+// connection. on_closed comes once, never from inside send() or close() but from the loop, and is the last callback.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "io/descriptor.h"
+#include "io/event_loop.h"
+#include "wire/frame.h"
+
+namespace rk::io {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  struct Callbacks {
+    // The frame, and exactly as many descriptors as it announces. An error closes the connection with it.
+    std::function<Status(wire::Frame, std::vector<Descriptor>)> on_frame;
+    std::function<void(const Error&)> on_closed;
+  };
+  struct Limits {
+    std::size_t max_send_bytes = std::size_t{8} << 20U;
+    // Of an unfinished frame; small until the other side is known, then raise_frame_limit().
+    std::size_t max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload;
+  };
+
+  // The socket is connected and non-blocking.
+  static std::shared_ptr<Connection> create(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks);
+  ~Connection();
+
+  // Sends now or queues. After the connection is closed it does nothing.
+  void send(const wire::Frame& frame, std::span<const int> descriptors = {});
+  // Ends the connection: what is queued is sent as far as the socket takes it at once. on_closed follows.
+  void close(Error why);
+  // As close(), without on_closed: for an owner that goes away.
+  void abandon();
+  // From the next frame on; safe from inside a callback.
+  void replace_callbacks(Callbacks callbacks) { callbacks_ = std::make_shared<Callbacks>(std::move(callbacks)); }
+  void raise_frame_limit() { limits_.max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload; }
+  // While paused no frame is delivered and, once one frame is buffered, none is read.
+  void pause();
+  void resume();
+
+  std::size_t queued_bytes() const { return queued_bytes_; }
+  bool closed() const { return closed_; }
+
+ private:
+  struct Outgoing {
+    Bytes bytes;
+    std::size_t sent = 0;
+    std::vector<Descriptor> descriptors;
+  };
+
+  Connection(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks);
+  void on_readable();
+  void on_writable();
+  // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
+  Result<bool> receive();
+  Status deliver();
+  Status take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out);
+  // Sends until the queue is empty or the socket is full.
+  Status flush();
+  Result<std::size_t> send_some(const Outgoing& item);
+  void shut();
+
+  EventLoop& loop_;
+  Descriptor socket_;
+  Limits limits_;
+  std::shared_ptr<Callbacks> callbacks_;  // held by who runs one: it may replace them
+  wire::FrameCutter cutter_;
+  std::deque<Descriptor> received_;
+  std::deque<Outgoing> queue_;
+  std::size_t queued_bytes_ = 0;
+  bool closed_ = false;
+  bool paused_ = false;
+  bool delivering_ = false;
+  std::optional<Watch> watch_;
+};
+
+// Who is at the other end of a local socket.
+struct PeerCredentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+};
+Result<PeerCredentials> peer_credentials(int socket);
+
+}  // namespace rk::io

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/event_loop.h"
+
+#define ASIO_STANDALONE 1
+#define ASIO_NO_DEPRECATED 1
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <utility>
+
+namespace rk::io {
+
+struct EventLoop::State {
+  asio::io_context context{1};
+  asio::signal_set signals{context};
+  std::function<void(int)> on_signal;
+
+  void await_signal() {
+    signals.async_wait([this](const std::error_code& error, int number) {
+      if (error) return;
+      on_signal(number);
+      await_signal();
+    });
+  }
+};
+
+EventLoop::EventLoop() : state_(std::make_unique<State>()) {}
+EventLoop::~EventLoop() = default;
+
+void EventLoop::run() { state_->context.run(); }
+void EventLoop::stop() { state_->context.stop(); }
+void EventLoop::post(std::function<void()> work) { asio::post(state_->context, std::move(work)); }
+
+void EventLoop::on_signals(const std::vector<int>& numbers, std::function<void(int)> callback) {
+  state_->on_signal = std::move(callback);
+  for (const int number : numbers) state_->signals.add(number);
+  state_->await_signal();
+}
+
+std::uint64_t EventLoop::now_ms() const {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
+}
+
+struct Timer::State {
+  explicit State(asio::io_context& context) : timer(context) {}
+  asio::steady_timer timer;
+  std::uint64_t generation = 0;  // of the last start or cancel: an expiry already queued for an older one is void
+};
+
+Timer::Timer(EventLoop& loop) : state_(std::make_shared<State>(loop.state_->context)) {}
+Timer::~Timer() { cancel(); }
+
+void Timer::start(std::uint64_t delay_ms, std::function<void()> callback) {
+  const std::uint64_t generation = ++state_->generation;
+  state_->timer.expires_after(std::chrono::milliseconds(delay_ms));
+  state_->timer.async_wait([state = state_, generation, callback = std::move(callback)](const std::error_code& error) {
+    if (!error && state->generation == generation) callback();
+  });
+}
+
+void Timer::cancel() {
+  ++state_->generation;
+  state_->timer.cancel();
+}
+
+struct Watch::State : std::enable_shared_from_this<Watch::State> {
+  State(asio::io_context& context, int fd) : descriptor(context, fd) {}
+
+  struct Direction {
+    std::function<void()> callback;
+    bool wanted = false;
+    bool armed = false;  // an asio wait is pending
+  };
+
+  void arm(Direction& direction, asio::posix::stream_descriptor::wait_type type) {
+    if (closed || direction.armed || !direction.wanted) return;
+    direction.armed = true;
+    descriptor.async_wait(type, [self = shared_from_this(), &direction, type](const std::error_code& error) {
+      direction.armed = false;
+      if (error || self->closed || !direction.wanted) return;
+      direction.callback();
+      self->arm(direction, type);
+    });
+  }
+
+  asio::posix::stream_descriptor descriptor;
+  Direction read;
+  Direction write;
+  bool closed = false;
+};
+
+Watch::Watch(EventLoop& loop, int fd, std::function<void()> on_readable, std::function<void()> on_writable)
+    : state_(std::make_shared<State>(loop.state_->context, fd)) {
+  state_->read.callback = std::move(on_readable);
+  state_->write.callback = std::move(on_writable);
+}
+
+Watch::~Watch() {
+  state_->closed = true;
+  state_->descriptor.release();  // cancels the waits; the descriptor is the caller's
+}
+
+void Watch::want_read(bool wanted) {
+  state_->read.wanted = wanted;
+  state_->arm(state_->read, asio::posix::stream_descriptor::wait_read);
+}
+
+void Watch::want_write(bool wanted) {
+  state_->write.wanted = wanted;
+  state_->arm(state_->write, asio::posix::stream_descriptor::wait_write);
+}
+
+}  // namespace rk::io

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A listening socket, local (Unix) or TCP. Each accepted socket is non-blocking and close-on-exec. When the process is
+// out of descriptors it waits a moment and goes on; the connections wait in the kernel's queue.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "io/address.h"
+#include "io/descriptor.h"
+#include "io/event_loop.h"
+
+namespace rk::io {
+
+// A path that no live server listens on; a socket file left by a dead one is replaced. The file has mode 0600.
+Result<Descriptor> listen_local(const std::string& path);
+Result<Descriptor> listen_tcp(const HostPort& address);
+// The port that the kernel chose for port 0.
+Result<std::uint16_t> local_port(int socket);
+
+class Listener {
+ public:
+  Listener(EventLoop& loop, Descriptor socket, std::function<void(Descriptor)> on_accept);
+  ~Listener();
+
+ private:
+  void accept_some();
+
+  Descriptor socket_;
+  std::function<void(Descriptor)> on_accept_;
+  Timer retry_;
+  std::unique_ptr<Watch> watch_;
+};
+
+}  // namespace rk::io

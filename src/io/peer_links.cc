@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/peer_links.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace rk::io {
+namespace {
+
+constexpr std::size_t kUnprovenFrameBytes = wire::kHeaderSize + 1024;
+constexpr unsigned kUnacknowledgedMs = 10'000;  // sent bytes that long without an acknowledgement break the link
+
+void set_link_options(int fd) {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof(kUnacknowledgedMs));
+}
+
+}  // namespace
+
+struct PeerLinks::Peer {
+  explicit Peer(EventLoop& loop) : retry(loop) {}
+  NodeId node;
+  SocketAddress address;
+  bool dialled_by_us = false;
+  std::uint64_t backoff_ms = 0;
+  Timer retry;
+  Descriptor connecting;  // a TCP connect under way
+  std::unique_ptr<Watch> connect_watch;
+  std::shared_ptr<Connection> link;
+  ProvenPeer proven;
+};
+
+struct PeerLinks::Unproven {
+  Unproven(EventLoop& loop, PeerHandshake h) : handshake(std::move(h)), deadline(loop) {}
+  PeerHandshake handshake;
+  Timer deadline;
+  std::shared_ptr<Connection> connection;
+  NodeId dialled;  // 0: accepted
+};
+
+PeerLinks::PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits,
+                     Callbacks callbacks)
+    : loop_(loop),
+      self_(self),
+      key_(std::move(key)),
+      limits_(limits),
+      callbacks_(std::move(callbacks)),
+      jitter_(random_u64()) {}
+
+PeerLinks::~PeerLinks() {
+  for (auto& [id, unproven] : unproven_) unproven->connection->abandon();
+  for (auto& [node, peer] : peers_)
+    if (peer->link) peer->link->abandon();
+}
+
+Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
+                                                     const std::vector<RosterEntry>& roster, PeerLinkLimits limits,
+                                                     Callbacks callbacks) {
+  std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(key), limits, std::move(callbacks)));
+  RK_TRY_VOID(links->add_peers(roster));
+  for (auto& [node, peer] : links->peers_)
+    if (peer->dialled_by_us) links->dial(*peer);
+  return links;
+}
+
+Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster) {
+  for (const RosterEntry& entry : roster) {
+    if (entry.node == self_.node) {
+      if (roster.size() == 1) continue;  // nobody to listen for
+      RK_TRY(Descriptor socket, listen_tcp(entry.address));
+      listener_ =
+          std::make_unique<Listener>(loop_, std::move(socket), [this](Descriptor fd) { accept(std::move(fd)); });
+      continue;
+    }
+    auto peer = std::make_unique<Peer>(loop_);
+    peer->node = entry.node;
+    RK_TRY(peer->address, resolve(entry.address));
+    peer->dialled_by_us = self_.node < entry.node;
+    peers_.emplace(entry.node, std::move(peer));
+  }
+  return {};
+}
+
+bool PeerLinks::send(NodeId to, const wire::Frame& frame) {
+  const auto at = peers_.find(to);
+  if (at == peers_.end() || !at->second->link || at->second->link->closed()) return false;
+  at->second->link->send(frame);
+  return !at->second->link->closed();
+}
+
+bool PeerLinks::connected(NodeId node) const {
+  const auto at = peers_.find(node);
+  return at != peers_.end() && at->second->link && !at->second->link->closed();
+}
+
+std::size_t PeerLinks::queued_bytes(NodeId to) const {
+  const auto at = peers_.find(to);
+  return at != peers_.end() && at->second->link ? at->second->link->queued_bytes() : 0;
+}
+
+void PeerLinks::accept(Descriptor socket) {
+  if (accepted_unproven_ >= limits_.max_unproven) {
+    ++counters_.turned_away;
+    return;  // closes it; an honest server dials again
+  }
+  set_link_options(socket.get());
+  ++accepted_unproven_;
+  start(std::move(socket),
+        PeerHandshake::listen(
+            self_, key_, [this](NodeId node) { return peers_.find(node) != peers_.end(); },
+            random_bytes(wire::kNonceSize)),
+        NodeId());
+}
+
+void PeerLinks::dial(Peer& peer) {
+  peer.connecting = Descriptor(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!peer.connecting) return dial_later(peer);
+  set_link_options(peer.connecting.get());
+  const int done =
+      ::connect(peer.connecting.get(), reinterpret_cast<const sockaddr*>(&peer.address.storage), peer.address.size);
+  if (done != 0 && errno != EINPROGRESS) {
+    peer.connecting.reset();
+    return dial_later(peer);
+  }
+  const auto finish = [this, &peer] {
+    peer.retry.cancel();
+    int error = 0;
+    socklen_t size = sizeof(error);
+    ::getsockopt(peer.connecting.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    // The watch is what calls this: it is replaced only when the next dial begins.
+    peer.connect_watch->want_write(false);
+    Descriptor socket = std::move(peer.connecting);
+    loop_.post([this, &peer, error, fd = std::make_shared<Descriptor>(std::move(socket))] {
+      peer.connect_watch.reset();
+      if (error != 0) return dial_later(peer);
+      start(std::move(*fd), PeerHandshake::dial(self_, key_, peer.node, random_bytes(wire::kNonceSize)), peer.node);
+    });
+  };
+  peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, finish);
+  peer.connect_watch->want_write(true);
+  // A host that is gone answers nothing: do not wait for the kernel's minutes.
+  peer.retry.start(limits_.handshake_ms, [this, &peer] {
+    peer.connect_watch.reset();
+    peer.connecting.reset();
+    dial_later(peer);
+  });
+}
+
+void PeerLinks::dial_later(Peer& peer) {
+  peer.backoff_ms =
+      peer.backoff_ms == 0 ? limits_.first_retry_ms : std::min(peer.backoff_ms * 2, limits_.last_retry_ms);
+  peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), [this, &peer] { dial(peer); });
+}
+
+void PeerLinks::start(Descriptor socket, PeerHandshake handshake, NodeId dialled) {
+  const std::uint64_t id = next_unproven_++;
+  auto unproven = std::make_unique<Unproven>(loop_, std::move(handshake));
+  unproven->dialled = dialled;
+  Connection::Callbacks callbacks;
+  callbacks.on_frame = [this, id](const wire::Frame& frame, const std::vector<Descriptor>&) {
+    return on_unproven_frame(id, frame);
+  };
+  callbacks.on_closed = [this, id](const Error& why) { end_unproven(id, why); };
+  unproven->connection =
+      Connection::create(loop_, std::move(socket), {limits_.max_send_bytes, kUnprovenFrameBytes}, std::move(callbacks));
+  unproven->deadline.start(limits_.handshake_ms, [connection = unproven->connection.get()] {
+    connection->close(Error{ErrorCode::kTimeout, "the other side did not prove itself in time"});
+  });
+  const auto first = unproven->handshake.first();
+  const auto connection = unproven->connection;
+  unproven_.emplace(id, std::move(unproven));
+  if (first) connection->send(*first);
+}
+
+Status PeerLinks::on_unproven_frame(std::uint64_t id, const wire::Frame& frame) {
+  const auto at = unproven_.find(id);
+  if (at == unproven_.end()) return {};
+  Unproven& unproven = *at->second;
+  auto answer = unproven.handshake.on_frame(frame);
+  if (!answer) {
+    // The one who is refused is told why, but gets no answer to an answer.
+    if (frame.type != wire::MessageType::kRefusal)
+      unproven.connection->send(
+          wire::to_frame(wire::Refusal{static_cast<std::int32_t>(answer.error().code), answer.error().message}));
+    return tl::unexpected(std::move(answer).error());
+  }
+  if (*answer) unproven.connection->send(**answer);
+  if (!unproven.handshake.proven()) return {};
+  return promote(id);
+}
+
+void PeerLinks::end_unproven(std::uint64_t id, const Error& why) {
+  const auto at = unproven_.find(id);
+  if (at == unproven_.end()) return;
+  const NodeId dialled = at->second->dialled;
+  const NodeId claimed = dialled ? dialled : at->second->handshake.peer().node;
+  unproven_.erase(at);
+  if (!dialled) --accepted_unproven_;
+  ++counters_.refused;
+  if (callbacks_.on_refused) callbacks_.on_refused(claimed, why);
+  if (!dialled) return;
+  Peer& peer = *peers_.at(dialled);
+  if (!peer.link) dial_later(peer);
+}
+
+Status PeerLinks::promote(std::uint64_t id) {
+  const auto at = unproven_.find(id);
+  const ProvenPeer proven = at->second->handshake.peer();
+  Peer& peer = *peers_.at(proven.node);
+  if (peer.proven.incarnation > proven.incarnation)
+    return fail(ErrorCode::kFenced, "an older incarnation of server " + std::to_string(proven.node.value) +
+                                        " than the one already seen: end the older process");
+  const std::shared_ptr<Connection> connection = at->second->connection;
+  if (!at->second->dialled) --accepted_unproven_;
+  unproven_.erase(at);
+  if (peer.link) {
+    const std::shared_ptr<Connection> old = std::move(peer.link);
+    peer.link = nullptr;
+    old->abandon();
+    callbacks_.on_down(proven.node, Error{ErrorCode::kPeerGone, "the server made a new connection"});
+  }
+  peer.proven = proven;
+  peer.backoff_ms = 0;
+  peer.link = connection;
+  connection->raise_frame_limit();
+  Connection::Callbacks callbacks;
+  callbacks.on_frame = [this, &peer](wire::Frame frame, const std::vector<Descriptor>&) -> Status {
+    if (frame.type == wire::MessageType::kRefusal) {
+      RK_TRY(const auto refusal, wire::from_frame<wire::Refusal>(frame));
+      return fail(ErrorCode::kPeerGone, "the other server closed the link: " + refusal.message);
+    }
+    return callbacks_.on_frame(peer.proven, std::move(frame));
+  };
+  callbacks.on_closed = [this, &peer, raw = connection.get()](const Error& why) {
+    on_link_closed(peer.node, raw, why);
+  };
+  connection->replace_callbacks(std::move(callbacks));
+  ++counters_.links_up;
+  callbacks_.on_up(proven);
+  return {};
+}
+
+void PeerLinks::on_link_closed(NodeId node, const Connection* connection, const Error& why) {
+  Peer& peer = *peers_.at(node);
+  if (peer.link.get() != connection) return;
+  if (why.code == ErrorCode::kCorrupt || why.code == ErrorCode::kVersionMismatch) ++counters_.malformed;
+  peer.link = nullptr;
+  callbacks_.on_down(node, why);
+  if (peer.dialled_by_us) dial_later(peer);
+}
+
+}  // namespace rk::io

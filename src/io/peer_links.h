@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The links of a server to the others of its roster: one TCP connection a pair, dialled by the server with the lower
+// number, with back-off, for as long as the server lives. A connection counts as a link only after the handshake of
+// peer_handshake.h; until then it has a deadline, a small frame limit, and few places. A newer proven connection of the
+// same or a newer incarnation replaces the link; one of an older incarnation is refused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/prng.h"
+#include "io/address.h"
+#include "io/cluster_key.h"
+#include "io/connection.h"
+#include "io/event_loop.h"
+#include "io/listener.h"
+#include "io/peer_handshake.h"
+
+namespace rk::io {
+
+struct RosterEntry {
+  NodeId node;
+  HostPort address;
+};
+
+struct PeerLinkLimits {
+  std::size_t max_unproven = 16;
+  std::uint64_t handshake_ms = 5000;
+  std::uint64_t first_retry_ms = 50;
+  std::uint64_t last_retry_ms = 1000;
+  std::size_t max_send_bytes = std::size_t{64} << 20U;
+};
+
+struct PeerCounters {
+  std::uint64_t links_up = 0;
+  std::uint64_t refused = 0;      // connections that ended before they were proven, by the other side's fault
+  std::uint64_t malformed = 0;    // links that ended with a malformed frame
+  std::uint64_t turned_away = 0;  // no place for one more unproven connection
+};
+
+class PeerLinks {
+ public:
+  struct Callbacks {
+    std::function<void(const ProvenPeer&)> on_up;
+    std::function<void(NodeId, const Error&)> on_down;  // once for each on_up
+    // An error closes the link.
+    std::function<Status(const ProvenPeer&, wire::Frame)> on_frame;
+    // For the log: an unproven connection ended. The node is 0 where nothing is known of it.
+    std::function<void(NodeId, const Error&)> on_refused;
+  };
+
+  // `roster` contains the server itself, whose address it listens on. Dials at once.
+  static Result<std::unique_ptr<PeerLinks>> create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
+                                                   const std::vector<RosterEntry>& roster, PeerLinkLimits limits,
+                                                   Callbacks callbacks);
+  ~PeerLinks();
+
+  // False if there is no link now.
+  bool send(NodeId to, const wire::Frame& frame);
+  bool connected(NodeId node) const;
+  std::size_t queued_bytes(NodeId to) const;
+  const PeerCounters& counters() const { return counters_; }
+
+ private:
+  struct Peer;
+  struct Unproven;
+
+  PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits, Callbacks callbacks);
+  Status add_peers(const std::vector<RosterEntry>& roster);
+  void accept(Descriptor socket);
+  void dial(Peer& peer);
+  void dial_later(Peer& peer);
+  void start(Descriptor socket, PeerHandshake handshake, NodeId dialled);
+  Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
+  void end_unproven(std::uint64_t id, const Error& why);
+  Status promote(std::uint64_t id);
+  void on_link_closed(NodeId node, const Connection* connection, const Error& why);
+
+  EventLoop& loop_;
+  PeerIdentity self_;
+  ClusterKey key_;
+  PeerLinkLimits limits_;
+  Callbacks callbacks_;
+  PeerCounters counters_;
+  Prng jitter_;
+  std::map<NodeId, std::unique_ptr<Peer>> peers_;
+  std::map<std::uint64_t, std::unique_ptr<Unproven>> unproven_;
+  std::uint64_t next_unproven_ = 1;
+  std::size_t accepted_unproven_ = 0;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace rk::io
