@@ -48,7 +48,8 @@ enum class MessageType : std::uint32_t {
 
   // server-server: handshake (peer_messages.h), ring (ring_messages.h), keep (keep_messages.h), log carried between nodes (log_messages.h)
   kPeerHello = 0x200, kPeerChallenge, kPeerProof,
-  kRingFirst = 0x210,
+  kRingFirst = 0x210, kRingHeartbeat = kRingFirst, kRingAccuse, kRingProbeRequest, kRingPropose, kRingAck, kRingCommit,
+  kRingJoin, kRingLeave,
   kKeepFirst = 0x240,
   kLogFirst = 0x270,
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the shell gives a ring core at the start of a server's life.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+
+namespace rk::ring {
+
+struct RosterEntry {
+  NodeId node;
+  std::string address;  // host:port, for messages to people
+};
+
+struct Timings {
+  std::uint64_t tick_ms = 50;         // the shell's promise: a Tick at least this often
+  std::uint64_t heartbeat_ms = 250;   // between heartbeats, joins, leaves and accusations repeated
+  std::uint64_t suspicion_ms = 1500;  // silence that makes a server suspect
+  std::uint64_t probe_ms = 500;       // silence after a probe (which a broken link or a leader's request triggers)
+  std::uint64_t propose_ms = 250;     // before an unanswered proposal is sent again
+  std::uint64_t formation_ms = 3000;  // how long the first view waits for servers of the roster beyond a majority
+  std::uint64_t late_ms = 500;        // gap between events after which this server trusts none of its own silences
+};
+
+// Faults that a simulation plants, one at a time, to show that its checkers find them. Never set by a shell.
+enum class PlantedBug : std::uint8_t {
+  kNone,
+  kInstallOnPropose,   // acts in v+1 at the leader's proposal, before its commit
+  kNoMajority,         // the leader commits alone
+  kForgetAccepted,     // accepted views are not in the durable state
+  kAckBeforeDurable,   // ACK before the accepted view is durable
+  kActOutside,         // acts in views that do not contain this server
+  kVoteWithoutMemory,  // a server that lost its memory claims that it has not
+};
+
+struct Config {
+  NodeId self;
+  // Higher than in every life before; the same one only if all that the server held has outlived its process.
+  Incarnation incarnation;
+  std::vector<RosterEntry> roster;
+  Timings timings;
+  // The bytes of the last Persist that was completed in a life before; empty if there are none.
+  Bytes durable;
+  // True if `durable` is empty although this server has run before (its state was lost). It then votes in no view of
+  // before the loss, the first one included.
+  bool memory_lost = false;
+  PlantedBug planted_bug = PlantedBug::kNone;
+};
+
+}  // namespace rk::ring

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/view.h"
+
+#include <algorithm>
+
+namespace rk::ring {
+
+std::optional<std::size_t> rank_of(const View& view, NodeId node) {
+  for (std::size_t rank = 0; rank < view.members.size(); ++rank)
+    if (view.members[rank].node == node) return rank;
+  return std::nullopt;
+}
+
+const Member* find(const View& view, NodeId node) {
+  const auto rank = rank_of(view, node);
+  return rank ? &view.members[*rank] : nullptr;
+}
+
+bool contains(const View& view, const Member& member) {
+  return std::find(view.members.begin(), view.members.end(), member) != view.members.end();
+}
+
+std::optional<Member> predecessor(const View& view, NodeId node) {
+  const auto rank = rank_of(view, node);
+  const std::size_t size = view.members.size();
+  if (!rank || size < 2) return std::nullopt;
+  return view.members[(*rank + size - 1) % size];
+}
+
+std::optional<Member> successor(const View& view, NodeId node) {
+  const auto rank = rank_of(view, node);
+  const std::size_t size = view.members.size();
+  if (!rank || size < 2) return std::nullopt;
+  return view.members[(*rank + 1) % size];
+}
+
+bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes) {
+  std::size_t count = 0;
+  for (const Member& member : view.members) count += votes(member) ? 1U : 0U;
+  if (2 * count > view.members.size()) return true;
+  return view.number && !view.members.empty() && 2 * count == view.members.size() && votes(view.members.front());
+}
+
+std::string to_text(const View& view) {
+  std::string text = "view " + std::to_string(view.number.value) + ":";
+  for (const Member& member : view.members)
+    text += " " + std::to_string(member.node.value) + "." + std::to_string(member.incarnation.value);
+  return text;
+}
+
+}  // namespace rk::ring

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agreed list of servers, and where copies lie in it. The second copy of a server's data is on its predecessor, so
+// every server keeps the copies of its successor, which is also the server it watches.
+//
+// Quorum of a view: more than half of its members, or exactly half with rank 0 among them; so any two quorums share a
+// member. View 0 stands for the roster before the first view: its quorum is more than half.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "wire/ring_messages.h"
+
+namespace rk::ring {
+
+using Member = wire::RingMember;
+using View = wire::RingView;
+
+// Position in the ring, from 0; nullopt if the node is no member.
+std::optional<std::size_t> rank_of(const View& view, NodeId node);
+// The member of that node, whichever its incarnation.
+const Member* find(const View& view, NodeId node);
+bool contains(const View& view, const Member& member);
+
+// Neighbours of a member; nullopt if the node is no member or the only one.
+std::optional<Member> predecessor(const View& view, NodeId node);
+std::optional<Member> successor(const View& view, NodeId node);
+
+// Placement: who holds the second copy of what clients of `home` commit, and whose second copies `holder` keeps.
+inline std::optional<Member> backup_of(const View& view, NodeId home) { return predecessor(view, home); }
+inline std::optional<Member> kept_by(const View& view, NodeId holder) { return successor(view, holder); }
+
+// Do the members for which `votes` holds form a quorum?
+bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes);
+
+// For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first).
+std::string to_text(const View& view);
+
+}  // namespace rk::ring

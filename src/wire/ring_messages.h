@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages of the ring, server to server: heartbeats, accusations, the one-round agreement on the next view, requests
+// to join and to leave. The sender's node and incarnation are those of the peer link and the frame, never a field.
+//
+// `memory_since`: the first incarnation of the sender since which its voting memory (accepted and committed views) is
+// unbroken; 0 for a server that has never lost it. Its vote counts as that of a member (node, incarnation) of a view
+// only if memory_since <= incarnation: a server that lost its memory is no voter of views before the loss.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "wire/codec.h"
+
+namespace rk::wire {
+
+inline constexpr std::size_t kMaxServers = 256;  // of a roster, so of a view too
+
+struct RingMember {
+  NodeId node;
+  Incarnation incarnation;
+  RK_FIELDS(node, incarnation)
+  auto operator<=>(const RingMember&) const = default;
+};
+
+// members[0] leads (rank 0); members[i + 1] is the successor of members[i], members[0] that of the last. `retired` are
+// the newest incarnations of nodes that were members and are not now: such a life never returns.
+struct RingView {
+  ViewNumber number;
+  std::vector<RingMember> members;
+  std::vector<RingMember> retired;
+  RK_FIELDS(number, members, retired)
+  bool operator==(const RingView&) const = default;
+};
+
+// From the leader to every member (answer wanted), from every member to its predecessor, as the answer to another,
+// and as a probe. A receiver that knows a newer committed view answers with RingCommit.
+struct RingHeartbeat {
+  static constexpr MessageType kType = MessageType::kRingHeartbeat;
+  ViewNumber committed;
+  Incarnation memory_since;
+  bool answer_wanted = false;
+  RK_FIELDS(committed, memory_since, answer_wanted)
+  bool operator==(const RingHeartbeat&) const = default;
+};
+
+// To the leader: I have heard nothing of this member, probes included.
+struct RingAccuse {
+  static constexpr MessageType kType = MessageType::kRingAccuse;
+  ViewNumber committed;  // of the accuser
+  RingMember suspect;
+  RK_FIELDS(committed, suspect)
+  bool operator==(const RingAccuse&) const = default;
+};
+
+// From the leader: probe this member and accuse it if it does not answer.
+struct RingProbeRequest {
+  static constexpr MessageType kType = MessageType::kRingProbeRequest;
+  ViewNumber committed;
+  RingMember suspect;
+  RK_FIELDS(committed, suspect)
+  bool operator==(const RingProbeRequest&) const = default;
+};
+
+// From rank 0 of `committed`: the only value it will ever propose for the next number (ballot 0). Before the first
+// view `committed` is view 0: the roster in node order, incarnations 0.
+struct RingPropose {
+  static constexpr MessageType kType = MessageType::kRingPropose;
+  Incarnation memory_since;
+  RingView committed;
+  RingView proposed;
+  RK_FIELDS(memory_since, committed, proposed)
+  bool operator==(const RingPropose&) const = default;
+};
+
+// The sender has the proposed view of this number in durable memory.
+struct RingAck {
+  static constexpr MessageType kType = MessageType::kRingAck;
+  ViewNumber number;
+  Incarnation memory_since;
+  RK_FIELDS(number, memory_since)
+  bool operator==(const RingAck&) const = default;
+};
+
+struct RingCommit {
+  static constexpr MessageType kType = MessageType::kRingCommit;
+  RingView view;
+  RK_FIELDS(view)
+  bool operator==(const RingCommit&) const = default;
+};
+
+// To every server of the roster, repeated until a committed view contains the sender; answered by a heartbeat.
+struct RingJoin {
+  static constexpr MessageType kType = MessageType::kRingJoin;
+  ViewNumber committed;
+  Incarnation memory_since;
+  RK_FIELDS(committed, memory_since)
+  bool operator==(const RingJoin&) const = default;
+};
+
+// To the leader, repeated until a committed view lacks the sender.
+struct RingLeave {
+  static constexpr MessageType kType = MessageType::kRingLeave;
+  ViewNumber committed;
+  RK_FIELDS(committed)
+  bool operator==(const RingLeave&) const = default;
+};
+
+using RingMessage =
+    std::variant<RingHeartbeat, RingAccuse, RingProbeRequest, RingPropose, RingAck, RingCommit, RingJoin, RingLeave>;
+
+constexpr bool is_ring_message(MessageType type) {
+  return type >= MessageType::kRingFirst && type < MessageType::kKeepFirst;
+}
+
+// kCorrupt for another type, malformed bytes, or a view that is none: above kMaxServers, a node twice, node 0.
+Result<RingMessage> ring_message_from_frame(const Frame& frame);
+Frame ring_message_to_frame(const RingMessage& message, Incarnation sender);
+
+// kCorrupt unless every node is named once, none is 0, and the number of members and retired is within kMaxServers.
+Status check_view(const RingView& view);
+
+}  // namespace rk::wire
