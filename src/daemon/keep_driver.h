@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joins the keep's core (keep/keep.h) to the loop: owns the memory of its slots, passes descriptors to clients, streams
+// copies over the peer links, computes checksums, and turns frames into events and effects into frames.
+//
+// Slots are memory files of whole pages, kept for reuse by the same owner (warm pages are several times faster to fill
+// than fresh ones) until memory is short. A slot that a session has mapped read-only stays until the session releases
+// it or ends. The order of events is the core's: what an effect produces is given to the core before the next frame.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/checksum.h"
+#include "daemon/ports.h"
+#include "keep/keep.h"
+#include "shm/mapping.h"
+#include "shm/memory_budget.h"
+#include "shm/memory_file.h"
+
+namespace rk::daemon {
+
+class KeepDriver final : public KeepHandler {
+ public:
+  // All references outlive the driver.
+  KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget);
+
+  Status on_request(const ClientIdentity& client, const wire::Frame& frame) override;
+  void on_session_closed(std::uint64_t session) override;
+  Status on_peer_frame(NodeId from, Incarnation incarnation, const wire::Frame& frame) override;
+  void on_peer_down(NodeId peer) override;
+  void on_ring(const RingState& ring) override;
+  void on_tick(std::uint64_t now_ms) override;
+  void remove_prefix(OwnerId owner, std::string_view prefix) override;
+  std::uint64_t checkpoints() const override { return core_.checkpoints(); }
+
+ private:
+  struct Slot {
+    OwnerId owner;
+    std::uint64_t bytes = 0;  // of the version; the file is rounded up to pages
+    shm::MemoryFile file;
+    shm::Mapping mapping;            // made when the server itself looks at the bytes
+    std::set<std::uint64_t> pinned;  // sessions that have it open
+    bool freed = false;              // the core has done with it
+  };
+  struct Incoming {
+    keep::SlotId slot;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+    std::vector<wire::SectionPlace> sections;
+  };
+  struct Outgoing {
+    NodeId to;
+    std::uint64_t copy = 0;
+    keep::SlotId slot;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+  };
+  using Body = decltype(keep::Event::body);
+
+  void feed(Body body);
+  void drain();
+  void carry_out(keep::Effect& effect);
+  void carry(keep::Send& effect);
+  void carry(keep::TakeSlot& effect);
+  void carry(keep::FreeSlot& effect);
+  void carry(keep::SumSlot& effect);
+  void carry(keep::SendCopy& effect);
+  void carry(keep::ReceiveCopy& effect);
+  void carry(keep::StopCopy& effect);
+  void carry(keep::Answer& effect);
+  Status release(const ClientIdentity& client, const wire::Frame& frame);
+  Status on_chunk(NodeId from, const wire::Frame& frame);
+  void break_incoming(NodeId from, std::uint64_t copy);
+  void pump();
+  bool pump_one(Outgoing& outgoing);
+
+  Result<shm::MemoryFile> memory_for(OwnerId owner, std::uint64_t bytes);
+  void make_room(std::uint64_t bytes);
+  void drop_if_unused(keep::SlotId id);
+  Status map_slot(Slot& slot, shm::Access access);
+  std::vector<std::uint64_t> sums_of(const Slot& slot, const std::vector<wire::SectionPlace>& sections) const;
+
+  keep::Keep core_;
+  ClientPort& clients_;
+  PeerPort& peers_;
+  shm::MemoryBudget& budget_;
+  std::uint64_t now_ms_ = 0;
+  bool draining_ = false;
+  std::deque<Body> events_;
+  std::map<keep::SlotId, Slot> slots_;
+  std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
+  std::deque<Outgoing> outgoing_;
+  std::map<std::uint64_t, std::map<std::pair<std::string, std::uint64_t>, keep::SlotId>> opened_;  // by session
+  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<shm::MemoryFile>> warm_;  // unused files, by size
+  std::uint64_t warm_bytes_ = 0;
+};
+
+}  // namespace rk::daemon

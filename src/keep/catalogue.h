@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one server knows of each name: its versions, where complete copies of them are, and which numbers are used up.
+//
+// Numbers: a home gives versions rising numbers. A home that finds that the name was known before its own life starts
+// at view << 32, so that no number of an earlier life comes again, whether it was committed, failed or only local.
+//
+// Kept versions: the two newest committed ones, those that a retained group record names, and those whose commit is
+// still open. Group records: the two newest committed ones; so only a group record lets go what an older one named.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "keep/events.h"
+
+namespace rk::keep {
+
+struct VersionRecord {
+  wire::VersionContent content;
+  wire::CommitLevel level = wire::CommitLevel::kReplicated;
+  bool committed = false;
+  bool here = false;         // a complete copy is in this server
+  SlotId slot;               // its bytes; 0 for a version without bytes
+  std::set<Member> holders;  // other servers known to have a complete copy
+};
+
+struct Entry {
+  wire::KeepKey key;
+  bool home = false;      // this server answers for the name: it has heard every member of a view (Keep::claim)
+  Member home_member;     // who did last, as far as known
+  bool removed = false;   // the last that was heard is its removal
+  Version highest;        // no number up to this one is free
+  Version floor;          // copies of versions up to this one are refused: they were removed
+  Version committed;      // newest version known to have been committed
+  Incarnation fence;      // writers of an older life of the community are refused
+  std::set<Member> told;  // members that know who is home
+  std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
+  std::map<Version, VersionRecord> versions;
+
+  const VersionRecord* newest_committed() const;
+};
+
+class Catalogue {
+ public:
+  Entry* find(const wire::KeepKey& key);
+  const Entry* find(const wire::KeepKey& key) const;
+  // Creates it if there is none; nullptr if that would make more than `limit` names of the owner.
+  Entry* obtain(const wire::KeepKey& key, std::size_t limit);
+  void erase(const wire::KeepKey& key);
+
+  // Versions of the entry that must stay. `open`: commits that are not decided.
+  std::set<Version> retained(const Entry& entry, const std::set<Version>& open) const;
+  // The retained group records' parts, counted so that each name is looked up at once.
+  void hold_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts);
+  void let_go_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts);
+
+  // Sorted by key; for walking.
+  std::map<wire::KeepKey, Entry>& entries() { return entries_; }
+  const std::map<wire::KeepKey, Entry>& entries() const { return entries_; }
+
+ private:
+  std::map<wire::KeepKey, Entry> entries_;
+  std::map<OwnerId, std::size_t> names_;
+  std::map<wire::KeepKey, std::map<Version, std::uint32_t>> held_;
+};
+
+}  // namespace rk::keep

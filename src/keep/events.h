@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the keep's core hears and what it asks its shell to do (see keep.h for the protocol).
+//
+// Duties of the shell: carry effects out in order; before the next frame of any peer or client is given to the core,
+// give it the events that the effects produced (SlotReady); never hold back Tick. Bytes do not pass through the core:
+// it names a slot, the shell owns the slot's memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "wire/client_messages.h"
+#include "wire/keep_messages.h"
+
+namespace rk::keep {
+
+// A piece of shared memory that holds one version. Numbered by the core; never used twice in a life.
+using SlotId = StrongId<struct SlotIdTag, std::uint64_t>;
+using SessionId = StrongId<struct SessionIdTag, std::uint64_t>;
+
+// A server in one life.
+struct Member {
+  NodeId node;
+  Incarnation incarnation;
+  auto operator<=>(const Member&) const = default;
+};
+
+using PeerMessage = std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
+                                 wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved>;
+
+using ClientMessage =
+    std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon, wire::CheckpointOpen,
+                 wire::CheckpointList, wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery>;
+
+// --- events ---
+
+// The ring's state, also when only `serving` changed. The predecessor of members[i] is members[i-1], cyclic.
+struct ViewInstalled {
+  ViewNumber number;
+  std::vector<Member> members;
+  bool serving = false;
+  std::string reason;  // why not
+};
+struct ClientRequest {
+  SessionId session;
+  OwnerId owner;
+  std::uint64_t request = 0;
+  Incarnation sender;  // of the frame: the community's incarnation, 0 outside of a job
+  ClientMessage message;
+};
+struct ClientGone {
+  SessionId session;
+};
+struct PeerFrame {
+  Member from;
+  PeerMessage message;
+};
+// The link broke: whatever was on it may be lost.
+struct PeerDown {
+  NodeId node;
+};
+// Answer to TakeSlot.
+struct SlotReady {
+  SlotId slot;
+  Status status;
+};
+// Answer to SumSlot: the checksums of its sections, in order.
+struct SlotSummed {
+  SlotId slot;
+  std::vector<std::uint64_t> sums;
+};
+// Answer to ReceiveCopy: all bytes are in the slot, with these checksums; or the stream broke (`whole` false).
+struct CopyArrived {
+  SlotId slot;
+  bool whole = false;
+  std::vector<std::uint64_t> sums;
+};
+// Answer to SendCopy: all bytes have been handed to the link.
+struct CopySent {
+  NodeId to;
+  std::uint64_t copy = 0;
+};
+// A job ended: its names ("job/ID/...") go, here and at the other servers.
+struct PrefixRemoved {
+  OwnerId owner;
+  std::string prefix;
+};
+struct Tick {};
+
+struct Event {
+  std::uint64_t now_ms = 0;  // never goes back
+  std::variant<ViewInstalled, ClientRequest, ClientGone, PeerFrame, PeerDown, SlotReady, SlotSummed, CopyArrived,
+               CopySent, PrefixRemoved, Tick>
+      body;
+};
+
+// --- effects ---
+
+struct Send {
+  NodeId to;
+  PeerMessage message;
+};
+// Take `bytes` of memory (above 0), touched, and answer with SlotReady.
+struct TakeSlot {
+  SlotId slot;
+  OwnerId owner;
+  std::uint64_t bytes = 0;
+};
+// The core has done with the slot. The shell keeps it for as long as a session that opened it lives.
+struct FreeSlot {
+  SlotId slot;
+};
+struct SumSlot {
+  SlotId slot;
+  std::vector<wire::SectionPlace> sections;
+};
+// Stream the slot as CopyChunks, then report CopySent.
+struct SendCopy {
+  NodeId to;
+  std::uint64_t copy = 0;
+  SlotId slot;
+  std::uint64_t bytes = 0;
+};
+// Fill the slot from the CopyChunks with that number from that server, then report CopyArrived.
+struct ReceiveCopy {
+  NodeId from;
+  std::uint64_t copy = 0;
+  SlotId slot;
+  std::uint64_t bytes = 0;
+  std::vector<wire::SectionPlace> sections;  // to be summed
+};
+// Forget a stream in either direction; nothing is reported of it any more.
+struct StopCopy {
+  NodeId peer;
+  std::uint64_t copy = 0;
+};
+
+enum class SlotAccess : std::uint8_t { kNone, kReadOnly, kWritable };
+using AnswerMessage = std::variant<wire::CheckpointSlot, wire::CommitAnswer, wire::CheckpointContent,
+                                   wire::CheckpointListAnswer, wire::GroupAnswer, wire::Done, wire::Refusal>;
+// Answer a client's request; with kReadOnly or kWritable a descriptor of the slot travels along.
+struct Answer {
+  SessionId session;
+  std::uint64_t request = 0;
+  AnswerMessage message;
+  SlotId slot;
+  SlotAccess access = SlotAccess::kNone;
+};
+
+using Effect = std::variant<Send, TakeSlot, FreeSlot, SumSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
+using Effects = std::vector<Effect>;
+
+}  // namespace rk::keep

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keep's core: the checkpoints of this server's clients, and the second copies of other servers' checkpoints.
+//
+//  client        home (this server)                       predecessor in the ring
+//    | begin ----->| claim: ask every member about the name, once per name and life
+//    |<---- slot --| TakeSlot
+//    | (writes)    |
+//    | commit ---->| SumSlot, number the version
+//    |             |---- CopyOffer, CopyChunk... ---------->| ReceiveCopy, compare checksums
+//    |             |<------------------- CopyAnswer --------| complete, not yet visible there
+//    |<------ OK --| visible                                |
+//    |             |---- CopyRetain ----------------------->| drops what is no longer kept
+//
+// - A copy counts only if its answer arrives in the view in which it was offered. After a change of view an open commit
+//   is offered again, to the predecessor of the new view. A server that is in no serving view commits nothing.
+// - FAILED: no byte left this server, or the only server that was offered the version says that it has nothing of it.
+//   UNKNOWN: bytes left, no answer in time; the version may become visible later, unless a newer one does before.
+// - A name's home is the server that claimed it: every member of the view answered that it is not the home itself. A
+//   home that lost its memory learns from the answers what exists, and the highest complete version is rolled forward.
+//   What a removed or restarted server knew of a name is fetched from the holders that answered.
+// - Copies that a change of the ring moved are made again in the background (heal), the old holder keeps its copy until
+//   the new one is complete.
+// - A group record is a version without bytes whose parts are listed; the same protocol replicates it.
+//
+// One loop thread owns it. Messages may be lost, doubled, delayed and reordered.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "keep/catalogue.h"
+#include "keep/events.h"
+
+namespace rk::keep {
+
+struct Config {
+  Member self;
+  std::size_t max_names_per_owner = 65536;
+  std::size_t max_open_writes_per_session = 256;
+  std::uint64_t owner_quota_bytes = UINT64_MAX;  // of memory in slots, copies for other servers' clients included
+  std::uint64_t answer_timeout_ms = 10'000;      // for requests that have no timeout of their own
+  std::uint64_t max_commit_timeout_ms = 600'000;
+  std::uint64_t retry_ms = 200;              // a message without its answer is sent again
+  std::uint64_t copy_bytes_per_ms = 50'000;  // the slowest copy that is not taken for lost
+};
+
+class Keep {
+ public:
+  explicit Keep(Config config);
+
+  void step(const Event& event, Effects& out);
+
+  // Names with a committed version or a complete copy here.
+  std::uint64_t checkpoints() const;
+  const Catalogue& catalogue() const { return catalogue_; }
+
+ private:
+  using VersionKey = std::pair<wire::KeepKey, Version>;
+
+  // A version that a client writes, or whose checksums are being computed.
+  struct Writing {
+    SessionId session;
+    wire::KeepKey key;
+    Incarnation incarnation;
+    std::uint64_t begin_request = 0;
+    std::uint64_t total = 0;
+    std::vector<wire::SectionPlace> sections;
+    bool ready = false;  // the client has the slot
+    std::optional<ClientRequest> commit;
+    std::uint64_t deadline_ms = 0;
+  };
+  // A version that has a number and no result yet, or whose result was UNKNOWN.
+  struct Pending {
+    SessionId session;
+    std::uint64_t request = 0;
+    std::uint64_t deadline_ms = 0;
+    bool answered = false;
+    std::set<Member> offered;
+  };
+  // A copy under way to another server.
+  struct Outgoing {
+    VersionKey version;
+    Member to;
+    bool streaming = false;
+    std::uint64_t retry_at_ms = 0;
+    std::uint32_t attempts = 0;
+  };
+  // A copy under way to this server, for another home.
+  struct Incoming {
+    Member from;
+    std::uint64_t copy = 0;
+    bool eager = false;
+    wire::KeepKey key;
+    wire::VersionContent content;
+    bool ready = false;
+  };
+  // Bytes on their way back: for the home's own record (`install`) or for one reader.
+  struct Fetch {
+    wire::KeepKey key;
+    wire::VersionContent content;
+    std::vector<Member> candidates;  // holders not tried yet
+    Member from;
+    std::uint64_t copy = 0;
+    bool install = false;
+    std::vector<ClientRequest> waiting;
+    std::uint64_t retry_at_ms = 0;
+    std::uint64_t deadline_ms = 0;
+  };
+  // A question to every other member of the view, asked until all have answered in the same view.
+  struct Round {
+    enum class Kind : std::uint8_t { kLookup, kClaim, kRemove, kRemovePrefix };
+    Kind kind = Kind::kLookup;
+    wire::KeepKey key;
+    Version up_to;
+    std::set<NodeId> awaited;
+    std::map<NodeId, wire::KeepLookupAnswer> answers;
+    std::vector<ClientRequest> waiting;
+    std::uint64_t retry_at_ms = 0;
+    std::uint64_t deadline_ms = 0;  // 0: none
+  };
+
+  // keep.cc: dispatch, views, time
+  void on(const ViewInstalled& event);
+  void on(const ClientRequest& event);
+  void on(const ClientGone& event);
+  void on(const PeerFrame& event);
+  void on(const PeerDown& event);
+  void on(const SlotReady& event);
+  void on(const SlotSummed& event);
+  void on(const CopyArrived& event);
+  void on(const CopySent& event);
+  void on(const PrefixRemoved& event);
+  void on(const Tick& event);
+  bool in_view(const Member& member) const;
+  std::optional<Member> predecessor() const;
+  void forget_homes();
+
+  // answers.cc
+  void refuse(const ClientRequest& to, ErrorCode code, std::string message);
+  void refuse_all(const std::vector<ClientRequest>& waiting, ErrorCode code, const std::string& message);
+  void answer_commit(SessionId session, std::uint64_t request, wire::CommitAnswer answer);
+  void resume(std::vector<ClientRequest> waiting);
+
+  // writing.cc: begin, commit, abandon
+  void handle(const ClientRequest& request, const wire::CheckpointBegin& message);
+  void handle(const ClientRequest& request, const wire::CheckpointCommit& message);
+  void handle(const ClientRequest& request, const wire::CheckpointAbandon& message);
+  void give_slot(SlotId slot, Writing& writing, const Status& status);
+  void number_version(SlotId slot, const std::vector<std::uint64_t>& sums);
+  void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms);
+  bool fenced(Entry& entry, const ClientRequest& request);
+  SlotId take_slot(OwnerId owner, std::uint64_t bytes);
+  void free_slot(SlotId slot);
+
+  // replication.cc: copies to the predecessor, results, healing
+  void replicate(const VersionKey& version);
+  void offer(std::uint64_t copy, Outgoing& outgoing, bool eager);
+  void stop_outgoing(std::uint64_t copy);
+  void stop_copies_of(const VersionKey& version);
+  void handle(const Member& from, const wire::CopyAnswer& message);
+  void copy_complete(const VersionKey& version, const Member& holder);
+  void copy_refused(const VersionKey& version, const Member& by, const std::string& reason);
+  void commit(Entry& entry, VersionRecord& record);
+  void finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason);
+  void drop_version(Entry& entry, Version version);
+  void retire(Entry& entry);
+  void tell_retained(const Entry& entry);
+  std::set<Version> open_versions(const wire::KeepKey& key) const;
+  void heal();
+  bool heal_entry(Entry& entry);
+  void expire_pending();
+  void retry_outgoing();
+
+  // receiving.cc: second copies of other homes
+  void handle(const Member& from, const wire::CopyOffer& message);
+  void handle(const Member& from, const wire::CopyRetain& message);
+  void handle(const Member& from, const wire::CopyFetch& message);
+  void incoming_ready(SlotId slot, const Status& status);
+  void incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
+  void drop_incoming(SlotId slot);
+  void answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult result, std::string reason = {});
+
+  // rounds.cc: lookup, claim, remove
+  void start_round(Round round);
+  void ask(std::uint64_t id, const Round& round, NodeId node);
+  void finish_round(std::uint64_t id);
+  void finish_claim(Round& round);
+  void adopt(Entry& entry, const Round& round);
+  void handle(const Member& from, const wire::KeepLookup& message);
+  void handle(const Member& from, const wire::KeepLookupAnswer& message);
+  void handle(const Member& from, const wire::KeepRemove& message);
+  void handle(const Member& from, const wire::KeepRemoved& message);
+  void retry_rounds();
+  void wait_for_claim(const wire::KeepKey& key, const ClientRequest& request);
+  void remove_here(const wire::KeepKey& key, bool prefix, Version up_to, const Member& by);
+
+  // reading.cc: open, list, delete, fetch
+  void handle(const ClientRequest& request, const wire::CheckpointOpen& message);
+  void handle(const ClientRequest& request, const wire::CheckpointList& message);
+  void handle(const ClientRequest& request, const wire::CheckpointDelete& message);
+  void finish_lookup(Round& round);
+  void answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot, NodeId holder);
+  void fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders, bool install,
+             const ClientRequest* waiting);
+  void fetch_from_next(SlotId slot);
+  void fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
+  void end_fetch(SlotId slot, ErrorCode code, const std::string& reason);
+  void retry_fetches();
+
+  // groups.cc
+  void handle(const ClientRequest& request, const wire::GroupCommit& message);
+  void handle(const ClientRequest& request, const wire::GroupQuery& message);
+  Status check_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts) const;
+  static wire::GroupAnswer group_answer(const std::vector<const wire::VersionContent*>& newest_first);
+
+  Config config_;
+  std::uint64_t now_ms_ = 0;
+  ViewInstalled view_;
+  Catalogue catalogue_;
+  std::uint64_t last_slot_ = 0;
+  std::uint64_t last_copy_ = 0;
+  std::uint64_t last_round_ = 0;
+  std::map<SlotId, std::pair<OwnerId, std::uint64_t>> slots_;  // who pays for it, and how much
+  std::map<OwnerId, std::uint64_t> owner_bytes_;
+  std::map<SlotId, Writing> writings_;
+  std::map<VersionKey, Pending> pending_;
+  std::map<std::uint64_t, Outgoing> outgoing_;
+  std::map<SlotId, Incoming> incoming_;
+  std::map<SlotId, Fetch> fetches_;
+  std::map<std::uint64_t, Round> rounds_;
+  std::set<wire::KeepKey> to_heal_;
+  std::uint64_t heal_at_ms_ = 0;
+  Effects* out_ = nullptr;  // of the step that is running
+};
+
+}  // namespace rk::keep

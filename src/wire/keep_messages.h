@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conversation of the servers about checkpoints. Every message names the view it was sent in; a receiver in another
+// view does nothing but say so. Bytes travel as CopyChunks behind their CopyOffer on the same link.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wire/client_messages.h"
+#include "wire/codec.h"
+
+namespace rk::wire {
+
+// Append-only.
+inline constexpr auto kKeepNumber = [](std::uint32_t offset) {
+  return static_cast<MessageType>(static_cast<std::uint32_t>(MessageType::kKeepFirst) + offset);
+};
+
+enum class KeepKind : std::uint8_t { kCheckpoint = 0, kGroup = 1 };
+
+// What is kept, cluster-wide: names of different owners and kinds never meet.
+struct KeepKey {
+  OwnerId owner;
+  KeepKind kind = KeepKind::kCheckpoint;
+  std::string name;
+  RK_FIELDS(owner, kind, name)
+  auto operator<=>(const KeepKey&) const = default;
+};
+
+// A version without its bytes. A group record has parts and no sections, a checkpoint the reverse.
+struct VersionContent {
+  Version version;
+  Incarnation incarnation;  // of the community that wrote it; 0 for a checkpoint outside of a job
+  std::uint64_t total = 0;  // bytes of memory
+  std::uint64_t sum = 0;    // version_sum()
+  std::vector<SectionPlace> sections;
+  std::vector<GroupPart> parts;
+  RK_FIELDS(version, incarnation, total, sum, sections, parts)
+  bool operator==(const VersionContent&) const = default;
+};
+
+// Home -> a server that shall hold a copy. If `eager`, the chunks follow at once; else after an answer kWanted.
+struct CopyOffer {
+  static constexpr MessageType kType = kKeepNumber(0);
+  ViewNumber view;
+  std::uint64_t copy = 0;  // number of this attempt, rising in each life of the sender
+  bool eager = false;
+  KeepKey key;
+  VersionContent content;
+  RK_FIELDS(view, copy, eager, key, content)
+};
+
+inline constexpr std::size_t kCopyChunkBytes = std::size_t{1} << 20U;
+// A fetch's number has this bit, a copy's has not: the two are counted by different servers.
+inline constexpr std::uint64_t kFetchBit = std::uint64_t{1} << 63U;
+
+// In order and without gaps; anything else breaks the copy.
+struct CopyChunk {
+  static constexpr MessageType kType = kKeepNumber(1);
+  std::uint64_t copy = 0;
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  RK_FIELDS(copy, offset, bytes)
+};
+
+enum class CopyResult : std::uint8_t {
+  kComplete = 0,   // all bytes are here and have their checksums
+  kWanted = 1,     // memory is ready: send the chunks
+  kRefused = 2,    // nothing of the version is here; the reason says why
+  kDamaged = 3,    // bytes arrived that do not have their checksums, or out of order: nothing of it is here
+  kOtherView = 4,  // try again when both are in the same view
+};
+
+// Answer to CopyOffer, and to a CopyFetch that cannot be served.
+struct CopyAnswer {
+  static constexpr MessageType kType = kKeepNumber(2);
+  ViewNumber view;
+  std::uint64_t copy = 0;
+  CopyResult result = CopyResult::kRefused;
+  std::string reason;
+  RK_FIELDS(view, copy, result, reason)
+};
+
+// Asks a holder for the bytes: CopyChunks with this number follow, or a CopyAnswer.
+struct CopyFetch {
+  static constexpr MessageType kType = kKeepNumber(3);
+  ViewNumber view;
+  std::uint64_t copy = 0;  // has kFetchBit
+  KeepKey key;
+  Version version;
+  RK_FIELDS(view, copy, key, version)
+};
+
+// Home -> holder, one-way: of the versions up to `up_to`, those in `retained` stay and the others go.
+struct CopyRetain {
+  static constexpr MessageType kType = kKeepNumber(4);
+  ViewNumber view;
+  KeepKey key;
+  Version up_to;
+  Version committed;  // newest one
+  std::vector<Version> retained;
+  RK_FIELDS(view, key, up_to, committed, retained)
+};
+
+// What do you know of this name? With `claim`: I am its home from now on, unless somebody else is.
+struct KeepLookup {
+  static constexpr MessageType kType = kKeepNumber(5);
+  ViewNumber view;
+  std::uint64_t round = 0;
+  bool claim = false;
+  KeepKey key;
+  RK_FIELDS(view, round, claim, key)
+};
+
+struct HeldVersion {
+  VersionContent content;
+  bool committed = false;  // known to be; a holder that is not the home may not know it yet
+  RK_FIELDS(content, committed)
+};
+
+struct KeepLookupAnswer {
+  static constexpr MessageType kType = kKeepNumber(6);
+  ViewNumber view;
+  std::uint64_t round = 0;
+  bool home = false;                  // I am the home: what I say is all there is
+  bool known = false;                 // I have heard of the name before this lookup
+  bool removed = false;               // and the last thing I heard was its removal
+  Version highest;                    // no number up to this one may be used again
+  Version committed;                  // newest version known to have been committed
+  std::vector<HeldVersion> versions;  // complete copies here
+  KeepKey key;
+  RK_FIELDS(view, round, home, known, removed, highest, committed, versions, key)
+};
+
+// Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with
+// key.name, for good: such names are never used again.
+struct KeepRemove {
+  static constexpr MessageType kType = kKeepNumber(7);
+  ViewNumber view;
+  std::uint64_t round = 0;
+  bool prefix = false;
+  KeepKey key;
+  Version up_to;
+  RK_FIELDS(view, round, prefix, key, up_to)
+};
+
+struct KeepRemoved {
+  static constexpr MessageType kType = kKeepNumber(8);
+  ViewNumber view;
+  std::uint64_t round = 0;
+  RK_FIELDS(view, round)
+};
+
+}  // namespace rk::wire
