@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold for each example program after a failure: each check runs one job and returns what was wrong with it.
+
+An empty list is a pass. The references are runs without a failure, made once in a directory of their own.
+"""
+import dataclasses
+import pathlib
+import re
+import shutil
+
+import job
+
+MELT = job.ROOT / "examples/melt/in.melt"
+FILES = ("melt.dump", "melt.data")
+
+
+@dataclasses.dataclass
+class Setting:
+    ranks: int = 8
+    communities: int = 2
+
+    def community(self, rank):
+        """Ranks are dealt out in blocks, as `ringkeep run` does."""
+        return rank * self.communities // self.ranks
+
+    def members(self, community):
+        return [rank for rank in range(self.ranks) if self.community(rank) == community]
+
+
+def fresh(folder):
+    folder = pathlib.Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def basics(outcome, setting, kills):
+    """Holds for every program: the code, nothing left, only the communities of the killed ranks lived twice."""
+    wrong = []
+    if outcome.code != 0:
+        wrong.append(f"exit code {outcome.code}: {outcome.stderr.strip()[-400:]}")
+    if outcome.left:
+        wrong.append(f"processes remain: {outcome.left}")
+    hit = {setting.community(rank) for rank in kills}
+    for rank, pids in sorted(outcome.pids.items()):
+        if setting.community(rank) not in hit and len(pids) != 1:
+            wrong.append(f"rank {rank} of a community without a failure had the pids {pids}")
+    wrong += reported(outcome.report, hit)
+    return wrong
+
+
+def reported(report, hit):
+    """The run's own report names exactly the communities that were hit."""
+    if not report:
+        return ["the run left no report"]
+    rolled = {community["community"] for community in report["communities"] if community["restarts"] > 0}
+    return [] if rolled == hit else [f"communities {sorted(hit)} were hit, the report says {sorted(rolled)} rolled back"]
+
+
+def kill_options(kills):
+    """[(rank, "2.5s" or "msg:5000"), ...] as options of `ringkeep run`."""
+    return [word for rank, when in kills for word in ("--kill", f"{rank}@{when}")]
+
+
+# --- LAMMPS -----------------------------------------------------------------------------------------------------------
+
+def lammps_command(steps):
+    return ["lmp", "-in", MELT, "-var", "steps", str(steps)]
+
+
+class Lammps:
+    def __init__(self, folder, setting, steps):
+        self.setting, self.steps = setting, steps
+        self.folder = fresh(folder)
+        self.reference = job.run_job(lammps_command(steps), setting.ranks, setting.communities, cwd=self.folder)
+
+    def reference_is_right(self):
+        """Compares the run without a failure with plain mpirun, as far as the order of sums does not show."""
+        wrong = basics(self.reference, self.setting, [])
+        plain = job.plain_job(lammps_command(min(self.steps, 250)), self.setting.ranks, cwd=fresh(self.folder / "plain"))
+        ours, theirs = job.thermo(self.reference.stdout), job.thermo(plain.stdout)
+        for step, line in sorted(theirs.items()):
+            if step <= 250 and ours.get(step) != line:
+                wrong.append(f"step {step}: '{ours.get(step)}' where plain mpirun shows '{line}'")
+        if len(theirs) < 2:
+            wrong.append(f"plain mpirun showed {len(theirs)} steps: {plain.stderr.strip()[-300:]}")
+        return wrong
+
+    def killed(self, kills, name="killed"):
+        """Runs the same job with those kills and compares all that it showed and wrote."""
+        folder = fresh(self.folder / name)
+        outcome = job.run_job(lammps_command(self.steps), self.setting.ranks, self.setting.communities,
+                              kill_options(kills), cwd=folder)
+        wrong = basics(outcome, self.setting, [rank for rank, _ in kills])
+        try:
+            if job.thermo(outcome.stdout) != job.thermo(self.reference.stdout):
+                wrong.append("thermo lines differ from the run without a failure")
+        except AssertionError as error:
+            wrong.append(str(error))
+        if job.without_clock(outcome.stdout) != job.without_clock(self.reference.stdout):
+            wrong.append("other lines of the output differ: " + first_difference(self.reference.stdout, outcome.stdout))
+        for file in FILES:
+            if not same_bytes(self.folder / file, folder / file):
+                wrong.append(f"{file} differs")
+        ours, theirs = (read_text(place / "log.lammps") for place in (folder, self.folder))
+        if job.without_clock(ours) != job.without_clock(theirs):
+            wrong.append("log.lammps differs: " + first_difference(theirs, ours))
+        if not wrong:
+            shutil.rmtree(folder)
+        return wrong, outcome
+
+
+def read_text(path):
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def same_bytes(a, b):
+    return a.exists() and b.exists() and a.read_bytes() == b.read_bytes()
+
+
+def first_difference(expected, found):
+    expected, found = job.without_clock(expected), job.without_clock(found)
+    for number, (a, b) in enumerate(zip(expected, found), 1):
+        if a != b:
+            return f"line {number} is {b!r}, expected {a!r}"
+    return f"{len(found)} lines, expected {len(expected)}"
+
+
+# --- heat2d -----------------------------------------------------------------------------------------------------------
+
+class Heat2d:
+    def __init__(self, folder, setting, steps=600, every=100, size=384):
+        self.setting, self.steps, self.every, self.size = setting, steps, every, size
+        self.folder = fresh(folder)
+        self.reference, self.traces = self._run([], "reference")
+        self.plain = job.plain_job(self._command(fresh(self.folder / "plain")), setting.ranks, cwd=self.folder)
+
+    def _command(self, folder):
+        return [job.program("heat2d"), "--size", self.size, "--steps", self.steps, "--checkpoint-every", self.every,
+                "--report-every", 50, "--picture", folder / "field.ppm", "--trace", folder]
+
+    def _run(self, kills, name):
+        folder = fresh(self.folder / name)
+        outcome = job.run_job(self._command(folder), self.setting.ranks, self.setting.communities, kill_options(kills),
+                              cwd=folder)
+        return outcome, {rank: self._trace(folder, rank) for rank in range(self.setting.ranks)}
+
+    @staticmethod
+    def _trace(folder, rank):
+        """[(pid, step), ...] in the order in which the rank executed them."""
+        return [tuple(map(int, line.split())) for line in read_text(folder / f"rank{rank}").splitlines()]
+
+    def reference_is_right(self):
+        wrong = basics(self.reference, self.setting, [])
+        if self.reference.stdout != self.plain.stdout:
+            wrong.append("the output differs from plain mpirun's")
+        if "checksum" not in self.plain.stdout:
+            wrong.append(f"plain mpirun failed: {self.plain.stderr.strip()[-300:]}")
+        for rank, trace in self.traces.items():
+            if [step for _, step in trace] != list(range(1, self.steps + 1)):
+                wrong.append(f"rank {rank} did not execute each step once")
+        return wrong
+
+    def killed(self, kills, name="killed"):
+        outcome, traces = self._run(kills, name)
+        wrong = basics(outcome, self.setting, [rank for rank, _ in kills])
+        if outcome.stdout != self.reference.stdout:
+            wrong.append("the output differs from the run without a failure")
+        if not same_bytes(self.folder / "reference/field.ppm", self.folder / name / "field.ppm"):
+            wrong.append("the picture differs")
+        hit = {self.setting.community(rank) for rank, _ in kills}
+        repeated = 0
+        for rank, trace in traces.items():
+            again = len(trace) - self.steps
+            limit = self.every * len(kills) if self.setting.community(rank) in hit else 0
+            repeated += max(again, 0)
+            if {step for _, step in trace} != set(range(1, self.steps + 1)):
+                wrong.append(f"rank {rank} did not execute every step")
+            if again > limit:
+                wrong.append(f"rank {rank} executed {again} steps again, at most {limit} may be")
+        outcome.report["repeated_rank_steps"] = repeated
+        if not wrong:
+            shutil.rmtree(self.folder / name)
+        return wrong, outcome
+
+
+# --- taskfarm ---------------------------------------------------------------------------------------------------------
+
+class Taskfarm:
+    RESULT = re.compile(r"^result (\d+) from (\d+): ([0-9a-f]{16})$", re.M)
+
+    def __init__(self, folder, setting, tasks=300, work=100000):
+        self.setting, self.tasks, self.work = setting, tasks, work
+        self.folder = fresh(folder)
+        self.plain = job.plain_job(self._command(self.folder / "plain-order"), setting.ranks, cwd=self.folder)
+
+    def _command(self, order):
+        return [job.program("taskfarm"), "--tasks", self.tasks, "--work", self.work, "--order", order]
+
+    def killed(self, kills, name="killed"):
+        """Also without kills: the first run of all."""
+        folder = fresh(self.folder / name)
+        outcome = job.run_job(self._command(folder / "order"), self.setting.ranks, self.setting.communities,
+                              kill_options(kills), cwd=folder)
+        wrong = basics(outcome, self.setting, [rank for rank, _ in kills])
+        shown = self.RESULT.findall(outcome.stdout)
+        # The file is written at the end by the master's last life from its memory; the lines were shown by whichever
+        # life came first. They agree only if the master saw the same matches again.
+        written = [tuple(line.split()) for line in read_text(folder / "order").splitlines()]
+        if [(task, rank) for task, rank, _ in shown] != written:
+            wrong.append("the order that was shown is not the order that the master's last life saw")
+        expected = sorted((task, value) for task, _, value in self.RESULT.findall(self.plain.stdout))
+        if len(expected) != self.tasks:
+            wrong.append(f"plain mpirun gave {len(expected)} results of {self.tasks}")
+        if sorted((task, value) for task, _, value in shown) != expected:
+            wrong.append(f"{len(shown)} results were shown; they are not those of plain mpirun")
+        if last_word(outcome.stdout, "results") != last_word(self.plain.stdout, "results"):
+            wrong.append("the checksum over the results differs")
+        if not wrong:
+            shutil.rmtree(folder)
+        return wrong, outcome
+
+
+def last_word(text, name):
+    found = re.search(rf"^{name} (\w+)$", text, re.M)
+    return found.group(1) if found else None
