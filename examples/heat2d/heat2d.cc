@@ -8,6 +8,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cinttypes>
 #include <cmath>
 #include <cstdint>
@@ -28,7 +29,7 @@ struct Options {
   int checkpoint_every = 100;  // steps; 0: never
   int report_every = 100;      // steps
   std::string picture;         // PPM file that rank 0 writes at the end; empty: none
-  std::string trace;           // directory for the lines "pid step" of each rank; empty: none
+  std::string trace;           // directory for a file a rank with the lines "pid step microseconds"; empty: none
 };
 
 [[noreturn]] void give_up(const std::string& why) {
@@ -192,6 +193,33 @@ class Checkpoints {
   int every_;
 };
 
+// Which steps this rank executed, in which process and when, over all its lives.
+class Trace {
+ public:
+  Trace(const std::string& folder, int rank) {
+    if (folder.empty()) return;
+    const std::string path = folder + "/rank" + std::to_string(rank);
+    file_ = std::fopen(path.c_str(), "a");
+    if (file_ == nullptr) give_up("cannot write " + path);
+  }
+  ~Trace() {
+    if (file_ != nullptr) std::fclose(file_);
+  }
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+
+  void executed(int step) {
+    if (file_ == nullptr) return;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+    std::fprintf(file_, "%d %d %lld\n", static_cast<int>(getpid()), step, static_cast<long long>(microseconds));
+    std::fflush(file_);
+  }
+
+ private:
+  std::FILE* file_ = nullptr;
+};
+
 // FNV-1a over the bits of the field.
 std::uint64_t checksum(const std::vector<double>& field) {
   std::uint64_t sum = 14695981039346656037ULL;
@@ -217,19 +245,11 @@ void run(const Options& options, MPI_Comm plate) {
   Band band(options, plate);
   int step = 0;
   Checkpoints checkpoints(band.field(), step, options.checkpoint_every);
-  std::FILE* trace = nullptr;
-  if (!options.trace.empty()) {
-    const std::string path = options.trace + "/rank" + std::to_string(band.rank());
-    trace = std::fopen(path.c_str(), "a");
-    if (trace == nullptr) give_up("cannot write " + path);
-  }
+  Trace trace(options.trace, band.rank());
   while (step < options.steps) {
     const double change = band.step();
     ++step;
-    if (trace != nullptr) {
-      std::fprintf(trace, "%d %d\n", static_cast<int>(getpid()), step);
-      std::fflush(trace);
-    }
+    trace.executed(step);
     if (step % options.report_every == 0) {
       double residual = 0;
       MPI_Allreduce(&change, &residual, 1, MPI_DOUBLE, MPI_MAX, plate);
@@ -240,7 +260,6 @@ void run(const Options& options, MPI_Comm plate) {
     }
     checkpoints.after_step(step);
   }
-  if (trace != nullptr) std::fclose(trace);
   const std::vector<double> whole = band.gather();
   if (band.rank() == 0) {
     std::printf("checksum %016" PRIx64 "\n", checksum(whole));

@@ -27,6 +27,18 @@ class Setting:
         return [rank for rank in range(self.ranks) if self.community(rank) == community]
 
 
+def moment(outcome, share):
+    """Seconds of the job after which that share of its program's work is done, for `--kill RANK@Ts`."""
+    start, end = outcome.report["ready_s"], outcome.report["finished_s"]
+    return start + share * (end - start)
+
+
+def message_of(outcome, rank, share):
+    """Number of the message to another community that lies at that share of all that the rank sends."""
+    sent = outcome.report["ranks"][rank]["messages_sent"]
+    return max(1, round(share * sent))
+
+
 def fresh(folder):
     folder = pathlib.Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -147,7 +159,7 @@ class Heat2d:
 
     @staticmethod
     def _trace(folder, rank):
-        """[(pid, step), ...] in the order in which the rank executed them."""
+        """[(pid, step, microseconds), ...] in the order in which the rank executed them."""
         return [tuple(map(int, line.split())) for line in read_text(folder / f"rank{rank}").splitlines()]
 
     def reference_is_right(self):
@@ -157,7 +169,7 @@ class Heat2d:
         if "checksum" not in self.plain.stdout:
             wrong.append(f"plain mpirun failed: {self.plain.stderr.strip()[-300:]}")
         for rank, trace in self.traces.items():
-            if [step for _, step in trace] != list(range(1, self.steps + 1)):
+            if [step for _, step, _ in trace] != list(range(1, self.steps + 1)):
                 wrong.append(f"rank {rank} did not execute each step once")
         return wrong
 
@@ -169,19 +181,34 @@ class Heat2d:
         if not same_bytes(self.folder / "reference/field.ppm", self.folder / name / "field.ppm"):
             wrong.append("the picture differs")
         hit = {self.setting.community(rank) for rank, _ in kills}
-        repeated = 0
         for rank, trace in traces.items():
             again = len(trace) - self.steps
             limit = self.every * len(kills) if self.setting.community(rank) in hit else 0
-            repeated += max(again, 0)
-            if {step for _, step in trace} != set(range(1, self.steps + 1)):
+            if {step for _, step, _ in trace} != set(range(1, self.steps + 1)):
                 wrong.append(f"rank {rank} did not execute every step")
             if again > limit:
                 wrong.append(f"rank {rank} executed {again} steps again, at most {limit} may be")
-        outcome.report["repeated_rank_steps"] = repeated
+        outcome.report["steps_again"], outcome.report["steps_again_of_all"] = self._steps_again(traces)
         if not wrong:
             shutil.rmtree(self.folder / name)
         return wrong, outcome
+
+
+    def _steps_again(self, traces):
+        """Rank-steps executed again, and those that a restart of all ranks from the same checkpoint would have cost.
+
+        For the second, each rank's progress at the moment of the failure counts: the last step that the community
+        that failed had executed by then.
+        """
+        lives = {rank: [line for line in trace if line[0] == trace[0][0]] for rank, trace in traces.items()}
+        failed = [rank for rank, trace in traces.items() if len(lives[rank]) < len(trace)]
+        if not failed:
+            return 0, 0
+        again = sum(len(traces[rank]) - self.steps for rank in failed)
+        checkpoint = min(traces[rank][len(lives[rank])][1] for rank in failed) - 1
+        moment = max(lives[rank][-1][2] for rank in failed)
+        reached = {rank: sum(1 for line in lives[rank] if line[2] <= moment) for rank in traces}
+        return again, sum(reached[rank] - checkpoint for rank in traces)
 
 
 # --- taskfarm ---------------------------------------------------------------------------------------------------------

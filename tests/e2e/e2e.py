@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""End to end: real jobs under `ringkeep run`, short forms of the campaigns.
+
+    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean bad_input
+"""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+import checks
+import job
+
+
+def lammps(folder):
+    """A rank of each community killed; thermo lines and files as without a failure; plain mpirun for 250 steps."""
+    program = checks.Lammps(folder, checks.Setting(8, 2), steps=300)
+    yield "without a failure", program.reference_is_right()
+    for rank, share in ((1, 0.1), (6, 0.6)):
+        kill = (rank, f"msg:{checks.message_of(program.reference, rank, share)}")
+        yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
+
+
+def heat2d(folder):
+    """A rank killed between checkpoints repeats at most one interval, and only its community does."""
+    program = checks.Heat2d(folder, checks.Setting(6, 2), steps=300, every=60, size=256)
+    yield "without a failure", program.reference_is_right()
+    for rank, share in ((1, 0.5), (5, 0.7)):
+        kill = (rank, f"{checks.moment(program.reference, share):.2f}s")
+        yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
+
+
+def taskfarm(folder):
+    """The master and workers killed: the order that was shown is matched again, the results are plain mpirun's."""
+    program = checks.Taskfarm(folder, checks.Setting(5, 2), tasks=150)
+    wrong, reference = program.killed([], "reference")
+    yield "without a failure", wrong
+    for rank, share in ((0, 0.2), (0, 0.8), (1, 0.5), (3, 0.4), (4, 0.9)):
+        kill = (rank, f"msg:{checks.message_of(reference, rank, share)}")
+        yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
+
+
+def again(folder):
+    """A community that is killed again while it recovers, and both communities at once."""
+    program = checks.Taskfarm(folder, checks.Setting(4, 2), tasks=200, work=200000)
+    wrong, reference = program.killed([], "reference")
+    yield "without a failure", wrong
+    start = checks.moment(reference, 0.5)
+    for kills in ([(0, f"{start:.2f}s"), (0, f"{start + 0.5:.2f}s")], [(1, f"{start:.2f}s"), (2, f"{start:.2f}s")]):
+        yield f"kills {kills}", program.killed(kills)[0]
+
+
+# --- the end of a run ---------------------------------------------------------------------------------------------------
+
+class Running:
+    """A taskfarm of some seconds under `ringkeep run`, with a temporary directory of its own."""
+
+    def __init__(self, folder):
+        self.mark, self.temporary = uuid.uuid4().hex, checks.fresh(folder / "tmp")
+        self.shm = set(os.listdir("/dev/shm"))
+        words = [job.program("ringkeep"), "run", "-n", "4", "--communities", "2", "--", job.program("taskfarm"),
+                 "--tasks", "2000", "--work", "300000"]
+        self.process = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True,
+                                        env={**os.environ, job.MARK: self.mark, "TMPDIR": str(self.temporary)})
+        self.shown = [self.process.stdout.readline() for _ in range(20)]  # it is in the middle of its work
+
+    def end(self):
+        """What is left over once the launcher is gone."""
+        try:
+            self.process.communicate(timeout=job.PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            job.end_all(self.process, self.mark)
+            return ["the launcher does not end"]
+        wrong = [f"process {pid} remains" for pid in job.remains(self.mark)]
+        end = time.monotonic() + 10
+        while (files := self.files()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return wrong + [f"{file} remains" for file in files]
+
+    def files(self):
+        """Files in the temporary directory, and new ones in /dev/shm that no process maps."""
+        left = [str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*")]
+        new = set(os.listdir("/dev/shm")) - self.shm
+        return left + [name for name in new if not mapped(name)]
+
+    def pids(self, word):
+        """Processes of the run whose program is `word`."""
+        for pid, _ in job.marked(self.mark):
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip().startswith(word):
+                    yield pid
+            except OSError:
+                pass
+
+
+def mapped(name):
+    for maps in pathlib.Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if f"/dev/shm/{name}" in maps.read_text():
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def clean(folder):
+    """After Ctrl-C, and kill -9 of the launcher or of mpirun, nothing remains, and the next run works."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        run = Running(folder)
+        run.process.send_signal(number)
+        wrong = run.end()
+        if run.process.returncode == 0:
+            wrong.append("the exit code is 0")
+        yield f"launcher ended by {number.name}", wrong
+    run = Running(folder)
+    victim = next(run.pids("mpirun"), None)
+    if victim is not None:
+        os.kill(victim, signal.SIGKILL)
+    wrong = run.end() + ([] if victim else ["no mpirun was found"])
+    if run.process.returncode != 0:
+        wrong.append(f"the job ended with {run.process.returncode} after the loss of one mpirun")
+    yield "mpirun killed", wrong
+    after = job.run_job([job.program("taskfarm"), "--tasks", 20], 4, 2, cwd=folder)
+    yield "the next run", checks.basics(after, checks.Setting(4, 2), [])
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------------
+
+def bad_input(folder):
+    """One clear error each, and a code that is not 0."""
+    farm = job.program("taskfarm")
+    cases = [
+        ("no such program", ["-n", "2", "--communities", "2", "--", "./no-such-program"], "no-such-program"),
+        ("more communities than ranks", ["-n", "2", "--communities", "3", "--", farm], "communities"),
+        ("no ranks", ["-n", "0", "--communities", "1", "--", farm], "-n"),
+        ("a kill of no rank", ["-n", "2", "--communities", "2", "--kill", "7@1s", "--", farm], "--kill 7@1s"),
+        ("no command", ["-n", "2", "--communities", "2"], ""),
+        ("an unknown option", ["-n", "2", "--no-such-option", "--", farm], "no-such-option"),
+    ]
+    for name, words, part in cases:
+        outcome = job.run([job.program("ringkeep"), "run", *words], folder, True, 60)
+        wrong = [] if outcome.code not in (0, None) and outcome.code > 0 else [f"the exit code is {outcome.code}"]
+        if part not in outcome.stderr:
+            wrong.append(f"the error does not name {part!r}: {outcome.stderr.strip()[-300:]!r}")
+        if len(outcome.stderr.strip().splitlines()) > 3 or not outcome.stderr.strip():
+            wrong.append(f"not one clear error: {outcome.stderr.strip()[-600:]!r}")
+        if outcome.left:
+            wrong.append(f"processes remain: {outcome.left}")
+        yield name, wrong
+
+
+SCENARIOS = {"lammps": lammps, "heat2d": heat2d, "taskfarm": taskfarm, "again": again, "clean": clean,
+             "bad_input": bad_input}
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1] not in SCENARIOS:
+        print(__doc__)
+        return 2
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="ringkeep-e2e-") as name:
+        for step, wrong in SCENARIOS[sys.argv[1]](pathlib.Path(name)):
+            print(f"{'WRONG' if wrong else 'ok':5} {step}{''.join(chr(10) + '      ' + text for text in wrong)}", flush=True)
+            failures += bool(wrong)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
