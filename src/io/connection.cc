@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "wire/codec.h"
 
 namespace rk::io {
 namespace {
@@ -153,7 +154,12 @@ Status Connection::deliver() {
     ~Reset() { flag = false; }
   } const reset{delivering_};
   while (!closed_ && !paused_) {
-    RK_TRY(auto frame, cutter_.next());
+    auto next = cutter_.next();
+    if (!next) {
+      refuse(0, next.error());
+      return tl::unexpected(std::move(next).error());
+    }
+    auto& frame = *next;
     if (!frame) {
       if (cutter_.buffered() > limits_.max_frame_bytes)
         return fail(ErrorCode::kCorrupt, "a frame of more than " + std::to_string(limits_.max_frame_bytes) +
@@ -165,9 +171,19 @@ Status Connection::deliver() {
     std::vector<Descriptor> descriptors;
     RK_TRY_VOID(take_descriptors(*frame, descriptors));
     const auto callbacks = callbacks_;
-    RK_TRY_VOID(callbacks->on_frame(std::move(*frame), std::move(descriptors)));
+    const std::uint64_t request = frame->request;
+    if (auto status = callbacks->on_frame(std::move(*frame), std::move(descriptors)); !status) {
+      refuse(request, status.error());
+      return status;
+    }
   }
   return {};
+}
+
+// As far as the socket takes it at once: the connection ends.
+void Connection::refuse(std::uint64_t request, const Error& why) {
+  if (why.code != ErrorCode::kPeerGone)
+    send(wire::to_frame(wire::Refusal{static_cast<std::int32_t>(why.code), why.message}, request));
 }
 
 Status Connection::take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out) {

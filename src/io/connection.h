@@ -24,7 +24,8 @@ namespace rk::io {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   struct Callbacks {
-    // The frame, and exactly as many descriptors as it announces. An error closes the connection with it.
+    // The frame, and exactly as many descriptors as it announces. An error is sent as a Refusal and closes the
+    // connection.
     std::function<Status(wire::Frame, std::vector<Descriptor>)> on_frame;
     std::function<void(const Error&)> on_closed;
   };
@@ -67,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
   Result<bool> receive();
   Status deliver();
+  void refuse(std::uint64_t request, const Error& why);
   Status take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out);
   // Sends until the queue is empty or the socket is full.
   Status flush();

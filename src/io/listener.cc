@@ -89,6 +89,23 @@ Result<Descriptor> listen_tcp(const HostPort& address) {
   return fd;
 }
 
+Status adopt_listening(int socket) {
+  int listening = 0;
+  int domain = 0;
+  socklen_t size = sizeof(listening);
+  const bool is_listening = ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening == 1;
+  size = sizeof(domain);
+  const bool has_domain = ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0;
+  if (!is_listening || !has_domain || (domain != AF_INET && domain != AF_INET6))
+    return fail(ErrorCode::kInvalidArgument, "descriptor " + std::to_string(socket) +
+                                                 " is no listening TCP socket: pass one with --listen-fd, or none");
+  const int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, static_cast<unsigned>(flags) | static_cast<unsigned>(O_NONBLOCK)) != 0 ||
+      ::fcntl(socket, F_SETFD, FD_CLOEXEC) != 0)
+    return fail_errno("prepare the inherited socket", errno);
+  return {};
+}
+
 Result<std::uint16_t> local_port(int socket) {
   sockaddr_storage storage{};
   socklen_t size = sizeof(storage);

@@ -17,6 +17,8 @@ namespace rk::io {
 // A path that no live server listens on; a socket file left by a dead one is replaced. The file has mode 0600.
 Result<Descriptor> listen_local(const std::string& path);
 Result<Descriptor> listen_tcp(const HostPort& address);
+// Checks that an inherited descriptor is a listening TCP socket, and makes it non-blocking and close-on-exec.
+Status adopt_listening(int socket);
 // The port that the kernel chose for port 0.
 Result<std::uint16_t> local_port(int socket);
 

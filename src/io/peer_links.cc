@@ -60,22 +60,24 @@ PeerLinks::~PeerLinks() {
 }
 
 Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
-                                                     const std::vector<RosterEntry>& roster, PeerLinkLimits limits,
-                                                     Callbacks callbacks) {
+                                                     const std::vector<RosterEntry>& roster, Descriptor listening,
+                                                     PeerLinkLimits limits, Callbacks callbacks) {
   std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(key), limits, std::move(callbacks)));
-  RK_TRY_VOID(links->add_peers(roster));
+  RK_TRY_VOID(links->add_peers(roster, std::move(listening)));
   for (auto& [node, peer] : links->peers_)
     if (peer->dialled_by_us) links->dial(*peer);
   return links;
 }
 
-Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster) {
+Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster, Descriptor listening) {
   for (const RosterEntry& entry : roster) {
     if (entry.node == self_.node) {
       if (roster.size() == 1) continue;  // nobody to listen for
-      RK_TRY(Descriptor socket, listen_tcp(entry.address));
+      if (!listening) {
+        RK_TRY(listening, listen_tcp(entry.address));
+      }
       listener_ =
-          std::make_unique<Listener>(loop_, std::move(socket), [this](Descriptor fd) { accept(std::move(fd)); });
+          std::make_unique<Listener>(loop_, std::move(listening), [this](Descriptor fd) { accept(std::move(fd)); });
       continue;
     }
     auto peer = std::make_unique<Peer>(loop_);
@@ -182,15 +184,8 @@ Status PeerLinks::on_unproven_frame(std::uint64_t id, const wire::Frame& frame) 
   const auto at = unproven_.find(id);
   if (at == unproven_.end()) return {};
   Unproven& unproven = *at->second;
-  auto answer = unproven.handshake.on_frame(frame);
-  if (!answer) {
-    // The one who is refused is told why, but gets no answer to an answer.
-    if (frame.type != wire::MessageType::kRefusal)
-      unproven.connection->send(
-          wire::to_frame(wire::Refusal{static_cast<std::int32_t>(answer.error().code), answer.error().message}));
-    return tl::unexpected(std::move(answer).error());
-  }
-  if (*answer) unproven.connection->send(**answer);
+  RK_TRY(const auto answer, unproven.handshake.on_frame(frame));
+  if (answer) unproven.connection->send(*answer);
   if (!unproven.handshake.proven()) return {};
   return promote(id);
 }

@@ -53,10 +53,11 @@ class PeerLinks {
     std::function<void(NodeId, const Error&)> on_refused;
   };
 
-  // `roster` contains the server itself, whose address it listens on. Dials at once.
+  // `roster` contains the server itself, whose address it listens on unless `listening` is a socket that listens
+  // already. Dials at once.
   static Result<std::unique_ptr<PeerLinks>> create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
-                                                   const std::vector<RosterEntry>& roster, PeerLinkLimits limits,
-                                                   Callbacks callbacks);
+                                                   const std::vector<RosterEntry>& roster, Descriptor listening,
+                                                   PeerLinkLimits limits, Callbacks callbacks);
   ~PeerLinks();
 
   // False if there is no link now.
@@ -70,7 +71,7 @@ class PeerLinks {
   struct Unproven;
 
   PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits, Callbacks callbacks);
-  Status add_peers(const std::vector<RosterEntry>& roster);
+  Status add_peers(const std::vector<RosterEntry>& roster, Descriptor listening);
   void accept(Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a server is told: a TOML file (config_file.cc), flags over it (flags.cc), and the checks on both together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "io/peer_links.h"
+
+namespace rk::daemon {
+
+inline constexpr std::uint64_t kMaxServers = 1024;
+
+struct Limits {
+  std::uint64_t clients = 1024;       // connections at a time
+  std::uint64_t jobs = 64;            // at a time
+  std::uint64_t ranks = 4096;         // of all jobs together: each has a segment
+  std::uint64_t unproven_peers = 16;  // TCP connections that have not proved the cluster key yet
+  std::uint64_t hello_ms = 10'000;    // for a client to say who it is
+};
+
+struct Config {
+  NodeId node;
+  ClusterId cluster;     // 0: not given
+  std::string key_file;  // empty: not given
+  std::string socket;
+  std::string state_directory;
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30U;
+  std::uint64_t reserve_bytes = std::uint64_t{64} << 20U;
+  std::string log_level = "info";
+  std::vector<io::RosterEntry> roster;  // sorted by node; contains `node` once complete() has passed
+  Limits limits;
+};
+
+// What only flags say: it belongs to one start.
+struct StartOptions {
+  Config config;
+  std::string config_file;
+  bool check_only = false;
+  std::optional<int> ready_fd;   // one line is written when clients can connect
+  std::optional<int> parent_fd;  // the server ends when this pipe's other end closes
+  std::optional<int> listen_fd;  // a listening TCP socket to use instead of the roster's own address
+};
+
+// Errors name the file, the line, the key and what to write instead.
+Result<Config> parse_config(std::string_view text, const std::string& file, Config defaults);
+Result<Config> read_config(const std::string& file, Config defaults);
+
+// What main does when the flags ask for nothing but a text (--help, --version).
+struct TextOnly {
+  std::string text;
+};
+struct Flags {
+  std::optional<TextOnly> text;
+  StartOptions options;
+};
+// argv without the program's name. Reads the configuration file that --config names.
+Result<Flags> parse_flags(const std::vector<std::string>& arguments);
+
+// Fills in what follows from the rest (paths of the user's private ring), then checks that all of it fits together.
+Result<Config> complete(Config config, std::uint32_t uid);
+
+// "64M" -> 67108864; suffixes K, M, G, T or none.
+Result<std::uint64_t> parse_size(std::string_view text);
+// 1 to 16 hex digits, not all zero.
+Result<ClusterId> parse_cluster(std::string_view text);
+// "3=127.0.0.1:7803".
+Result<io::RosterEntry> parse_server(std::string_view text);
+Status check_log_level(std::string_view text);
+
+}  // namespace rk::daemon

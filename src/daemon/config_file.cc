@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The TOML form of the configuration. Every key that is not known is an error: a mistyped limit must not silently be no
+// limit. The only user of toml++.
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <sstream>
+
+#include "daemon/config.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+namespace rk::daemon {
+namespace {
+
+constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20U;
+
+// Reads the keys of one table; each error has its place.
+class TableReader {
+ public:
+  using Setter = std::function<Status(const toml::node&)>;
+
+  TableReader(const std::string& file, std::string where) : file_(file), where_(std::move(where)) {}
+
+  void key(const std::string& name, Setter setter) { setters_.emplace(name, std::move(setter)); }
+  void text(const std::string& name, std::function<Status(const std::string&)> setter) {
+    key(name, [setter = std::move(setter)](const toml::node& node) -> Status {
+      const auto value = node.value_exact<std::string>();
+      if (!value) return fail(ErrorCode::kInvalidArgument, "it must be a text in quotes");
+      return setter(*value);
+    });
+  }
+  void number(const std::string& name, std::uint64_t lowest, std::uint64_t highest,
+              std::function<void(std::uint64_t)> setter) {
+    key(name, [=](const toml::node& node) -> Status {
+      const auto value = node.value_exact<std::int64_t>();
+      if (!value || *value < 0 || static_cast<std::uint64_t>(*value) < lowest ||
+          static_cast<std::uint64_t>(*value) > highest)
+        return fail(ErrorCode::kInvalidArgument,
+                    "it must be a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+      setter(static_cast<std::uint64_t>(*value));
+      return {};
+    });
+  }
+
+  Status read(const toml::table& table) const {
+    for (const auto& [name, node] : table) {
+      const auto setter = setters_.find(std::string(name.str()));
+      if (setter == setters_.end()) {
+        std::string known;
+        for (const auto& [other, unused] : setters_) known += (known.empty() ? "" : ", ") + other;
+        return at(name.source(), name.str(), "no such key; the keys here are " + known);
+      }
+      if (auto status = setter->second(node); !status) return at(name.source(), name.str(), status.error().message);
+    }
+    return {};
+  }
+
+ private:
+  Status at(const toml::source_region& region, std::string_view key, const std::string& what) const {
+    return fail(ErrorCode::kInvalidArgument,
+                file_ + ":" + std::to_string(region.begin.line) + ": " + where_ + std::string(key) + ": " + what);
+  }
+
+  const std::string& file_;
+  std::string where_;
+  std::map<std::string, Setter> setters_;
+};
+
+Status read_server(const toml::node& node, const std::string& file, Config& config) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return fail(ErrorCode::kInvalidArgument, "write each server as its own [[server]] table");
+  io::RosterEntry entry;
+  TableReader reader(file, "server.");
+  reader.number("node", 1, UINT32_MAX, [&](std::uint64_t v) { entry.node = NodeId(static_cast<std::uint32_t>(v)); });
+  reader.text("address", [&](const std::string& value) -> Status {
+    RK_TRY(entry.address, io::parse_host_port(value));
+    return {};
+  });
+  RK_TRY_VOID(reader.read(*table));
+  if (!entry.node || entry.address.host.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                file + ":" + std::to_string(node.source().begin.line) + ": server: it needs both 'node' and 'address'");
+  config.roster.push_back(entry);
+  return {};
+}
+
+Status read_limits(const toml::node& node, const std::string& file, Limits& limits) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return fail(ErrorCode::kInvalidArgument, "it must be a table: [limits]");
+  TableReader reader(file, "limits.");
+  reader.number("clients", 1, 65536, [&](std::uint64_t v) { limits.clients = v; });
+  reader.number("jobs", 1, 4096, [&](std::uint64_t v) { limits.jobs = v; });
+  reader.number("ranks", 1, 65536, [&](std::uint64_t v) { limits.ranks = v; });
+  reader.number("unproven_peers", 1, 1024, [&](std::uint64_t v) { limits.unproven_peers = v; });
+  reader.number("hello_ms", 10, 600'000, [&](std::uint64_t v) { limits.hello_ms = v; });
+  return reader.read(*table);
+}
+
+// An error that has its place already goes on as it is: the nested readers name file, line and key themselves.
+Status read_top(const toml::table& top, const std::string& file, Config& config) {
+  TableReader reader(file, "");
+  reader.number("node", 1, UINT32_MAX, [&](std::uint64_t v) { config.node = NodeId(static_cast<std::uint32_t>(v)); });
+  reader.text("cluster", [&](const std::string& value) -> Status {
+    RK_TRY(config.cluster, parse_cluster(value));
+    return {};
+  });
+  const auto path = [](std::string& field) {
+    return [&field](const std::string& value) -> Status {
+      if (value.empty() || value.size() > 4096)
+        return fail(ErrorCode::kInvalidArgument, "it must be a path of 1 to 4096 bytes");
+      field = value;
+      return {};
+    };
+  };
+  reader.text("key_file", path(config.key_file));
+  reader.text("socket", path(config.socket));
+  reader.text("state_directory", path(config.state_directory));
+  reader.text("log_level", [&](const std::string& value) -> Status {
+    config.log_level = value;
+    return check_log_level(value);
+  });
+  const auto size = [](std::uint64_t& field) {
+    return [&field](const std::string& value) -> Status {
+      RK_TRY(field, parse_size(value));
+      return {};
+    };
+  };
+  reader.text("memory", size(config.memory_bytes));
+  reader.text("reserve", size(config.reserve_bytes));
+  Status nested;
+  reader.key("server", [&](const toml::node& node) -> Status {
+    const toml::array* servers = node.as_array();
+    if (servers == nullptr) return fail(ErrorCode::kInvalidArgument, "write each server as its own [[server]] table");
+    for (const toml::node& server : *servers)
+      if (nested) nested = read_server(server, file, config);
+    return {};
+  });
+  reader.key("limits", [&](const toml::node& node) -> Status {
+    if (nested) nested = read_limits(node, file, config.limits);
+    return {};
+  });
+  RK_TRY_VOID(reader.read(top));
+  return nested;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, const std::string& file, Config defaults) {
+  const toml::parse_result parsed = toml::parse(text, file);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return fail(ErrorCode::kInvalidArgument, file + ":" + std::to_string(error.source().begin.line) + ": " +
+                                                 std::string(error.description()) +
+                                                 "; correct this line, or write the file again if it was cut off");
+  }
+  RK_TRY_VOID(read_top(parsed.table(), file, defaults));
+  return defaults;
+}
+
+Result<Config> read_config(const std::string& file, Config defaults) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in)
+    return fail(ErrorCode::kIo, "cannot read the configuration '" + file + "': name an existing file with --config");
+  std::string text(kMaxConfigBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kMaxConfigBytes)
+    return fail(ErrorCode::kInvalidArgument,
+                "the configuration '" + file + "' is larger than 1 MiB: name the right file");
+  return parse_config(text, file, std::move(defaults));
+}
+
+}  // namespace rk::daemon

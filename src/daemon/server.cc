@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/server.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "daemon/logger.h"
+#include "daemon/private_directory.h"
+#include "wire/locations.h"
+
+namespace rk::daemon {
+namespace {
+
+// Every segment, slot and client is a descriptor.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::uint64_t clock_ms() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
+}
+
+Result<io::ClusterKey> cluster_key(const Config& config) {
+  // A server alone talks to nobody who could know a key.
+  if (config.key_file.empty()) return io::ClusterKey::from_bytes(io::random_bytes(io::kMinKeyBytes));
+  return io::ClusterKey::read(config.key_file);
+}
+
+Status prepare_directories(const Config& config) {
+  const std::string socket_directory = directory_of(config.socket);
+  RK_TRY_VOID(prepare_private_directory(socket_directory));
+  // In the shared /tmp, whoever owns the directory above could replace ours.
+  const std::string ring_directory = wire::default_ring_directory(::geteuid());
+  if (socket_directory.starts_with(ring_directory + "/")) return check_private_directory(ring_directory);
+  return {};
+}
+
+}  // namespace
+
+tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop& loop, const StartOptions& options) {
+  const auto failure = [](ExitCode code, Error error) { return tl::unexpected(StartFailure{code, std::move(error)}); };
+  raise_descriptor_limit();
+  auto budget = shm::MemoryBudget::create({options.config.memory_bytes, options.config.reserve_bytes, ""});
+  if (!budget) return failure(ExitCode::kMemory, budget.error());
+  if (auto status = prepare_directories(options.config); !status)
+    return failure(ExitCode::kCannotStart, status.error());
+  auto state = StateFiles::open(options.config.state_directory);
+  if (!state) return failure(ExitCode::kCannotStart, state.error());
+  std::unique_ptr<Server> server(new Server(loop, options, std::move(*budget), std::move(*state)));
+  if (auto status = server->start(); !status) return failure(ExitCode::kCannotStart, status.error());
+  return server;
+}
+
+Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state)
+    : loop_(loop),
+      options_(options),
+      config_(options_.config),
+      budget_(std::move(budget)),
+      state_(std::move(state)),
+      jobs_(budget_, {.jobs = options.config.limits.jobs, .ranks = options.config.limits.ranks}),
+      tick_(loop) {}
+
+Server::~Server() {
+  for (auto& [number, session] : sessions_) session->connection->abandon();
+  if (socket_bound_) ::unlink(config_.socket.c_str());
+}
+
+Status Server::start() {
+  RK_TRY(io::Descriptor socket, io::listen_local(config_.socket));
+  socket_bound_ = true;
+  RK_TRY(incarnation_, state_.next_incarnation(clock_ms()));
+  RK_TRY_VOID(start_ring());
+  listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
+                                             [this](io::Descriptor client) { accept_client(std::move(client)); });
+  loop_.on_signals({SIGTERM, SIGINT}, [this](int) { stop(ExitCode::kOk); });
+  if (options_.parent_fd) {
+    parent_ = std::make_unique<io::Watch>(
+        loop_, *options_.parent_fd,
+        [this] {
+          std::array<char, 64> ignored{};
+          if (::read(*options_.parent_fd, ignored.data(), ignored.size()) > 0) return;
+          logger::info("the process that started this server is gone");
+          stop(ExitCode::kOk);
+        },
+        nullptr);
+    parent_->want_read(true);
+  }
+  on_tick();
+  announce_ready();
+  return {};
+}
+
+Status Server::start_ring() {
+  RK_TRY(io::ClusterKey key, cluster_key(config_));
+  if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
+  const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
+  io::PeerLinks::Callbacks callbacks;
+  callbacks.on_up = [](const io::ProvenPeer& peer) {
+    logger::info("link to server " + std::to_string(peer.node.value) + " is up");
+  };
+  callbacks.on_down = [this](NodeId node, const Error& why) {
+    logger::warn("link to server " + std::to_string(node.value) + " is down: " + why.message);
+    if (keep_) keep_->on_peer_down(node);
+  };
+  callbacks.on_frame = [](const io::ProvenPeer&, const wire::Frame& frame) -> Status {
+    return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
+                                         " is nothing that a server sends: install the same release on all servers");
+  };
+  io::PeerLinkLimits limits;
+  limits.max_unproven = config_.limits.unproven_peers;
+  limits.max_send_bytes = kMaxPeerSendBytes;
+  RK_TRY(links_, io::PeerLinks::create(loop_, self, std::move(key), config_.roster,
+                                       io::Descriptor(options_.listen_fd.value_or(-1)), limits, std::move(callbacks)));
+  ring_ = {ViewNumber(1), {{config_.node, incarnation_}}, true, ""};
+  return {};
+}
+
+void Server::announce_ready() {
+  logger::info("server " + std::to_string(config_.node.value) + " listens on " + config_.socket);
+  if (!options_.ready_fd) return;
+  const std::string line = "ready " + config_.socket + "\n";
+  if (::write(*options_.ready_fd, line.data(), line.size()) < 0) logger::warn("nobody reads the ready descriptor");
+  ::close(*options_.ready_fd);
+}
+
+ExitCode Server::run() {
+  loop_.run();
+  return exit_code_;
+}
+
+void Server::on_tick() {
+  const std::uint64_t now = loop_.now_ms();
+  jobs_.on_tick(now);
+  if (keep_) keep_->on_tick(now);
+  tick_.start(kTickMs, [this] { on_tick(); });
+}
+
+void Server::stop(ExitCode code) {
+  exit_code_ = code;
+  loop_.stop();
+}
+
+bool Server::send(NodeId to, const wire::Frame& frame) {
+  wire::Frame ours = frame;
+  ours.sender = incarnation_;
+  return links_->send(to, ours);
+}
+
+std::size_t Server::queued_bytes(NodeId to) const { return links_->queued_bytes(to); }
+
+}  // namespace rk::daemon

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// One server: joins sockets, sessions, the job registry, the keep and the ring on one loop thread. A session is one
+// client connection: ClientHello first, then requests, each family handled in a file of its own (session_*.cc). A
+// malformed frame is answered by a Refusal, counted, and ends its connection only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "daemon/config.h"
+#include "daemon/exit_codes.h"
+#include "daemon/job_registry.h"
+#include "daemon/ports.h"
+#include "daemon/state_files.h"
+#include "io/connection.h"
+#include "io/event_loop.h"
+#include "io/listener.h"
+#include "io/peer_links.h"
+#include "shm/memory_budget.h"
+#include "wire/client_messages.h"
+
+namespace rk::daemon {
+
+struct StartFailure {
+  ExitCode code = ExitCode::kCannotStart;
+  Error error;
+};
+
+class Server final : private ClientPort, private PeerPort {
+ public:
+  // Takes the directories, the memory budget, the socket and the peer address.
+  static tl::expected<std::unique_ptr<Server>, StartFailure> create(io::EventLoop& loop, const StartOptions& options);
+  ~Server() override;
+
+  // Until a signal, the parent's end, or eviction.
+  ExitCode run();
+
+ private:
+  struct Session {
+    explicit Session(io::EventLoop& loop) : hello_deadline(loop) {}
+    ClientIdentity client;
+    std::shared_ptr<io::Connection> connection;
+    io::Timer hello_deadline;
+    bool greeted = false;
+    std::string program;
+  };
+
+  Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state);
+  Status start();
+  Status start_ring();
+  void announce_ready();
+  void on_tick();
+  void stop(ExitCode code);
+
+  // sessions.cc
+  void accept_client(io::Descriptor socket);
+  Status on_client_frame(Session& session, const wire::Frame& frame);
+  void on_client_closed(std::uint64_t number, const Error& why);
+  void notify_creators(const wire::ServerNotice& notice);
+  void send(std::uint64_t session, const wire::Frame& frame, std::span<const int> descriptors) override;
+  Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
+  Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
+  wire::StatusAnswer describe() const;                               // session_status.cc
+  Status handle_job(Session& session, const wire::Frame& frame);     // session_job.cc
+  Status handle_keep(Session& session, const wire::Frame& frame);    // session_keep.cc
+  void continue_grows();                                             // session_job.cc
+  void drop_ended_jobs();                                            // session_job.cc
+
+  // PeerPort
+  bool send(NodeId to, const wire::Frame& frame) override;
+  std::size_t queued_bytes(NodeId to) const override;
+
+  io::EventLoop& loop_;
+  StartOptions options_;
+  const Config& config_;
+  Incarnation incarnation_;
+  shm::MemoryBudget budget_;
+  StateFiles state_;
+  JobRegistry jobs_;
+  std::unique_ptr<KeepHandler> keep_;
+  RingState ring_;
+  std::unique_ptr<io::PeerLinks> links_;
+  std::unique_ptr<io::Listener> listener_;
+  std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::uint64_t next_session_ = 1;
+  std::uint64_t malformed_clients_ = 0;
+  bool grows_scheduled_ = false;
+  io::Timer tick_;
+  std::unique_ptr<io::Watch> parent_;
+  ExitCode exit_code_ = ExitCode::kOk;
+  bool socket_bound_ = false;
+};
+
+}  // namespace rk::daemon

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hello and status.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "daemon/release.h"
+#include "daemon/server.h"
+
+namespace rk::daemon {
+namespace {
+
+constexpr std::size_t kMaxProgramBytes = 256;
+
+// A client's name goes to logs and terminals: nothing in it may act there.
+std::string printable(std::string text) {
+  text.resize(std::min(text.size(), kMaxProgramBytes));
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return text;
+}
+
+}  // namespace
+
+Status Server::handle_hello(Session& session, const wire::Frame& frame) {
+  if (frame.type != wire::MessageType::kClientHello)
+    return fail(ErrorCode::kCorrupt, "the first frame of a client must be its hello: use a client of this release");
+  RK_TRY(const auto hello, wire::from_frame<wire::ClientHello>(frame));
+  if (hello.cluster && hello.cluster != config_.cluster)
+    return fail(
+        ErrorCode::kWrongCluster,
+        "this server belongs to another cluster than the client asks for: give the client this cluster's socket");
+  RK_TRY(const std::uint16_t version, wire::agree(wire::VersionRange{}, hello.versions));
+  session.greeted = true;
+  session.program = printable(hello.program);
+  session.hello_deadline.cancel();
+  session.connection->raise_frame_limit();
+  answer(session.client.session, frame.request,
+         wire::ServerHello{version, config_.cluster, config_.node, incarnation_, kRelease});
+  return {};
+}
+
+Status Server::handle_status(Session& session, const wire::Frame& frame) {
+  RK_TRY_VOID(wire::from_frame<wire::StatusQuery>(frame).map([](const auto&) {}));
+  answer(session.client.session, frame.request, describe());
+  return {};
+}
+
+wire::StatusAnswer Server::describe() const {
+  wire::StatusAnswer status;
+  status.cluster = config_.cluster;
+  status.node = config_.node;
+  status.incarnation = incarnation_;
+  status.pid = static_cast<std::uint32_t>(::getpid());
+  status.view = ring_.view;
+  status.state = ring_.serving ? "serving" : ring_.view ? "wedged" : "forming";
+  status.reason = ring_.reason;
+  for (const RingMember& member : ring_.members) {
+    const auto entry = std::find_if(config_.roster.begin(), config_.roster.end(),
+                                    [&](const io::RosterEntry& e) { return e.node == member.node; });
+    const std::string address = entry == config_.roster.end() ? "" : io::to_string(entry->address);
+    status.members.push_back({member.node, member.incarnation, address,
+                              member.node == config_.node || (links_ && links_->connected(member.node))});
+  }
+  status.budget_bytes = budget_.budget_bytes();
+  status.used_bytes = budget_.used_bytes();
+  status.checkpoints = keep_ ? keep_->checkpoints() : 0;
+  status.jobs = jobs_.status();
+  return status;
+}
+
+}  // namespace rk::daemon

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a server must not forget when it ends: its incarnation, and the ring's memory. Each is one small file in the
+// state directory that is replaced whole (write, fsync, rename, fsync of the directory), so that a crash leaves the old
+// one or the new one. Layout, little-endian:
+//
+//  offset size
+//   0     4   magic "RKst"
+//   4     2   format major, 6: 2 format minor
+//   8     4   feature bits (0-15 must be known to the reader)
+//  12     4   kind of the payload (StateKind)     16: 4  payload length
+//  20     8   checksum (XXH3-64) of bytes 0..19 and the payload
+//  28         payload
+//
+// One server at a time: the directory has a lock that ends with the process.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "io/descriptor.h"
+
+namespace rk::daemon {
+
+enum class StateKind : std::uint32_t { kIncarnation = 1, kRing = 2 };
+
+Bytes encode_state(StateKind kind, ByteView payload);
+Result<Bytes> decode_state(StateKind kind, ByteView file);
+
+class StateFiles {
+ public:
+  // Makes the directory (0700) and locks it; kExists if another server has it.
+  static Result<StateFiles> open(const std::string& directory);
+
+  // Higher than in every life before and durable when it returns. It follows the clock, so that a server whose state
+  // was lost still comes back with a higher one.
+  Result<Incarnation> next_incarnation(std::uint64_t clock_ms);
+  bool had_earlier_life() const { return had_earlier_life_; }
+
+  // nullopt if none was ever written.
+  Result<std::optional<Bytes>> read(StateKind kind) const;
+  // Durable when it returns.
+  Status write(StateKind kind, ByteView payload) const;
+
+ private:
+  std::string path_of(StateKind kind) const;
+
+  std::string directory_;
+  io::Descriptor lock_;
+  bool had_earlier_life_ = false;
+};
+
+}  // namespace rk::daemon

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real ringkeepd processes in a temporary directory, and a plain blocking client for them. Every wait has a bound of
+// kPatienceMs that only a hang reaches. Servers end with the fixture, and with the test program however it ends.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "io/descriptor.h"
+#include "wire/client_messages.h"
+
+namespace rk::testing {
+
+inline constexpr int kPatienceMs = 60'000;
+
+// A directory of its own, removed with everything in it.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const std::string& path() const { return path_; }
+  // Writes a file in it and gives its path.
+  std::string write(const std::string& name, const std::string& content, mode_t mode = 0600) const;
+
+ private:
+  std::string path_;
+};
+
+// One process with its standard output and error in a file.
+class ServerProcess {
+ public:
+  struct Started {
+    std::unique_ptr<ServerProcess> server;  // it is ready, or:
+    std::optional<int> exit_code;           // it ended before
+    std::string output;                     // what it had written then
+  };
+  // `keep`: descriptors that the process inherits, beside those for readiness and for its parent's end.
+  static Started start(std::vector<std::string> arguments, const std::string& output_file,
+                       const std::vector<int>& keep = {});
+  ~ServerProcess();
+
+  pid_t pid() const { return pid_; }
+  bool running();
+  void kill(int signal);
+  // Exit code, or 128 + signal.
+  int wait();
+  std::string output() const;
+  // Closes the pipe whose end tells the server that its parent is gone.
+  void close_parent_pipe() { parent_.reset(); }
+
+ private:
+  ServerProcess() = default;
+  pid_t pid_ = -1;
+  std::optional<int> ended_;
+  io::Descriptor parent_;
+  std::string output_file_;
+};
+
+// Blocking conversation with one server.
+class TestClient {
+ public:
+  struct Received {
+    wire::Frame frame;
+    std::vector<io::Descriptor> descriptors;
+  };
+
+  static Result<TestClient> connect_local(const std::string& path);
+  static Result<TestClient> connect_tcp(std::uint16_t port);
+  // connect_local, hello, answer.
+  static Result<TestClient> greet(const std::string& path, ClusterId cluster = {});
+
+  Status send_raw(ByteView bytes);
+  Status send(const wire::Frame& frame) { return send_raw(wire::encode_frame(frame)); }
+  // kPeerGone when the server has closed the connection.
+  Result<Received> receive(int timeout_ms = kPatienceMs);
+  void shut_writing();
+
+  // Sends and awaits the answer with the same request number; a Refusal is the error. One-way frames that come in
+  // between are kept in `notices`.
+  Result<Received> ask_frame(wire::Frame frame);
+  template <class Answer, class Request>
+  Result<Answer> ask(const Request& request, std::vector<io::Descriptor>* descriptors = nullptr,
+                     Incarnation sender = {}) {
+    RK_TRY(Received received, ask_frame(wire::to_frame(request, 0, sender)));
+    if (descriptors != nullptr) *descriptors = std::move(received.descriptors);
+    return wire::from_frame<Answer>(received.frame);
+  }
+  std::vector<wire::Frame> notices;
+
+ private:
+  explicit TestClient(io::Descriptor socket) : socket_(std::move(socket)) {}
+  io::Descriptor socket_;
+  wire::FrameCutter cutter_;
+  std::vector<io::Descriptor> received_;
+  std::uint64_t last_request_ = 0;
+};
+
+// N servers of one cluster on loopback.
+class RingFixture {
+ public:
+  struct Options {
+    std::uint32_t servers = 4;
+    std::string memory = "64M";
+    std::vector<std::string> extra_flags;
+    bool await_serving = true;  // all of them in one view
+  };
+  explicit RingFixture(Options options);
+  explicit RingFixture(std::uint32_t servers) : RingFixture(Options{servers, "64M", {}, true}) {}
+
+  static constexpr std::uint64_t kCluster = 0xc1u;
+
+  const std::string& directory() const { return directory_.path(); }
+  std::string socket(std::uint32_t node) const;
+  std::string key_file() const { return key_file_; }
+  std::uint16_t port(std::uint32_t node) const { return ports_.at(node - 1); }
+  ServerProcess& server(std::uint32_t node) { return *servers_.at(node - 1); }
+  // Starts a server again after it has ended, in the same place.
+  ServerProcess::Started start(std::uint32_t node);
+  Result<TestClient> client(std::uint32_t node) { return TestClient::greet(socket(node), ClusterId(kCluster)); }
+  Result<wire::StatusAnswer> status(std::uint32_t node);
+  // Asks until it holds or kPatienceMs pass.
+  bool await_status(std::uint32_t node, const std::function<bool(const wire::StatusAnswer&)>& holds);
+  bool await_ring_of(std::size_t members);
+
+ private:
+  std::vector<std::string> flags(std::uint32_t node) const;
+
+  Options options_;
+  TemporaryDirectory directory_;
+  std::string key_file_;
+  std::vector<std::uint16_t> ports_;
+  std::vector<io::Descriptor> listening_;  // kept, so that a restarted server gets the same port
+  std::vector<std::unique_ptr<ServerProcess>> servers_;
+};
+
+// Path of the server's executable.
+const char* server_program();
+
+}  // namespace rk::testing
