@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <map>
 #include <set>
-#include <string>
 #include <vector>
 
 #include "keep/events.h"
@@ -29,14 +28,16 @@ struct VersionRecord {
 
 struct Entry {
   wire::KeepKey key;
-  bool home = false;      // this server answers for the name: it has heard every member of a view (Keep::claim)
-  Member home_member;     // who did last, as far as known
-  bool removed = false;   // the last that was heard is its removal
-  Version highest;        // no number up to this one is free
-  Version floor;          // copies of versions up to this one are refused: they were removed
-  Version committed;      // newest version known to have been committed
-  Incarnation fence;      // writers of an older life of the community are refused
-  std::set<Member> told;  // members that know who is home
+  bool home = false;         // this server answers for the name: it has heard every member of a view (Keep::claim)
+  Member home_member;        // who did last, as far as known
+  bool removed = false;      // the last that was heard is its removal
+  Version highest;           // no number up to this one is free
+  Version floor;             // copies of versions up to this one are refused: they were removed
+  Version committed;         // newest version known to have been committed
+  Incarnation fence;         // writers of an older life of the community are refused
+  bool shared = false;       // more than one server has claimed it
+  std::set<Member> told;     // members that know who is home
+  std::set<Member> offered;  // servers that may have copies of some versions
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
 
@@ -53,9 +54,8 @@ class Catalogue {
 
   // Versions of the entry that must stay. `open`: commits that are not decided.
   std::set<Version> retained(const Entry& entry, const std::set<Version>& open) const;
-  // The retained group records' parts, counted so that each name is looked up at once.
-  void hold_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts);
-  void let_go_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts);
+  // To be called when the committed versions of a group changed: what its records name stays retained.
+  void refresh_holds(const Entry& group);
 
   // Sorted by key; for walking.
   std::map<wire::KeepKey, Entry>& entries() { return entries_; }
@@ -64,7 +64,9 @@ class Catalogue {
  private:
   std::map<wire::KeepKey, Entry> entries_;
   std::map<OwnerId, std::size_t> names_;
-  std::map<wire::KeepKey, std::map<Version, std::uint32_t>> held_;
+  // By part, then by the group that names it.
+  std::map<wire::KeepKey, std::map<wire::KeepKey, std::set<Version>>> held_;
+  std::map<wire::KeepKey, std::set<wire::KeepKey>> parts_of_;  // by group
 };
 
 }  // namespace rk::keep

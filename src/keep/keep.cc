@@ -1,2 +1,202 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "keep/keep.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace rk::keep {
+
+Keep::Keep(Config config) : config_(config) { RK_CHECK(config_.self.node); }
+
+void Keep::step(const Event& event, Effects& out) {
+  now_ms_ = std::max(now_ms_, event.now_ms);
+  out_ = &out;
+  std::visit([this](const auto& body) { on(body); }, event.body);
+  out_ = nullptr;
+}
+
+std::uint64_t Keep::checkpoints() const {
+  std::uint64_t count = 0;
+  for (const auto& [key, entry] : catalogue_.entries())
+    if (key.kind == wire::KeepKind::kCheckpoint &&
+        std::any_of(entry.versions.begin(), entry.versions.end(),
+                    [](const auto& version) { return version.second.committed || version.second.here; }))
+      ++count;
+  return count;
+}
+
+bool Keep::in_view(const Member& member) const {
+  return std::find(view_.members.begin(), view_.members.end(), member) != view_.members.end();
+}
+
+std::optional<Member> Keep::predecessor() const {
+  const auto self = std::find(view_.members.begin(), view_.members.end(), config_.self);
+  if (!view_.serving || self == view_.members.end() || view_.members.size() < 2) return std::nullopt;
+  return self == view_.members.begin() ? view_.members.back() : *(self - 1);
+}
+
+// Who missed a view cannot know whether another server claimed its names meanwhile.
+void Keep::forget_homes() {
+  std::vector<VersionKey> open;
+  for (const auto& [version, pending] : pending_) open.push_back(version);
+  for (const VersionKey& version : open) {
+    const bool offered = !pending_.at(version).offered.empty();
+    finish_pending(version, offered ? wire::CommitResult::kUnknown : wire::CommitResult::kFailed,
+                   "this server was out of the ring for a while: read the checkpoint to learn what was committed");
+    pending_.erase(version);
+  }
+  for (auto& [key, entry] : catalogue_.entries()) {
+    if (!entry.home) continue;
+    entry.home = false;
+    entry.told.clear();
+    if (key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
+  }
+  to_heal_.clear();
+}
+
+void Keep::on(const ViewInstalled& event) {
+  if (event.number < view_.number) return;
+  const bool changed = event.number != view_.number;
+  const bool was_member = in_view(config_.self);
+  const bool next = event.number.value == view_.number.value + 1;
+  view_ = event;
+  if (!in_view(config_.self)) view_.serving = false;
+  if (changed && (!was_member || !next || !in_view(config_.self))) forget_homes();
+  if (changed) {
+    const auto gone = [this](const Member& member) { return !in_view(member); };
+    for (auto& [key, entry] : catalogue_.entries()) {
+      std::erase_if(entry.told, gone);
+      std::erase_if(entry.offered, gone);
+      std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
+      for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
+      if (entry.home) to_heal_.insert(key);
+    }
+    while (!incoming_.empty()) drop_incoming(incoming_.begin()->first);
+  }
+  if (!view_.serving) return;
+  while (!outgoing_.empty()) stop_outgoing(outgoing_.begin()->first);
+  std::vector<VersionKey> open;
+  for (const auto& [version, pending] : pending_) open.push_back(version);
+  for (const VersionKey& version : open) replicate(version);
+  restart_fetches();
+  restart_rounds();
+  heal_at_ms_ = 0;
+  heal();
+}
+
+void Keep::on(const ClientRequest& event) {
+  std::visit(
+      [&](const auto& message) {
+        using Message = std::decay_t<decltype(message)>;
+        constexpr bool kAlways = std::is_same_v<Message, wire::CheckpointAbandon> ||
+                                 std::is_same_v<Message, wire::CheckpointCommit> ||
+                                 std::is_same_v<Message, wire::CheckpointList>;
+        if (!kAlways && !view_.serving) {
+          refuse(event, ErrorCode::kUnavailable,
+                 "this server is not serving (" + (view_.reason.empty() ? "no view of the ring yet" : view_.reason) +
+                     "): nothing was changed, try again later");
+          return;
+        }
+        handle(event, message);
+      },
+      event.message);
+}
+
+void Keep::on(const ClientGone& event) {
+  std::vector<SlotId> writing;
+  for (const auto& [slot, item] : writings_)
+    if (item.session == event.session && !item.commit) writing.push_back(slot);
+  for (const SlotId slot : writing) {
+    writings_.erase(slot);
+    free_slot(slot);
+  }
+  const auto left = [&](const ClientRequest& request) { return request.session == event.session; };
+  for (auto& [id, round] : rounds_) std::erase_if(round.waiting, left);
+  for (auto& [slot, item] : fetches_) std::erase_if(item.waiting, left);
+}
+
+void Keep::on(const PeerFrame& event) {
+  if (!in_view(event.from) || event.from == config_.self) {
+    // A server in another life or view: it is told, so that it asks again later instead of waiting in vain.
+    if (const auto* offer = std::get_if<wire::CopyOffer>(&event.message))
+      answer_copy(event.from, offer->copy, wire::CopyResult::kOtherView);
+    return;
+  }
+  std::visit(
+      [&](const auto& message) {
+        if (message.view != view_.number || !view_.serving) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(message)>, wire::CopyOffer>)
+            answer_copy(event.from, message.copy, wire::CopyResult::kOtherView);
+          return;
+        }
+        handle(event.from, message);
+      },
+      event.message);
+}
+
+void Keep::on(const PeerDown& event) {
+  for (auto& [copy, item] : outgoing_) {
+    if (item.to.node != event.node) continue;
+    if (item.streaming) emit(StopCopy{event.node, copy});
+    item.streaming = false;
+    item.retry_at_ms = now_ms_ + config_.retry_ms;
+  }
+  std::vector<SlotId> broken;
+  for (const auto& [slot, item] : incoming_)
+    if (item.from.node == event.node) broken.push_back(slot);
+  for (const SlotId slot : broken) drop_incoming(slot);
+  for (auto& [slot, item] : fetches_)
+    if (item.from.node == event.node) item.retry_at_ms = now_ms_;
+}
+
+void Keep::on(const SlotReady& event) {
+  if (const auto writing = writings_.find(event.slot); writing != writings_.end()) {
+    give_slot(event.slot, writing->second, event.status);
+  } else if (incoming_.contains(event.slot)) {
+    incoming_ready(event.slot, event.status);
+  } else if (fetches_.contains(event.slot)) {
+    if (event.status) {
+      fetch_from_next(event.slot);
+    } else {
+      end_fetch(event.slot, event.status.error().code, event.status.error().message);
+    }
+  }
+}
+
+void Keep::on(const SlotSummed& event) {
+  if (writings_.contains(event.slot)) number_version(event.slot, event.sums);
+}
+
+void Keep::on(const CopyArrived& event) {
+  if (incoming_.contains(event.slot)) {
+    incoming_arrived(event.slot, event.whole, event.sums);
+  } else if (fetches_.contains(event.slot)) {
+    fetch_arrived(event.slot, event.whole, event.sums);
+  }
+}
+
+void Keep::on(const CopySent& event) {
+  if (const auto at = outgoing_.find(event.copy); at != outgoing_.end() && at->second.to.node == event.to)
+    at->second.retry_at_ms = now_ms_ + config_.retry_ms;
+}
+
+void Keep::on(const PrefixRemoved& event) {
+  const wire::KeepKey key{event.owner, wire::KeepKind::kCheckpoint, event.prefix};
+  remove_here(key, true, Version(), config_.self);
+  Round round;
+  round.kind = Round::Kind::kRemovePrefix;
+  round.key = key;
+  start_round(std::move(round));
+}
+
+void Keep::on(const Tick&) {
+  expire_pending();
+  retry_rounds();
+  if (!view_.serving) return;
+  retry_outgoing();
+  retry_fetches();
+  heal();
+}
+
+}  // namespace rk::keep

@@ -38,6 +38,9 @@
 
 namespace rk::keep {
 
+// Bugs that the simulation's own tests plant, one at a time, to prove that its checkers see them.
+enum class PlantedBug : std::uint8_t { kNone, kAcknowledgeBeforeCopy, kReuseFailedNumber };
+
 struct Config {
   Member self;
   std::size_t max_names_per_owner = 65536;
@@ -47,6 +50,7 @@ struct Config {
   std::uint64_t max_commit_timeout_ms = 600'000;
   std::uint64_t retry_ms = 200;              // a message without its answer is sent again
   std::uint64_t copy_bytes_per_ms = 50'000;  // the slowest copy that is not taken for lost
+  PlantedBug planted_bug = PlantedBug::kNone;
 };
 
 class Keep {
@@ -88,7 +92,6 @@ class Keep {
     Member to;
     bool streaming = false;
     std::uint64_t retry_at_ms = 0;
-    std::uint32_t attempts = 0;
   };
   // A copy under way to this server, for another home.
   struct Incoming {
@@ -140,6 +143,11 @@ class Keep {
   std::optional<Member> predecessor() const;
   void forget_homes();
 
+  template <class T>
+  void emit(T effect) {
+    out_->emplace_back(std::in_place_type<T>, std::move(effect));
+  }
+
   // answers.cc
   void refuse(const ClientRequest& to, ErrorCode code, std::string message);
   void refuse_all(const std::vector<ClientRequest>& waiting, ErrorCode code, const std::string& message);
@@ -157,9 +165,10 @@ class Keep {
   SlotId take_slot(OwnerId owner, std::uint64_t bytes);
   void free_slot(SlotId slot);
 
-  // replication.cc: copies to the predecessor, results, healing
+  // replication.cc: copies to the predecessor, results
   void replicate(const VersionKey& version);
   void offer(std::uint64_t copy, Outgoing& outgoing, bool eager);
+  void stream(std::uint64_t copy, Outgoing& outgoing);
   void stop_outgoing(std::uint64_t copy);
   void stop_copies_of(const VersionKey& version);
   void handle(const Member& from, const wire::CopyAnswer& message);
@@ -169,12 +178,16 @@ class Keep {
   void finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason);
   void drop_version(Entry& entry, Version version);
   void retire(Entry& entry);
-  void tell_retained(const Entry& entry);
+  void tell_retained(Entry& entry);
   std::set<Version> open_versions(const wire::KeepKey& key) const;
-  void heal();
-  bool heal_entry(Entry& entry);
   void expire_pending();
   void retry_outgoing();
+
+  // healing.cc
+  void heal();
+  bool heal_entry(Entry& entry);
+  bool tell_home(Entry& entry, bool again);
+  std::size_t background_copies() const;
 
   // receiving.cc: second copies of other homes
   void handle(const Member& from, const wire::CopyOffer& message);
@@ -195,11 +208,12 @@ class Keep {
   void handle(const Member& from, const wire::KeepLookupAnswer& message);
   void handle(const Member& from, const wire::KeepRemove& message);
   void handle(const Member& from, const wire::KeepRemoved& message);
+  void restart_rounds();
   void retry_rounds();
   void wait_for_claim(const wire::KeepKey& key, const ClientRequest& request);
   void remove_here(const wire::KeepKey& key, bool prefix, Version up_to, const Member& by);
 
-  // reading.cc: open, list, delete, fetch
+  // reading.cc: open, list, delete; fetching.cc: bytes from their holders
   void handle(const ClientRequest& request, const wire::CheckpointOpen& message);
   void handle(const ClientRequest& request, const wire::CheckpointList& message);
   void handle(const ClientRequest& request, const wire::CheckpointDelete& message);
@@ -210,6 +224,7 @@ class Keep {
   void fetch_from_next(SlotId slot);
   void fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
   void end_fetch(SlotId slot, ErrorCode code, const std::string& reason);
+  void restart_fetches();
   void retry_fetches();
 
   // groups.cc
@@ -234,7 +249,8 @@ class Keep {
   std::map<SlotId, Fetch> fetches_;
   std::map<std::uint64_t, Round> rounds_;
   std::set<wire::KeepKey> to_heal_;
-  std::uint64_t heal_at_ms_ = 0;
+  std::uint64_t heal_at_ms_ = 0;  // not before
+  std::uint64_t tell_at_ms_ = 0;
   Effects* out_ = nullptr;  // of the step that is running
 };
 

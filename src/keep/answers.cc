@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers to clients, and slots' accounts.
+#include "keep/keep.h"
+
+#include "base/check.h"
+
+namespace rk::keep {
+
+void Keep::refuse(const ClientRequest& to, ErrorCode code, std::string message) {
+  emit(Answer{to.session, to.request, wire::Refusal{static_cast<std::int32_t>(code), std::move(message)}, SlotId(),
+              SlotAccess::kNone});
+}
+
+void Keep::refuse_all(const std::vector<ClientRequest>& waiting, ErrorCode code, const std::string& message) {
+  for (const ClientRequest& request : waiting) refuse(request, code, message);
+}
+
+void Keep::answer_commit(SessionId session, std::uint64_t request, wire::CommitAnswer answer) {
+  emit(Answer{session, request, std::move(answer), SlotId(), SlotAccess::kNone});
+}
+
+void Keep::resume(std::vector<ClientRequest> waiting) {
+  for (const ClientRequest& request : waiting) on(request);
+}
+
+SlotId Keep::take_slot(OwnerId owner, std::uint64_t bytes) {
+  const SlotId slot(++last_slot_);
+  if (bytes == 0) return slot;
+  slots_[slot] = {owner, bytes};
+  owner_bytes_[owner] += bytes;
+  emit(TakeSlot{slot, owner, bytes});
+  return slot;
+}
+
+void Keep::free_slot(SlotId slot) {
+  const auto at = slots_.find(slot);
+  if (at == slots_.end()) return;
+  const auto [owner, bytes] = at->second;
+  slots_.erase(at);
+  const auto account = owner_bytes_.find(owner);
+  RK_CHECK(account != owner_bytes_.end() && account->second >= bytes);
+  account->second -= bytes;
+  if (account->second == 0) owner_bytes_.erase(account);
+  emit(FreeSlot{slot});
+}
+
+}  // namespace rk::keep

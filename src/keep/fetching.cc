@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes that are not here, fetched from a server that holds them.
+#include <algorithm>
+
+#include "keep/keep.h"
+#include "wire/version_sum.h"
+
+namespace rk::keep {
+
+void Keep::fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders,
+                 bool install, const ClientRequest* waiting) {
+  for (auto& [slot, item] : fetches_) {
+    if (item.key != key || item.content != content || item.install != install) continue;
+    if (waiting != nullptr) item.waiting.push_back(*waiting);
+    return;
+  }
+  Fetch item;
+  item.key = key;
+  item.content = content;
+  item.candidates = std::move(holders);
+  item.install = install;
+  if (waiting != nullptr) item.waiting.push_back(*waiting);
+  item.deadline_ms = now_ms_ + config_.answer_timeout_ms + content.total / config_.copy_bytes_per_ms;
+  if (content.total == 0) {
+    for (const ClientRequest& request : item.waiting)
+      answer_content(request, content, SlotId(),
+                     item.candidates.empty() ? config_.self.node : item.candidates.front().node);
+    return;
+  }
+  const SlotId slot(last_slot_ + 1);
+  fetches_[slot] = std::move(item);
+  take_slot(key.owner, content.total);
+}
+
+void Keep::fetch_from_next(SlotId slot) {
+  Fetch& item = fetches_.at(slot);
+  if (item.copy != 0) emit(StopCopy{item.from.node, item.copy});
+  std::erase_if(item.candidates, [this](const Member& member) { return !in_view(member); });
+  if (item.candidates.empty()) {
+    const bool waiting_for_view = !view_.serving;
+    return end_fetch(slot, waiting_for_view ? ErrorCode::kUnavailable : ErrorCode::kLost,
+                     "no server that held version " + std::to_string(item.content.version.value) + " of \"" +
+                         item.key.name + "\" can give its bytes: ask for another version or try again");
+  }
+  item.from = item.candidates.front();
+  item.candidates.erase(item.candidates.begin());
+  item.copy = ++last_copy_ | wire::kFetchBit;
+  item.retry_at_ms = now_ms_ + config_.retry_ms + item.content.total / config_.copy_bytes_per_ms;
+  emit(ReceiveCopy{item.from.node, item.copy, slot, item.content.total, item.content.sections});
+  emit(Send{item.from.node, wire::CopyFetch{view_.number, item.copy, item.key, item.content.version}});
+}
+
+void Keep::fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums) {
+  Fetch& item = fetches_.at(slot);
+  item.copy = 0;
+  bool equal = whole && sums.size() == item.content.sections.size();
+  for (std::size_t i = 0; equal && i < sums.size(); ++i) equal = item.content.sections[i].sum == sums[i];
+  if (!equal) return fetch_from_next(slot);
+  const Fetch done = std::move(item);
+  fetches_.erase(slot);
+  for (const ClientRequest& request : done.waiting) answer_content(request, done.content, slot, done.from.node);
+  Entry* entry = catalogue_.find(done.key);
+  const auto record =
+      entry != nullptr ? entry->versions.find(done.content.version) : std::map<Version, VersionRecord>::iterator();
+  if (!done.install || entry == nullptr || record == entry->versions.end() || record->second.here)
+    return free_slot(slot);
+  record->second.here = true;
+  record->second.slot = slot;
+  to_heal_.insert(done.key);
+  heal();
+}
+
+void Keep::end_fetch(SlotId slot, ErrorCode code, const std::string& reason) {
+  const auto at = fetches_.find(slot);
+  const Fetch item = std::move(at->second);
+  fetches_.erase(at);
+  if (item.copy != 0) emit(StopCopy{item.from.node, item.copy});
+  free_slot(slot);
+  refuse_all(item.waiting, code, reason);
+  heal_at_ms_ = now_ms_ + config_.retry_ms;
+}
+
+void Keep::restart_fetches() {
+  std::vector<SlotId> slots;
+  for (auto& [slot, item] : fetches_) {
+    if (item.copy == 0) continue;  // its memory is not ready yet
+    item.candidates.insert(item.candidates.begin(), item.from);
+    slots.push_back(slot);
+  }
+  for (const SlotId slot : slots) fetch_from_next(slot);
+}
+
+void Keep::retry_fetches() {
+  std::vector<SlotId> late;
+  std::vector<SlotId> dead;
+  for (auto& [slot, item] : fetches_) {
+    if (now_ms_ >= item.deadline_ms) {
+      dead.push_back(slot);
+    } else if (item.copy != 0 && now_ms_ >= item.retry_at_ms) {
+      item.candidates.push_back(item.from);  // it may have been the network
+      late.push_back(slot);
+    }
+  }
+  for (const SlotId slot : dead)
+    end_fetch(slot, ErrorCode::kUnavailable, "the server that holds the bytes did not send them in time: try again");
+  for (const SlotId slot : late) fetch_from_next(slot);
+}
+
+}  // namespace rk::keep

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies in the background: after a change of the ring or of a home, until each retained version is here and at the
+// predecessor, and every member knows the name.
+#include "keep/keep.h"
+
+namespace rk::keep {
+namespace {
+
+constexpr std::size_t kBackgroundCopies = 4;
+
+}  // namespace
+
+std::size_t Keep::background_copies() const {
+  std::size_t count = 0;
+  for (const auto& [copy, outgoing] : outgoing_)
+    if (!pending_.contains(outgoing.version)) ++count;
+  for (const auto& [slot, item] : fetches_)
+    if (item.install) ++count;
+  return count;
+}
+
+void Keep::heal() {
+  if (!view_.serving || to_heal_.empty() || now_ms_ < heal_at_ms_) return;
+  std::vector<wire::KeepKey> done;
+  const bool tell = now_ms_ >= tell_at_ms_;
+  if (tell) tell_at_ms_ = now_ms_ + config_.retry_ms;
+  for (const wire::KeepKey& key : to_heal_) {
+    if (background_copies() >= kBackgroundCopies) break;
+    Entry* entry = catalogue_.find(key);
+    if (entry == nullptr || !entry->home) {
+      done.push_back(key);
+      continue;
+    }
+    const bool copied = heal_entry(*entry);
+    const bool known = tell_home(*entry, tell);
+    if (copied && known) done.push_back(key);
+  }
+  for (const wire::KeepKey& key : done) to_heal_.erase(key);
+}
+
+// Starts what is missing; true if nothing is.
+bool Keep::heal_entry(Entry& entry) {
+  const auto second = predecessor();
+  bool complete = true;
+  std::vector<Version> versions;
+  for (auto at = entry.versions.rbegin(); at != entry.versions.rend(); ++at) versions.push_back(at->first);
+  for (const Version version : versions) {
+    VersionRecord& record = entry.versions.at(version);
+    if (!record.committed) continue;
+    if (!record.here && record.content.total == 0) record.here = true;
+    if (!record.here) {
+      if (record.holders.empty()) continue;  // lost; a read says so
+      complete = false;
+      fetch(entry.key, record.content, {record.holders.begin(), record.holders.end()}, true, nullptr);
+    } else if (second && record.level == wire::CommitLevel::kReplicated && !record.holders.contains(*second)) {
+      complete = false;
+      replicate({entry.key, version});
+    }
+  }
+  if (complete) tell_retained(entry);
+  return complete;
+}
+
+// Members that joined after the claim must know the name too, so that it is never forgotten with its home.
+bool Keep::tell_home(Entry& entry, bool again) {
+  bool all = true;
+  for (const Member& member : view_.members) {
+    if (member == config_.self || entry.told.contains(member)) continue;
+    all = false;
+    if (again) emit(Send{member.node, wire::KeepLookup{view_.number, 0, true, entry.key}});
+  }
+  return all;
+}
+
+}  // namespace rk::keep

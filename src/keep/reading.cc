@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client opens, lists and removes checkpoints.
+#include <algorithm>
+
+#include "keep/keep.h"
+#include "keep/names.h"
+
+namespace rk::keep {
+namespace {
+
+constexpr std::size_t kListBytes = std::size_t{1} << 20U;
+
+const VersionRecord* choose(const Entry& entry, Version version) {
+  if (!version) return entry.newest_committed();
+  const auto at = entry.versions.find(version);
+  return at != entry.versions.end() && at->second.committed ? &at->second : nullptr;
+}
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+std::string missing(const std::string& name, Version version) {
+  if (!version) return "there is no checkpoint " + quoted(name) + " of this user";
+  return "version " + std::to_string(version.value) + " of " + quoted(name) + " is not kept: the newest two are";
+}
+
+}  // namespace
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& message) {
+  if (const Status named = check_name("checkpoint", message.name); !named)
+    return refuse(request, named.error().code, named.error().message);
+  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
+  const Entry* entry = catalogue_.find(key);
+  if (entry == nullptr || !entry->home) {
+    Round round;
+    round.kind = Round::Kind::kLookup;
+    round.key = key;
+    round.waiting.push_back(request);
+    round.deadline_ms = now_ms_ + config_.answer_timeout_ms;
+    return start_round(std::move(round));
+  }
+  const VersionRecord* record = choose(*entry, message.version);
+  if (record == nullptr && entry->committed > entry->floor && entry->newest_committed() == nullptr)
+    return refuse(request, ErrorCode::kLost,
+                  "every copy of " + quoted(message.name) + " is gone; its last known version is " +
+                      std::to_string(entry->committed.value));
+  if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
+  if (record->here) return answer_content(request, record->content, record->slot, config_.self.node);
+  fetch(key, record->content, {record->holders.begin(), record->holders.end()}, true, &request);
+}
+
+void Keep::answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot,
+                          NodeId holder) {
+  Answer answer{request.session, request.request,
+                wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder},
+                SlotId(), SlotAccess::kNone};
+  if (content.total > 0) {
+    answer.slot = slot;
+    answer.access = SlotAccess::kReadOnly;
+  }
+  emit(std::move(answer));
+}
+
+// Nobody here is the home. If another member is, it alone says what exists; else every complete copy counts.
+void Keep::finish_lookup(Round& round) {
+  std::map<Version, std::pair<wire::VersionContent, std::vector<Member>>> found;
+  Version committed;
+  Version floor;
+  bool known = false;
+  bool removed = false;
+  const bool has_home =
+      std::any_of(round.answers.begin(), round.answers.end(), [](const auto& item) { return item.second.home; });
+  for (const auto& [node, answer] : round.answers) floor = std::max(floor, answer.floor);
+  const Entry* own = catalogue_.find(round.key);
+  if (own != nullptr) floor = std::max(floor, own->floor);
+  const auto add = [&](const Member& member, const wire::VersionContent& content) {
+    if (content.version <= floor) return;
+    auto& [kept, holders] = found[content.version];
+    if (holders.empty()) kept = content;
+    if (kept == content) holders.push_back(member);
+  };
+  if (own != nullptr) {
+    known = own->highest || own->home_member.node;
+    removed = own->removed;
+    committed = own->committed;
+    for (const auto& [version, record] : own->versions)
+      if (record.here) add(config_.self, record.content);
+  }
+  for (const auto& [node, answer] : round.answers) {
+    known = known || answer.known;
+    removed = removed || answer.removed;
+    committed = std::max(committed, answer.committed);
+    const auto member =
+        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
+    for (const wire::HeldVersion& held : answer.versions) add(*member, held.content);
+  }
+  if (has_home) {
+    std::set<Version> visible;
+    for (const auto& [node, answer] : round.answers)
+      if (answer.home)
+        for (const wire::HeldVersion& held : answer.versions) visible.insert(held.content.version);
+    std::erase_if(found, [&](const auto& item) { return !visible.contains(item.first); });
+  }
+  for (const ClientRequest& request : round.waiting) {
+    if (std::holds_alternative<wire::GroupQuery>(request.message)) {
+      std::vector<const wire::VersionContent*> newest_first;
+      for (auto at = found.rbegin(); at != found.rend(); ++at) newest_first.push_back(&at->second.first);
+      emit(Answer{request.session, request.request, group_answer(newest_first), SlotId(), SlotAccess::kNone});
+      continue;
+    }
+    const auto& message = std::get<wire::CheckpointOpen>(request.message);
+    const auto at =
+        message.version ? found.find(message.version) : (found.empty() ? found.end() : std::prev(found.end()));
+    if (at != found.end()) {
+      auto& [content, holders] = at->second;
+      const bool here = std::find(holders.begin(), holders.end(), config_.self) != holders.end();
+      if (here) {
+        answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
+      } else {
+        fetch(round.key, content, holders, false, &request);
+      }
+    } else if (found.empty() && !has_home && !removed && known) {
+      refuse(request, ErrorCode::kLost,
+             "every copy of " + quoted(message.name) + " is gone; its last known version is " +
+                 std::to_string(committed.value));
+    } else {
+      refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
+    }
+  }
+}
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointList& message) {
+  wire::CheckpointListAnswer answer;
+  std::size_t bytes = 0;
+  for (const auto& [key, entry] : catalogue_.entries()) {
+    if (key.owner != request.owner || key.kind != wire::KeepKind::kCheckpoint || !key.name.starts_with(message.prefix))
+      continue;
+    const VersionRecord* newest = entry.newest_committed();
+    if (newest == nullptr) continue;
+    wire::CheckpointEntry item{key.name, key.owner, newest->content.version, {}, newest->content.total, {}};
+    for (const auto& [version, record] : entry.versions)
+      if (record.committed) item.kept.push_back(version);
+    if (newest->here) item.holders.push_back(config_.self.node);
+    for (const Member& holder : newest->holders) item.holders.push_back(holder.node);
+    bytes += key.name.size() + 64;
+    if (bytes > kListBytes)
+      return refuse(request, ErrorCode::kInvalidArgument,
+                    "the list is longer than one answer: ask for the names with a longer prefix");
+    answer.entries.push_back(std::move(item));
+  }
+  emit(Answer{request.session, request.request, std::move(answer), SlotId(), SlotAccess::kNone});
+}
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointDelete& message) {
+  if (const Status named = check_name("checkpoint", message.name); !named)
+    return refuse(request, named.error().code, named.error().message);
+  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
+  const Entry* entry = catalogue_.find(key);
+  if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
+  if (entry->versions.empty()) return refuse(request, ErrorCode::kNotFound, missing(message.name, Version()));
+  for (const auto& [version, record] : entry->versions)
+    if (const auto at = pending_.find({key, version}); at != pending_.end() && !at->second.answered)
+      return refuse(request, ErrorCode::kUnavailable,
+                    "a commit of " + quoted(message.name) + " is under way: nothing was removed, try again");
+  Round round;
+  round.kind = Round::Kind::kRemove;
+  round.key = key;
+  round.up_to = entry->highest;
+  round.waiting.push_back(request);
+  round.deadline_ms = now_ms_ + config_.answer_timeout_ms;
+  start_round(std::move(round));
+}
+
+}  // namespace rk::keep

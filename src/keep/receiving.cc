@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// This server as the holder of other homes' second copies.
+#include <algorithm>
+
+#include "keep/keep.h"
+#include "wire/version_sum.h"
+
+namespace rk::keep {
+namespace {
+
+constexpr std::size_t kMaxVersionsHeld = 16;
+
+}  // namespace
+
+void Keep::answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult result, std::string reason) {
+  emit(Send{to.node, wire::CopyAnswer{view_.number, copy, result, std::move(reason)}});
+}
+
+void Keep::handle(const Member& from, const wire::CopyOffer& message) {
+  const auto refused = [&](std::string reason) {
+    answer_copy(from, message.copy, wire::CopyResult::kRefused, std::move(reason));
+  };
+  Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
+  if (entry == nullptr) return refused("the user has too many names in the keep");
+  std::uint64_t& last = entry->last_copy[from];
+  if (message.copy <= last) return;  // an attempt that was given up meanwhile
+  last = message.copy;
+  const wire::VersionContent& content = message.content;
+  std::vector<SlotId> earlier;
+  for (const auto& [slot, item] : incoming_)
+    if (item.key == message.key && item.content.version == content.version) earlier.push_back(slot);
+  for (const SlotId slot : earlier) drop_incoming(slot);
+  if (entry->home) return refused("it is the home of the name itself");
+  if (content.version <= entry->floor) return refused("the version was removed");
+  if (const auto held = entry->versions.find(content.version); held != entry->versions.end() && held->second.here) {
+    if (held->second.content == content) return answer_copy(from, message.copy, wire::CopyResult::kComplete);
+    return refused("it holds other bytes under the same version number");
+  }
+  if (entry->versions.size() >= kMaxVersionsHeld) return refused("it holds too many versions of the name");
+  const std::uint64_t used = owner_bytes_.contains(message.key.owner) ? owner_bytes_.at(message.key.owner) : 0;
+  if (content.total > config_.owner_quota_bytes || used > config_.owner_quota_bytes - content.total)
+    return refused("the user's quota is used up there");
+  entry->home_member = from;
+  const SlotId slot = take_slot(message.key.owner, content.total);
+  incoming_[slot] = Incoming{from, message.copy, message.eager, message.key, content, false};
+  if (content.total == 0) incoming_arrived(slot, true, {});
+}
+
+void Keep::incoming_ready(SlotId slot, const Status& status) {
+  Incoming& item = incoming_.at(slot);
+  if (!status) {
+    answer_copy(item.from, item.copy, wire::CopyResult::kRefused, status.error().message);
+    return drop_incoming(slot);
+  }
+  item.ready = true;
+  emit(ReceiveCopy{item.from.node, item.copy, slot, item.content.total, item.content.sections});
+  if (!item.eager) answer_copy(item.from, item.copy, wire::CopyResult::kWanted);
+}
+
+// For a version without bytes `sums` is empty: its table says all.
+void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums) {
+  const Incoming item = incoming_.at(slot);
+  bool equal = whole && (item.content.total == 0 || sums.size() == item.content.sections.size());
+  for (std::size_t i = 0; equal && i < sums.size(); ++i) equal = item.content.sections[i].sum == sums[i];
+  equal =
+      equal && item.content.sum == (item.key.kind == wire::KeepKind::kGroup ? wire::version_sum(item.content.parts)
+                                                                            : wire::version_sum(item.content.sections));
+  Entry* entry = catalogue_.find(item.key);
+  if (!equal || entry == nullptr) {
+    answer_copy(item.from, item.copy, wire::CopyResult::kDamaged);
+    return drop_incoming(slot);
+  }
+  incoming_.erase(slot);
+  VersionRecord record;
+  record.content = item.content;
+  record.here = true;
+  if (item.content.total > 0) record.slot = slot;
+  entry->versions[item.content.version] = std::move(record);
+  entry->highest = std::max(entry->highest, item.content.version);
+  entry->fence = std::max(entry->fence, item.content.incarnation);
+  entry->removed = false;
+  answer_copy(item.from, item.copy, wire::CopyResult::kComplete);
+}
+
+void Keep::drop_incoming(SlotId slot) {
+  const auto at = incoming_.find(slot);
+  if (at->second.ready) emit(StopCopy{at->second.from.node, at->second.copy});
+  incoming_.erase(at);
+  free_slot(slot);
+}
+
+void Keep::handle(const Member& from, const wire::CopyRetain& message) {
+  Entry* entry = catalogue_.find(message.key);
+  if (entry == nullptr || entry->home) return;
+  entry->home_member = from;
+  entry->committed = std::max(entry->committed, message.committed);
+  entry->highest = std::max(entry->highest, message.up_to);
+  std::vector<Version> old;
+  for (auto& [version, record] : entry->versions) {
+    if (version <= message.committed) record.committed = true;
+    if (version <= message.up_to &&
+        std::find(message.retained.begin(), message.retained.end(), version) == message.retained.end())
+      old.push_back(version);
+  }
+  for (const Version version : old) drop_version(*entry, version);
+}
+
+void Keep::handle(const Member& from, const wire::CopyFetch& message) {
+  const Entry* entry = catalogue_.find(message.key);
+  if (entry != nullptr)
+    if (const auto at = entry->versions.find(message.version); at != entry->versions.end() && at->second.here) {
+      emit(SendCopy{from.node, message.copy, at->second.slot, at->second.content.total});
+      return;
+    }
+  answer_copy(from, message.copy, wire::CopyResult::kRefused, "it does not hold the version");
+}
+
+}  // namespace rk::keep

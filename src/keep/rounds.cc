@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions to all members of the view: who knows a name, who is its home, who has removed it.
+#include <algorithm>
+
+#include "keep/keep.h"
+
+namespace rk::keep {
+namespace {
+
+// Numbers of a home that follows another one, or an earlier life of itself, start at the view's number times this.
+constexpr unsigned kViewShift = 32;
+// An answer stays within one frame.
+constexpr std::size_t kAnswerTableBytes = std::size_t{1} << 20U;
+
+std::size_t table_bytes(const wire::VersionContent& content) {
+  std::size_t bytes = 64;
+  for (const auto& section : content.sections) bytes += section.name.size() + 28;
+  for (const auto& part : content.parts) bytes += part.name.size() + 20;
+  return bytes;
+}
+
+}  // namespace
+
+void Keep::start_round(Round round) {
+  for (auto& [id, running] : rounds_) {
+    if (running.kind != round.kind || running.key != round.key || round.kind == Round::Kind::kRemove) continue;
+    running.waiting.insert(running.waiting.end(), round.waiting.begin(), round.waiting.end());
+    return;
+  }
+  for (const Member& member : view_.members)
+    if (member != config_.self) round.awaited.insert(member.node);
+  round.retry_at_ms = now_ms_ + config_.retry_ms;
+  const std::uint64_t id = ++last_round_;
+  const Round& placed = rounds_[id] = std::move(round);
+  if (view_.serving)
+    for (const NodeId node : placed.awaited) ask(id, placed, node);
+  if (placed.awaited.empty()) finish_round(id);
+}
+
+void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
+  if (round.kind == Round::Kind::kRemove || round.kind == Round::Kind::kRemovePrefix) {
+    const bool prefix = round.kind == Round::Kind::kRemovePrefix;
+    emit(Send{node, wire::KeepRemove{view_.number, id, prefix, round.key, round.up_to}});
+  } else {
+    emit(Send{node, wire::KeepLookup{view_.number, id, round.kind == Round::Kind::kClaim, round.key}});
+  }
+}
+
+void Keep::restart_rounds() {
+  std::vector<std::uint64_t> complete;
+  for (auto& [id, round] : rounds_) {
+    round.answers.clear();
+    round.awaited.clear();
+    for (const Member& member : view_.members)
+      if (member != config_.self) round.awaited.insert(member.node);
+    for (const NodeId node : round.awaited) ask(id, round, node);
+    round.retry_at_ms = now_ms_ + config_.retry_ms;
+    if (round.awaited.empty()) complete.push_back(id);
+  }
+  for (const std::uint64_t id : complete)
+    if (rounds_.contains(id)) finish_round(id);
+}
+
+void Keep::retry_rounds() {
+  std::vector<std::uint64_t> late;
+  for (auto& [id, round] : rounds_) {
+    if (round.deadline_ms != 0 && now_ms_ >= round.deadline_ms) {
+      late.push_back(id);
+    } else if (view_.serving && now_ms_ >= round.retry_at_ms) {
+      for (const NodeId node : round.awaited) ask(id, round, node);
+      round.retry_at_ms = now_ms_ + config_.retry_ms;
+    }
+  }
+  for (const std::uint64_t id : late) {
+    const Round round = std::move(rounds_.at(id));
+    rounds_.erase(id);
+    std::string silent = "no view of the ring is serving";
+    if (!round.awaited.empty()) silent = "server " + std::to_string(round.awaited.begin()->value) + " does not answer";
+    if (round.kind == Round::Kind::kRemove) {
+      refuse_all(round.waiting, ErrorCode::kTimeout,
+                 silent + ": whether the checkpoint is removed is unknown, remove it again");
+    } else {
+      refuse_all(round.waiting, ErrorCode::kUnavailable, silent + ": nothing was changed, try again");
+    }
+  }
+}
+
+void Keep::finish_round(std::uint64_t id) {
+  Round round = std::move(rounds_.at(id));
+  rounds_.erase(id);
+  switch (round.kind) {
+    case Round::Kind::kLookup:
+      return finish_lookup(round);
+    case Round::Kind::kClaim:
+      return finish_claim(round);
+    case Round::Kind::kRemovePrefix:
+      return;
+    case Round::Kind::kRemove:
+      remove_here(round.key, false, round.up_to, config_.self);
+      for (const ClientRequest& request : round.waiting)
+        emit(Answer{request.session, request.request, wire::Done{}, SlotId(), SlotAccess::kNone});
+      return;
+  }
+}
+
+void Keep::wait_for_claim(const wire::KeepKey& key, const ClientRequest& request) {
+  Round round;
+  round.kind = Round::Kind::kClaim;
+  round.key = key;
+  round.waiting.push_back(request);
+  round.deadline_ms = now_ms_ + config_.answer_timeout_ms;
+  start_round(std::move(round));
+}
+
+void Keep::finish_claim(Round& round) {
+  for (const auto& [node, answer] : round.answers) {
+    if (!answer.home) continue;
+    std::vector<ClientRequest> others;
+    for (const ClientRequest& request : round.waiting) {
+      if (std::holds_alternative<wire::GroupQuery>(request.message)) {
+        others.push_back(request);  // a question needs no home here: the other one's answer will do
+        continue;
+      }
+      refuse(request, ErrorCode::kExists,
+             "\"" + round.key.name + "\" is written at server " + std::to_string(node.value) +
+                 ": write it there, or use another name here");
+    }
+    if (others.empty()) return;
+    round.waiting = std::move(others);
+    return finish_lookup(round);
+  }
+  Entry* entry = catalogue_.obtain(round.key, config_.max_names_per_owner);
+  if (entry == nullptr)
+    return refuse_all(round.waiting, ErrorCode::kNoMemory, "this user has too many names in the keep: use fewer names");
+  adopt(*entry, round);
+  resume(std::move(round.waiting));
+}
+
+// This server becomes the home: what the members hold is what exists, and every complete copy is visible.
+void Keep::adopt(Entry& entry, const Round& round) {
+  bool known = entry.shared || !entry.versions.empty() || entry.highest ||
+               (entry.home_member.node && entry.home_member != config_.self);
+  for (const auto& [node, answer] : round.answers) {
+    known = known || answer.known;
+    entry.removed = entry.removed || (answer.removed && answer.floor > entry.committed);
+    entry.floor = std::max(entry.floor, answer.floor);
+    entry.highest = std::max(entry.highest, answer.highest);
+    entry.committed = std::max(entry.committed, answer.committed);
+  }
+  for (const auto& [node, answer] : round.answers) {
+    const auto member =
+        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
+    entry.told.insert(*member);
+    if (!answer.versions.empty()) entry.offered.insert(*member);
+    for (const wire::HeldVersion& held : answer.versions) {
+      if (held.content.version <= entry.floor) continue;
+      VersionRecord& record = entry.versions[held.content.version];
+      if (!record.content.version) record.content = held.content;
+      if (record.content == held.content) record.holders.insert(*member);
+      entry.fence = std::max(entry.fence, held.content.incarnation);
+    }
+  }
+  for (auto& [version, record] : entry.versions) {
+    record.committed = true;
+    if (record.content.total == 0) record.here = true;
+    entry.highest = std::max(entry.highest, version);
+    entry.committed = std::max(entry.committed, version);
+  }
+  // The same life that claimed before has not forgotten its numbers.
+  if (known && entry.home_member != config_.self)
+    entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
+  if (!entry.versions.empty()) entry.removed = false;
+  entry.home = true;
+  entry.home_member = config_.self;
+  if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
+  to_heal_.insert(entry.key);
+}
+
+void Keep::handle(const Member& from, const wire::KeepLookup& message) {
+  wire::KeepLookupAnswer answer;
+  answer.view = view_.number;
+  answer.round = message.round;
+  answer.key = message.key;
+  Entry* entry =
+      message.claim ? catalogue_.obtain(message.key, config_.max_names_per_owner) : catalogue_.find(message.key);
+  if (message.claim) {
+    // Two servers claim at once: the lower node id wins, the other one's writers are told to try again.
+    std::vector<std::uint64_t> losing;
+    for (const auto& [id, round] : rounds_) {
+      if (round.kind != Round::Kind::kClaim || round.key != message.key) continue;
+      if (from.node < config_.self.node) {
+        losing.push_back(id);
+      } else {
+        answer.home = true;
+      }
+    }
+    for (const std::uint64_t id : losing) {
+      const Round round = std::move(rounds_.at(id));
+      rounds_.erase(id);
+      refuse_all(round.waiting, ErrorCode::kExists,
+                 "server " + std::to_string(from.node.value) + " starts to write \"" + message.key.name +
+                     "\" at the same time: use another name, or try again");
+    }
+  }
+  if (entry != nullptr) {
+    answer.home = answer.home || entry->home;
+    answer.known = entry->shared || !entry->versions.empty() || entry->highest || entry->removed ||
+                   (entry->home_member.node && entry->home_member != from);
+    answer.removed = entry->removed;
+    answer.floor = entry->floor;
+    answer.highest = std::max(entry->highest, entry->floor);
+    answer.committed = entry->committed;
+    std::size_t bytes = 0;
+    for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at) {
+      const VersionRecord& record = at->second;
+      if (!record.here || (entry->home && !record.committed)) continue;
+      bytes += table_bytes(record.content);
+      if (bytes > kAnswerTableBytes) break;
+      answer.versions.push_back({record.content, record.committed});
+    }
+    if (message.claim && !answer.home) {
+      if (entry->home_member.node && entry->home_member != from) entry->shared = true;
+      entry->home_member = from;
+    }
+  }
+  emit(Send{from.node, std::move(answer)});
+}
+
+void Keep::handle(const Member& from, const wire::KeepLookupAnswer& message) {
+  if (message.round == 0) {
+    Entry* entry = catalogue_.find(message.key);
+    if (entry != nullptr && entry->home && !message.home) entry->told.insert(from);
+    return;
+  }
+  const auto at = rounds_.find(message.round);
+  if (at == rounds_.end() || at->second.key != message.key || at->second.awaited.erase(from.node) == 0) return;
+  at->second.answers[from.node] = message;
+  if (at->second.awaited.empty()) finish_round(message.round);
+}
+
+void Keep::handle(const Member& from, const wire::KeepRemove& message) {
+  remove_here(message.key, message.prefix, message.up_to, from);
+  emit(Send{from.node, wire::KeepRemoved{view_.number, message.round}});
+}
+
+void Keep::handle(const Member& from, const wire::KeepRemoved& message) {
+  const auto at = rounds_.find(message.round);
+  if (at == rounds_.end() || at->second.awaited.erase(from.node) == 0) return;
+  if (at->second.awaited.empty()) finish_round(message.round);
+}
+
+// `by`: whose wish it is. A prefix removed by another server leaves alone what this server is the home of.
+void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, const Member& by) {
+  const auto empty_entry = [this](Entry& entry, Version limit) {
+    std::vector<SlotId> slots;
+    for (const auto& [slot, item] : incoming_)
+      if (item.key == entry.key && item.content.version <= limit) slots.push_back(slot);
+    for (const SlotId slot : slots) drop_incoming(slot);
+    std::vector<Version> versions;
+    for (const auto& [version, record] : entry.versions)
+      if (version <= limit) versions.push_back(version);
+    for (const Version version : versions) {
+      if (pending_.contains({entry.key, version}))
+        finish_pending({entry.key, version}, wire::CommitResult::kUnknown, "the checkpoint was removed meanwhile");
+      drop_version(entry, version);
+    }
+  };
+  if (!prefix) {
+    Entry* entry = catalogue_.find(key);
+    if (entry == nullptr) return;
+    empty_entry(*entry, up_to);
+    entry->floor = std::max(entry->floor, up_to);
+    entry->highest = std::max(entry->highest, up_to);
+    if (entry->versions.empty()) entry->removed = true;
+    return;
+  }
+  std::vector<wire::KeepKey> keys;
+  for (const auto& [each, entry] : catalogue_.entries())
+    if (each.owner == key.owner && each.name.starts_with(key.name) && (by == config_.self || !entry.home))
+      keys.push_back(each);
+  for (const wire::KeepKey& each : keys) {
+    empty_entry(*catalogue_.find(each), Version(UINT64_MAX));
+    catalogue_.erase(each);
+    to_heal_.erase(each);
+  }
+}
+
+}  // namespace rk::keep

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client writes a version: begin takes memory, commit sums and numbers it.
+#include <algorithm>
+
+#include "keep/keep.h"
+#include "keep/names.h"
+#include "wire/version_sum.h"
+
+namespace rk::keep {
+namespace {
+
+constexpr std::uint64_t kSectionAlignment = 4096;
+
+// Places the sections one after the other; kInvalidArgument if they break a limit.
+Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::vector<wire::SectionPlace>& places) {
+  if (specs.empty() || specs.size() > wire::kMaxSections)
+    return fail(ErrorCode::kInvalidArgument, "a checkpoint has 1 to " + std::to_string(wire::kMaxSections) +
+                                                 " sections, not " + std::to_string(specs.size()));
+  std::set<std::string> seen;
+  std::uint64_t total = 0;
+  for (const wire::SectionSpec& spec : specs) {
+    RK_TRY_VOID(check_name("section", spec.name));
+    if (!seen.insert(spec.name).second)
+      return fail(ErrorCode::kInvalidArgument, "section \"" + spec.name + "\" is named twice: give each its own name");
+    if (spec.size > wire::kMaxVersionBytes - total)
+      return fail(ErrorCode::kInvalidArgument, "a version has at most " + std::to_string(wire::kMaxVersionBytes) +
+                                                   " bytes: split it into several checkpoints");
+    places.push_back({spec.name, total, spec.size, 0});
+    total = (total + spec.size + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
+  }
+  return total;
+}
+
+}  // namespace
+
+bool Keep::fenced(Entry& entry, const ClientRequest& request) {
+  if (!request.sender) return false;
+  if (request.sender < entry.fence) return true;
+  entry.fence = request.sender;
+  return false;
+}
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& message) {
+  if (const Status named = check_name("checkpoint", message.name); !named)
+    return refuse(request, named.error().code, named.error().message);
+  Writing writing;
+  const auto total = place(message.sections, writing.sections);
+  if (!total) return refuse(request, total.error().code, total.error().message);
+  const auto open = static_cast<std::size_t>(std::count_if(
+      writings_.begin(), writings_.end(), [&](const auto& item) { return item.second.session == request.session; }));
+  if (open >= config_.max_open_writes_per_session)
+    return refuse(
+        request, ErrorCode::kNoMemory,
+        "this connection writes " + std::to_string(open) + " checkpoints already: commit or abandon some first");
+  const std::uint64_t used = owner_bytes_.contains(request.owner) ? owner_bytes_.at(request.owner) : 0;
+  if (*total > config_.owner_quota_bytes || used > config_.owner_quota_bytes - *total)
+    return refuse(request, ErrorCode::kNoMemory,
+                  std::to_string(*total) + " bytes are asked for and this user holds " + std::to_string(used) +
+                      " of a quota of " + std::to_string(config_.owner_quota_bytes) +
+                      " bytes: delete checkpoints first");
+  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
+  Entry* entry = catalogue_.obtain(key, config_.max_names_per_owner);
+  if (entry == nullptr)
+    return refuse(request, ErrorCode::kNoMemory,
+                  "this user has " + std::to_string(config_.max_names_per_owner) +
+                      " names in the keep, which is the limit: use fewer names");
+  if (!entry->home) return wait_for_claim(key, request);
+  if (fenced(*entry, request))
+    return refuse(request, ErrorCode::kFenced,
+                  "a newer life of this community writes \"" + message.name +
+                      "\": this process belongs to an older one and must end");
+  writing.session = request.session;
+  writing.key = key;
+  writing.incarnation = request.sender;
+  writing.begin_request = request.request;
+  writing.total = *total;
+  const SlotId slot = take_slot(request.owner, *total);
+  Writing& placed = writings_[slot] = std::move(writing);
+  if (*total == 0) give_slot(slot, placed, {});
+}
+
+void Keep::give_slot(SlotId slot, Writing& writing, const Status& status) {
+  const Answer head{writing.session, writing.begin_request, wire::Done{}, SlotId(), SlotAccess::kNone};
+  if (!status) {
+    writings_.erase(slot);
+    free_slot(slot);
+    Answer answer = head;
+    answer.message = wire::Refusal{static_cast<std::int32_t>(status.error().code), status.error().message};
+    emit(std::move(answer));
+    return;
+  }
+  writing.ready = true;
+  Answer answer = head;
+  answer.message = wire::CheckpointSlot{slot.value, writing.total, writing.sections};
+  if (writing.total > 0) {
+    answer.slot = slot;
+    answer.access = SlotAccess::kWritable;
+  }
+  emit(std::move(answer));
+}
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointAbandon& message) {
+  const auto at = writings_.find(SlotId(message.slot));
+  if (at == writings_.end() || at->second.session != request.session || !at->second.ready || at->second.commit)
+    return refuse(request, ErrorCode::kNotFound, "this connection writes no such version");
+  const SlotId slot = at->first;
+  writings_.erase(at);
+  free_slot(slot);
+  emit(Answer{request.session, request.request, wire::Done{}, SlotId(), SlotAccess::kNone});
+}
+
+void Keep::handle(const ClientRequest& request, const wire::CheckpointCommit& message) {
+  const auto at = writings_.find(SlotId(message.slot));
+  if (at == writings_.end() || at->second.session != request.session || !at->second.ready || at->second.commit)
+    return refuse(request, ErrorCode::kNotFound, "this connection writes no such version");
+  Writing& writing = at->second;
+  const auto failed = [&](ErrorCode code, std::string reason) {
+    const SlotId slot = at->first;
+    writings_.erase(at);
+    free_slot(slot);
+    refuse(request, code, std::move(reason));
+  };
+  if (!view_.serving)
+    return failed(ErrorCode::kUnavailable, "this server is not serving (" + view_.reason + "): nothing was committed");
+  Entry* entry = catalogue_.find(writing.key);
+  if (entry != nullptr && fenced(*entry, request))
+    return failed(ErrorCode::kFenced, "a newer life of this community writes \"" + writing.key.name +
+                                          "\": this process belongs to an older one and must end");
+  writing.commit = request;
+  const std::uint64_t timeout = message.timeout_ms == 0 ? config_.answer_timeout_ms : message.timeout_ms;
+  writing.deadline_ms = now_ms_ + std::min(timeout, config_.max_commit_timeout_ms);
+  if (writing.total == 0) {
+    number_version(at->first, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
+  } else {
+    emit(SumSlot{at->first, writing.sections});
+  }
+}
+
+void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
+  const auto at = writings_.find(slot);
+  Writing writing = std::move(at->second);
+  writings_.erase(at);
+  if (!writing.commit || sums.size() != writing.sections.size()) return free_slot(slot);
+  const ClientRequest& request = *writing.commit;
+  const auto level = std::get<wire::CheckpointCommit>(request.message).level;
+  Entry* entry = catalogue_.find(writing.key);
+  if (entry == nullptr || !entry->home || !view_.serving) {
+    free_slot(slot);
+    answer_commit(request.session, request.request,
+                  {wire::CommitResult::kFailed, {}, 0, "the ring or the checkpoint's home changed: write it again"});
+    return;
+  }
+  VersionRecord record;
+  for (std::size_t i = 0; i < sums.size(); ++i) writing.sections[i].sum = sums[i];
+  record.content = {{}, writing.incarnation, writing.total, wire::version_sum(writing.sections), writing.sections, {}};
+  record.level = level;
+  record.here = true;
+  if (writing.total > 0) record.slot = slot;
+  open_commit(*entry, std::move(record), request, writing.deadline_ms);
+}
+
+void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms) {
+  entry.highest = Version(entry.highest.value + 1);
+  entry.removed = false;
+  const VersionKey version{entry.key, entry.highest};
+  record.content.version = entry.highest;
+  const bool local = record.level == wire::CommitLevel::kLocal;
+  VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
+  pending_[version] = {request.session, request.request, deadline_ms, false, {}};
+  if (local) return commit(entry, placed);
+  if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
+    return commit(entry, placed), replicate(version);
+  replicate(version);
+}
+
+}  // namespace rk::keep
