@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/directories.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+namespace rk::launch {
+namespace {
+
+constexpr std::size_t kMaxTemporaryBytes = 40;  // a socket's path below it must fit into sockaddr_un
+
+std::string temporary_folder() {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder != '/' || std::string(folder).size() > kMaxTemporaryBytes) return "/tmp";
+  return folder;
+}
+
+Result<std::string> make_unique(const std::string& folder) {
+  std::string path = folder + "/ringkeep-job-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) return fail_errno("make a directory in " + folder, errno);
+  return path;
+}
+
+}  // namespace
+
+Result<JobDirectories> JobDirectories::make() {
+  RK_TRY(const std::string root, make_unique(temporary_folder()));
+  auto memory = make_unique("/dev/shm");
+  return JobDirectories(root, memory ? *memory : root);
+}
+
+JobDirectories::JobDirectories(JobDirectories&& other) noexcept
+    : root_(std::move(other.root_)), memory_(std::move(other.memory_)) {
+  other.root_.clear();
+  other.memory_.clear();
+}
+
+JobDirectories::~JobDirectories() {
+  if (!memory_.empty()) remove_tree(memory_);
+  if (!root_.empty()) remove_tree(root_);
+}
+
+void remove_tree(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+Status make_private_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("make the directory " + path, errno);
+  return check_private_directory(path);
+}
+
+Status check_private_directory(const std::string& path) {
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) != 0) return fail_errno("look at " + path, errno);
+  if (!S_ISDIR(about.st_mode) || about.st_uid != ::geteuid() || (about.st_mode & 077U) != 0)
+    return fail(ErrorCode::kPermission,
+                path + " is not a directory that only this user may enter: remove it, or name another one with --dir");
+  return {};
+}
+
+}  // namespace rk::launch

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/private_ring.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "launch/directories.h"
+#include "launch/processes.h"
+#include "launch/programs.h"
+#include "launch/spawn.h"
+#include "wire/locations.h"
+
+namespace rk::launch {
+namespace {
+
+constexpr int kReadyLimitMs = 60000;
+constexpr int kViewLimitMs = 60000;
+constexpr int kStopLimitMs = 5000;
+constexpr std::size_t kKeyBytes = 32;
+// Numbers of the descriptors in a server.
+constexpr int kReadyFd = 3;
+constexpr int kParentFd = 4;
+constexpr int kListenFd = 5;
+
+struct LoopbackPort {
+  Descriptor socket;
+  std::uint16_t port = 0;
+};
+
+Result<LoopbackPort> free_port() {
+  LoopbackPort out;
+  out.socket = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (!out.socket || ::bind(out.socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      ::listen(out.socket.get(), 64) != 0 ||
+      ::getsockname(out.socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return fail_errno("take a free port on loopback", errno);
+  out.port = ntohs(address.sin_port);
+  return out;
+}
+
+Status write_key(const std::string& path) {
+  unsigned char key[kKeyBytes];
+  if (::getrandom(key, sizeof key, 0) != static_cast<ssize_t>(sizeof key))
+    return fail_errno("draw a cluster key", errno);
+  ::unlink(path.c_str());
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file || ::write(file.get(), key, sizeof key) != static_cast<ssize_t>(sizeof key))
+    return fail_errno("write the cluster key " + path, errno);
+  return {};
+}
+
+std::string random_cluster() {
+  std::uint64_t value = 0;
+  while (value == 0)
+    if (::getrandom(&value, sizeof value, 0) != static_cast<ssize_t>(sizeof value)) value = 1;
+  char text[17];
+  std::snprintf(text, sizeof text, "%016" PRIx64, value);
+  return text;
+}
+
+std::string last_line_of(const std::string& path) {
+  std::ifstream file(path);
+  std::string last;
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty()) last = line;
+  return last;
+}
+
+std::string log_of(const std::string& directory, std::uint32_t node) {
+  return wire::server_directory(directory, node) + "/log";
+}
+
+// Waits until the process is dead, at most `limit_ms`.
+bool await_death(const Descriptor& process, int limit_ms) {
+  if (!process) return true;
+  pollfd wait{process.get(), POLLIN, 0};
+  return ::poll(&wait, 1, limit_ms) == 1;
+}
+
+void end_processes(const std::vector<pid_t>& pids) {
+  std::vector<Descriptor> processes;
+  for (const pid_t pid : pids) {
+    processes.push_back(open_process(pid));
+    signal_process(processes.back(), SIGTERM);
+  }
+  for (const Descriptor& process : processes) {
+    if (await_death(process, kStopLimitMs)) continue;
+    signal_process(process, SIGKILL);
+    await_death(process, kStopLimitMs);
+  }
+}
+
+}  // namespace
+
+PrivateRing::~PrivateRing() {
+  if (!outlives_us_) stop();
+}
+
+std::string PrivateRing::socket() const { return wire::server_socket(directory_, 1); }
+
+void PrivateRing::stop() {
+  parent_.reset();
+  end_processes(pids_);
+  for (const pid_t pid : pids_) ::waitpid(pid, nullptr, WNOHANG);
+  pids_.clear();
+}
+
+std::string PrivateRing::name_of(pid_t pid) const {
+  const auto found = std::find(pids_.begin(), pids_.end(), pid);
+  if (found == pids_.end()) return "";
+  return "server " + std::to_string(found - pids_.begin() + 1) + " (pid " + std::to_string(pid) + ")";
+}
+
+tl::unexpected<Error> PrivateRing::did_not_start(std::uint32_t node, const std::string& why) const {
+  const std::string said = last_line_of(log_of(directory_, node));
+  return fail(ErrorCode::kUnavailable, "checkpoint server " + std::to_string(node) + " " + why +
+                                           (said.empty() ? "; its log is empty" : ": " + said));
+}
+
+Status PrivateRing::launch(const RingSettings& settings) {
+  RK_TRY(const std::string server, find_server_executable());
+  const std::string key = directory_ + "/cluster-key";
+  RK_TRY_VOID(write_key(key));
+  const std::string cluster = random_cluster();
+  std::vector<LoopbackPort> ports;
+  std::vector<std::string> roster;
+  for (std::uint32_t node = 1; node <= settings.servers; ++node) {
+    RK_TRY(LoopbackPort port, free_port());
+    roster.insert(roster.end(), {"--server", std::to_string(node) + "=127.0.0.1:" + std::to_string(port.port)});
+    ports.push_back(std::move(port));
+  }
+  int parent_ends[2];
+  if (::pipe2(parent_ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
+  const Descriptor parent_reading(parent_ends[0]);
+  parent_ = Descriptor(parent_ends[1]);
+  for (std::uint32_t node = 1; node <= settings.servers; ++node) {
+    const std::string folder = wire::server_directory(directory_, node);
+    RK_TRY_VOID(make_private_directory(folder));
+    ::unlink(wire::server_socket(directory_, node).c_str());
+    const Descriptor log(::open(log_of(directory_, node).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!log) return fail_errno("write " + log_of(directory_, node), errno);
+    int ready_ends[2];
+    if (::pipe2(ready_ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
+    ready_.emplace_back(ready_ends[0]);
+    const Descriptor ready_writing(ready_ends[1]);
+    SpawnRequest request;
+    request.arguments = {server,
+                         "--node",
+                         std::to_string(node),
+                         "--cluster",
+                         cluster,
+                         "--key-file",
+                         key,
+                         "--socket",
+                         wire::server_socket(directory_, node),
+                         "--state-directory",
+                         folder,
+                         "--ready-fd",
+                         std::to_string(kReadyFd),
+                         "--listen-fd",
+                         std::to_string(kListenFd)};
+    if (settings.memory_bytes != 0)
+      request.arguments.insert(request.arguments.end(), {"--memory", std::to_string(settings.memory_bytes)});
+    request.arguments.insert(request.arguments.end(), roster.begin(), roster.end());
+    request.environment = environment_with(settings.environment);
+    request.output = log.get();
+    request.error = log.get();
+    request.descriptors = {{ready_writing.get(), kReadyFd}, {ports[node - 1].socket.get(), kListenFd}};
+    request.own_session = true;
+    request.dies_with_parent = false;  // --parent-fd ends them in good order
+    request.directory = "/";
+    if (!settings.outlives_us) {
+      request.arguments.insert(request.arguments.end(), {"--parent-fd", std::to_string(kParentFd)});
+      request.descriptors.emplace_back(parent_reading.get(), kParentFd);
+    }
+    RK_TRY(const pid_t pid, spawn(request));
+    pids_.push_back(pid);
+  }
+  return {};
+}
+
+Status PrivateRing::await_ready(const RingSettings& settings) {
+  for (std::uint32_t node = 1; node <= settings.servers; ++node) {
+    pollfd wait{ready_[node - 1].get(), POLLIN, 0};
+    if (::poll(&wait, 1, kReadyLimitMs) <= 0) return did_not_start(node, "was not ready in time");
+    char said = 0;
+    if (::read(wait.fd, &said, 1) != 1) {
+      // The pipe closes a moment before the process is gone and its last words are in the log.
+      await_death(open_process(pids_[node - 1]), kStopLimitMs);
+      return did_not_start(node, "ended at its start");
+    }
+  }
+  ready_.clear();
+  return {};
+}
+
+Status PrivateRing::await_view(const RingSettings& settings) {
+  constexpr int kStepMs = 5;
+  std::string reason = "it has no view";
+  for (int waited = 0; waited < kViewLimitMs; waited += kStepMs) {
+    RK_TRY(const wire::StatusAnswer status, ask_status(socket()));
+    if (status.state == "serving" && status.members.size() == settings.servers) return {};
+    reason = status.reason;
+    // Nothing announces a view to a stranger; the wait is over early if a server dies.
+    const Descriptor first = open_process(pids_[0]);
+    if (await_death(first, kStepMs)) return did_not_start(1, "ended before it had a view");
+  }
+  return fail(ErrorCode::kUnavailable,
+              "the servers did not agree on a view in time (" + reason + "): see their logs in " + directory_);
+}
+
+Result<PrivateRing> PrivateRing::start(const RingSettings& settings) {
+  PrivateRing ring;
+  ring.directory_ = settings.directory;
+  RK_TRY_VOID(make_private_directory(settings.directory));
+  RK_TRY_VOID(ring.launch(settings));
+  RK_TRY_VOID(ring.await_ready(settings));
+  RK_TRY_VOID(ring.await_view(settings));
+  ring.outlives_us_ = settings.outlives_us;
+  return ring;
+}
+
+Result<std::uint32_t> stop_ring(const std::string& directory) {
+  struct stat about {};
+  if (::lstat(directory.c_str(), &about) != 0 && errno == ENOENT) return 0;
+  RK_TRY_VOID(check_private_directory(directory));
+  std::vector<pid_t> pids;
+  for (std::uint32_t node = 1;; ++node) {
+    if (::lstat(wire::server_directory(directory, node).c_str(), &about) != 0) break;
+    // The kernel knows who listens; a server that is dead or hung needs no answer.
+    const auto channel = FrameChannel::connect(wire::server_socket(directory, node));
+    if (!channel) continue;
+    RK_TRY(const PeerCredentials peer, channel->peer());
+    pids.push_back(peer.pid);
+  }
+  end_processes(pids);
+  remove_tree(directory);
+  return static_cast<std::uint32_t>(pids.size());
+}
+
+Result<wire::StatusAnswer> ask_status(const std::string& socket) {
+  RK_TRY(ServerLink link, ServerLink::connect(socket, "ringkeep"));
+  return link.ask<wire::StatusAnswer>(wire::StatusQuery{});
+}
+
+}  // namespace rk::launch

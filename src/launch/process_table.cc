@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/process_table.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "launch/processes.h"
+
+namespace rk::launch {
+
+ProcessTable::ProcessTable(Loop& loop, Descriptor listener, ProcessHandler& handler, std::size_t max_connections)
+    : loop_(loop), listener_(std::move(listener)), handler_(handler), max_connections_(max_connections) {
+  loop_.watch(listener_.get(), POLLIN, [this](short) { accept_one(); });
+}
+
+ProcessTable::~ProcessTable() {
+  loop_.unwatch(listener_.get());
+  for (const auto& [fd, connection] : connections_) loop_.unwatch(fd);
+}
+
+void ProcessTable::accept_one() {
+  Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) return;
+  auto connection = std::make_unique<Connection>();
+  connection->channel = FrameChannel(std::move(socket));
+  const auto peer = connection->channel.peer();
+  if (!peer || peer->uid != ::geteuid() || connections_.size() >= max_connections_) {
+    ++malformed_;
+    return;
+  }
+  connection->pid = peer->pid;
+  // The peer waits for our answer, so its pid is still its own when the pidfd is taken.
+  connection->process = open_process(peer->pid);
+  const int fd = connection->channel.fd();
+  connections_.emplace(fd, std::move(connection));
+  loop_.watch(fd, POLLIN, [this, fd](short) { read_from(fd); });
+}
+
+void ProcessTable::read_from(int fd) {
+  const auto found = connections_.find(fd);
+  if (found == connections_.end()) return;
+  Connection& connection = *found->second;
+  const auto more = connection.channel.receive();
+  Status state;
+  for (;;) {
+    auto frame = connection.channel.next();
+    if (!frame) state = tl::unexpected(frame.error());
+    if (!frame || !*frame) break;
+    state = handle(connection, **frame);
+    if (!state) break;
+  }
+  if (!state && state.error().code == ErrorCode::kCorrupt) ++malformed_;
+  if (!state || !more || !*more) close(fd);
+}
+
+Status ProcessTable::handle(Connection& connection, const wire::Frame& frame) {
+  if (frame.descriptors != 0)
+    return fail(ErrorCode::kCorrupt, "a process sends descriptors on its control socket, which nothing there needs");
+  if (!connection.introduced) return introduce(connection, frame);
+  return handler_.on_frame(connection.rank, connection.incarnation, frame);
+}
+
+Status ProcessTable::introduce(Connection& connection, const wire::Frame& frame) {
+  RK_TRY(const wire::ProcessHello hello, wire::from_frame<wire::ProcessHello>(frame));
+  auto admission = handler_.admit(hello, connection.pid);
+  if (!admission) {
+    // It reads this and ends; its mpirun then reports the failure.
+    return connection.channel.send(
+        wire::Refusal{static_cast<std::int32_t>(admission.error().code), admission.error().message});
+  }
+  connection.introduced = true;
+  connection.rank = admission->rank;
+  connection.incarnation = hello.incarnation;
+  ranks_[admission->rank] = &connection;
+  std::vector<int> descriptors;
+  for (const Descriptor& one : admission->descriptors) descriptors.push_back(one.get());
+  return connection.channel.send(admission->start, descriptors);
+}
+
+void ProcessTable::close(int fd) {
+  const auto found = connections_.find(fd);
+  const std::unique_ptr<Connection> connection = std::move(found->second);
+  connections_.erase(found);
+  loop_.unwatch(fd);
+  if (!connection->introduced) return;
+  const auto current = ranks_.find(connection->rank);
+  if (current != ranks_.end() && current->second == connection.get()) ranks_.erase(current);
+  handler_.on_gone(connection->rank, connection->incarnation);
+}
+
+void ProcessTable::pump() {
+  std::vector<pollfd> polled;
+  for (const auto& [fd, connection] : connections_) polled.push_back(pollfd{fd, POLLIN, 0});
+  // One look can leave a frame behind whose sender wrote more than one read takes.
+  for (int round = 0; round < 16; ++round) {
+    if (::poll(polled.data(), polled.size(), 0) <= 0) return;
+    for (pollfd& one : polled) {
+      if (one.revents != 0) read_from(one.fd);
+      if (connections_.count(one.fd) == 0) one.fd = -1;
+    }
+  }
+}
+
+void ProcessTable::signal_all(int number) {
+  for (const auto& [rank, connection] : ranks_) signal_process(connection->process, number);
+}
+
+bool ProcessTable::signal(Rank rank, int number) {
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end()) return false;
+  signal_process(found->second->process, number);
+  return true;
+}
+
+}  // namespace rk::launch

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/screen.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace rk::launch {
+namespace {
+
+constexpr std::size_t kFullBytes = std::size_t{1} << 20U;
+
+}  // namespace
+
+Screen::Screen(Loop& loop, bool quiet) : loop_(loop) {
+  const char* kind = std::getenv("TERM");
+  terminal_ = !quiet && ::isatty(2) == 1 && (kind == nullptr || std::strcmp(kind, "dumb") != 0);
+}
+
+Screen::~Screen() {
+  erase_progress();
+  flush();
+}
+
+bool Screen::full() const { return out_.waiting.size() > kFullBytes || err_.waiting.size() > kFullBytes; }
+
+void Screen::show(int stream, std::string_view text) {
+  if (text.empty()) return;
+  erase_progress();
+  Stream& to = stream == 1 ? out_ : err_;
+  if (to.broken) return;
+  to.waiting.append(text);
+  watch(to);
+}
+
+void Screen::say(std::string_view line) {
+  std::string text = "ringkeep: ";
+  text += line;
+  text += '\n';
+  show(2, text);
+}
+
+void Screen::progress(const std::string& line) {
+  if (!terminal_ || line == progress_ || !err_.waiting.empty()) return;
+  const std::string text = "\r\x1b[K" + line;
+  if (::write(2, text.data(), text.size()) < 0) return;
+  progress_ = line;
+}
+
+void Screen::erase_progress() {
+  if (progress_.empty()) return;
+  progress_.clear();
+  err_.waiting.insert(0, "\r\x1b[K");
+  watch(err_);
+  write_some(err_);  // before anything of the program shows on the same terminal
+}
+
+void Screen::watch(Stream& stream) {
+  if (stream.watched || stream.waiting.empty()) return;
+  stream.watched = true;
+  loop_.watch(stream.fd, POLLOUT, [this, &stream](short) { write_some(stream); });
+}
+
+void Screen::write_some(Stream& stream) {
+  const bool was_full = full();
+  // poll() promises room for PIPE_BUF bytes only; more could block, for the descriptor is shared with others and
+  // must stay blocking.
+  const std::size_t size = std::min<std::size_t>(stream.waiting.size(), PIPE_BUF);
+  const ssize_t done = ::write(stream.fd, stream.waiting.data(), size);
+  if (done > 0) stream.waiting.erase(0, static_cast<std::size_t>(done));
+  if (done < 0 && errno != EINTR && errno != EAGAIN) {
+    stream.broken = true;
+    stream.waiting.clear();
+  }
+  if (stream.waiting.empty() && stream.watched) {
+    loop_.unwatch(stream.fd);
+    stream.watched = false;
+  }
+  if (was_full && !full() && drained_) drained_();
+}
+
+void Screen::flush() {
+  for (Stream* stream : {&out_, &err_}) {
+    while (!stream->waiting.empty()) {
+      const ssize_t done = ::write(stream->fd, stream->waiting.data(), stream->waiting.size());
+      if (done > 0) stream->waiting.erase(0, static_cast<std::size_t>(done));
+      if (done < 0 && errno == EAGAIN) {
+        pollfd wait{stream->fd, POLLOUT, 0};
+        ::poll(&wait, 1, -1);
+      } else if (done < 0 && errno != EINTR) {
+        stream->broken = true;
+        stream->waiting.clear();
+      }
+    }
+    if (stream->watched) loop_.unwatch(stream->fd);
+    stream->watched = false;
+  }
+}
+
+}  // namespace rk::launch
