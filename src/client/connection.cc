@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/connection.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+#include "wire/control_messages.h"
+#include "wire/locations.h"
+
+namespace rk::client {
+namespace {
+
+std::uint64_t now_ms() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+timeval to_timeval(std::uint32_t timeout_ms) {
+  return {static_cast<time_t>(timeout_ms / 1000), static_cast<suseconds_t>(timeout_ms % 1000 * 1000)};
+}
+
+Error no_server(const std::string& path, int saved_errno) {
+  char words[128];
+  return {ErrorCode::kUnavailable,
+          "no ringkeep server answers at " + path + " (" + strerror_r(saved_errno, words, sizeof words) +
+              "): start one with 'ringkeep up', or set RINGKEEP_SOCKET to the socket of a running one"};
+}
+
+}  // namespace
+
+std::string resolve_socket_path(const std::string& given) {
+  if (!given.empty()) return given;
+  const char* from_environment = std::getenv(wire::kEnvSocket);  // NOLINT(concurrency-mt-unsafe)
+  if (from_environment != nullptr && *from_environment != '\0') return from_environment;
+  return wire::default_socket(::geteuid());
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const ConnectOptions& options) {
+  std::unique_ptr<Connection> connection(new Connection);
+  if (options.timeout_ms != 0) connection->timeout_ms_ = options.timeout_ms;
+  connection->socket_path_ = resolve_socket_path(options.socket_path);
+  RK_TRY_VOID(connection->connect(options));
+  RK_TRY_VOID(connection->greet(options));
+  return connection;
+}
+
+Status Connection::connect(const ConnectOptions&) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path_.size() >= sizeof address.sun_path)
+    return fail(ErrorCode::kInvalidArgument, "the socket path " + socket_path_ + " has " +
+                                                 std::to_string(socket_path_.size()) + " bytes and the system allows " +
+                                                 std::to_string(sizeof address.sun_path - 1) + ": use a shorter one");
+  std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
+  socket_ = shm::Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket_) return fail_errno("create a socket", errno);
+  // Bounds the wait for a server whose backlog is full.
+  const timeval bound = to_timeval(timeout_ms_);
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound);
+  int result = 0;
+  do {
+    result = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    if (errno == EACCES || errno == EPERM)
+      return fail(ErrorCode::kPermission,
+                  "the socket " + socket_path_ + " belongs to another user: use your own server");
+    return tl::unexpected(no_server(socket_path_, errno));
+  }
+  const int flags = ::fcntl(socket_.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno("set up a socket", errno);
+  return {};
+}
+
+Status Connection::greet(const ConnectOptions& options) {
+  const wire::ClientHello hello{
+      {}, options.cluster, options.program.empty() ? program_invocation_short_name : options.program};
+  auto answer = call<wire::ServerHello>(hello);
+  if (!answer && answer.error().code == ErrorCode::kTimeout)
+    return fail(ErrorCode::kUnavailable, "the server at " + socket_path_ + " does not answer within " +
+                                             std::to_string(timeout_ms_) + " ms: is it stopped or overloaded?");
+  RK_TRY(server_, std::move(answer));
+  if (options.cluster && server_.cluster != options.cluster)
+    return fail(ErrorCode::kWrongCluster,
+                "the server at " + socket_path_ + " belongs to another cluster: give the socket of a server of yours");
+  return {};
+}
+
+Result<wire::Frame> Connection::exchange(const wire::Frame& request, const CallOptions& options) {
+  if (broken()) return tl::unexpected(broken_);
+  const std::uint64_t deadline_ms = now_ms() + (options.timeout_ms != 0 ? options.timeout_ms : timeout_ms_);
+  if (const Status sent = send_all(wire::encode_frame(request), deadline_ms); !sent) {
+    // A half-sent request cannot be taken back.
+    broken_ = sent.error();
+    return tl::unexpected(broken_);
+  }
+  for (;;) {
+    std::vector<shm::Descriptor> arrived;
+    auto answer = receive(deadline_ms, arrived);
+    if (!answer) {
+      if (answer.error().code != ErrorCode::kTimeout) broken_ = answer.error();
+      return answer;
+    }
+    const bool refusal = answer->type == wire::MessageType::kRefusal;
+    // Request number 0 in a refusal: the server found the connection itself at fault and closes it.
+    if (answer->request != request.request && !(refusal && answer->request == 0)) continue;
+    if (refusal) {
+      RK_TRY(const auto why, wire::from_frame<wire::Refusal>(*answer));
+      const bool sensible = why.code > 0 && why.code <= static_cast<std::int32_t>(ErrorCode::kPeerGone);
+      Error error{sensible ? static_cast<ErrorCode>(why.code) : ErrorCode::kCorrupt, why.message};
+      if (answer->request == 0) broken_ = error;
+      return tl::unexpected(std::move(error));
+    }
+    if (options.descriptors != nullptr) {
+      *options.descriptors = std::move(arrived);
+    } else if (!arrived.empty()) {
+      broken_ = {ErrorCode::kCorrupt, "the server sent descriptors that were not asked for: install matching releases"};
+      return tl::unexpected(broken_);
+    }
+    return answer;
+  }
+}
+
+Status Connection::wait_for(short events, std::uint64_t deadline_ms) const {
+  for (;;) {
+    const std::uint64_t now = now_ms();
+    if (now >= deadline_ms)
+      return fail(ErrorCode::kTimeout, "the server at " + socket_path_ +
+                                           " did not answer in time, the outcome is unknown: read to learn it");
+    pollfd item{socket_.get(), events, 0};
+    const int wait = static_cast<int>(std::min<std::uint64_t>(deadline_ms - now, 1'000'000));
+    const int result = ::poll(&item, 1, wait);
+    if (result > 0) return {};
+    if (result < 0 && errno != EINTR) return fail_errno("wait for the server", errno);
+  }
+}
+
+Status Connection::send_all(ByteView bytes, std::uint64_t deadline_ms) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      RK_TRY_VOID(wait_for(POLLOUT, deadline_ms));
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      // The server's reason may still be in the socket.
+      std::vector<shm::Descriptor> ignored;
+      const auto last = receive(now_ms() + 1, ignored);
+      if (last && last->type == wire::MessageType::kRefusal)
+        if (const auto why = wire::from_frame<wire::Refusal>(*last); why)
+          return fail(ErrorCode::kPeerGone, "the server closed the connection: " + why->message);
+      return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
+    } else if (errno != EINTR) {
+      return fail_errno("send to the server", errno);
+    }
+  }
+  return {};
+}
+
+Status Connection::read_some(std::uint64_t deadline_ms) {
+  std::byte buffer[65536];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kMaxDescriptors)];
+  for (;;) {
+    iovec span{buffer, sizeof buffer};
+    msghdr message{};
+    message.msg_iov = &span;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got > 0) {
+      for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr; item = CMSG_NXTHDR(&message, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+          int fd = -1;
+          std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof fd);
+          received_.emplace_back(fd);
+        }
+      }
+      if ((message.msg_flags & MSG_CTRUNC) != 0 || received_.size() > 4 * wire::kMaxDescriptors)
+        return fail(ErrorCode::kCorrupt,
+                    "descriptors from the server were cut off: raise the limit of open files (ulimit -n)");
+      cutter_.feed({buffer, static_cast<std::size_t>(got)});
+      return {};
+    }
+    if (got == 0 || errno == ECONNRESET)
+      return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      RK_TRY_VOID(wait_for(POLLIN, deadline_ms));
+    } else if (errno != EINTR) {
+      return fail_errno("receive from the server", errno);
+    }
+  }
+}
+
+Result<wire::Frame> Connection::receive(std::uint64_t deadline_ms, std::vector<shm::Descriptor>& arrived) {
+  for (;;) {
+    RK_TRY(auto frame, cutter_.next());
+    if (!frame) {
+      RK_TRY_VOID(read_some(deadline_ms));
+      continue;
+    }
+    if (frame->descriptors > received_.size())
+      return fail(ErrorCode::kCorrupt, "an answer of the server announces descriptors that did not come with it");
+    for (std::uint32_t i = 0; i < frame->descriptors; ++i) {
+      arrived.push_back(std::move(received_.front()));
+      received_.pop_front();
+    }
+    return *std::move(frame);
+  }
+}
+
+}  // namespace rk::client

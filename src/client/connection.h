@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client's connection to its node's server: one socket, one request at a time, every wait bounded by poll(), no
+// thread. Used by one thread at a time; used by the checkpoint and job calls, libringkeep-mpi and the launcher.
+//
+// A malformed answer ends the connection: every later call says so. A request whose answer does not come in time leaves
+// the connection usable; the late answer is recognised by its number and dropped.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "shm/descriptor.h"
+#include "wire/client_messages.h"
+#include "wire/codec.h"
+
+namespace rk::client {
+
+inline constexpr std::uint32_t kDefaultTimeoutMs = 10'000;
+
+struct ConnectOptions {
+  std::string socket_path;  // empty: $RINGKEEP_SOCKET, then the user's default
+  std::string program;      // for people; empty: this program's name
+  ClusterId cluster;        // 0: whichever the server belongs to
+  std::uint32_t timeout_ms = kDefaultTimeoutMs;
+};
+
+// A C caller's options in our words; nullptr is allowed.
+std::string resolve_socket_path(const std::string& given);
+
+struct CallOptions {
+  Incarnation incarnation;                              // of the community, for the frame header
+  std::vector<shm::Descriptor>* descriptors = nullptr;  // takes those of the answer; without it an answer has none
+  std::uint32_t timeout_ms = 0;                         // 0: the connection's
+};
+
+class Connection {
+ public:
+  static Result<std::unique_ptr<Connection>> open(const ConnectOptions& options);
+
+  // Sends the request and waits for its answer. A refusal by the server is its Error; kTimeout if no answer came, then
+  // the outcome is unknown; kPeerGone if the server closed the connection.
+  template <class Answer, class Request>
+  Result<Answer> call(const Request& request, const CallOptions& options = {}) {
+    RK_TRY(const wire::Frame answer, exchange(wire::to_frame(request, ++last_request_, options.incarnation), options));
+    auto message = wire::from_frame<Answer>(answer);
+    if (!message) broken_ = message.error();
+    return message;
+  }
+
+  const wire::ServerHello& server() const { return server_; }
+  const std::string& socket_path() const { return socket_path_; }
+  std::uint32_t timeout_ms() const { return timeout_ms_; }
+  bool broken() const { return broken_.code != ErrorCode::kOk; }
+  // To watch for the end of the server; never read from it.
+  int descriptor() const { return socket_.get(); }
+
+ private:
+  Connection() = default;
+  Status connect(const ConnectOptions& options);
+  Status greet(const ConnectOptions& options);
+  Result<wire::Frame> exchange(const wire::Frame& request, const CallOptions& options);
+  Status send_all(ByteView bytes, std::uint64_t deadline_ms);
+  // The next frame, with its descriptors in `arrived`.
+  Result<wire::Frame> receive(std::uint64_t deadline_ms, std::vector<shm::Descriptor>& arrived);
+  Status read_some(std::uint64_t deadline_ms);
+  Status wait_for(short events, std::uint64_t deadline_ms) const;
+
+  shm::Descriptor socket_;
+  std::string socket_path_;
+  std::uint32_t timeout_ms_ = kDefaultTimeoutMs;
+  std::uint64_t last_request_ = 0;
+  wire::FrameCutter cutter_;
+  std::deque<shm::Descriptor> received_;  // descriptors that came before their frame was whole
+  wire::ServerHello server_;
+  Error broken_{ErrorCode::kOk, {}};
+};
+
+}  // namespace rk::client
