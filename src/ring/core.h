@@ -60,16 +60,18 @@ class Core {
  private:
   // What is known of another server of the roster.
   struct Peer {
-    Incarnation incarnation;   // newest seen; older lives are ignored
-    bool known = false;        // a message of that incarnation was received
-    ViewNumber committed;      // as it said last
-    Incarnation memory_since;  // likewise
-    std::uint64_t heard_ms = 0;
-    std::optional<std::uint64_t> probed_ms;      // probe without answer since
+    Incarnation incarnation;                     // newest seen; messages of older lives are ignored
+    bool known = false;                          // that life has been heard
+    ViewNumber committed;                        // as it said last
+    Incarnation memory_since;                    // likewise
+    std::uint64_t heard_ms = 0;                  // or when the watch over it began
+    std::optional<std::uint64_t> probed_ms;      // probed then, and not heard since
+    NodeId missing;                              // likewise
     bool joins = false;                          // wants to join
     bool leaves = false;                         // wants to leave
-    std::map<NodeId, std::uint64_t> accused_ms;  // by whom and when last; this incarnation only
-    bool evict_asked = false;                    // a probe on the leader's behalf
+    bool probe_asked = false;                    // the leader wants to know whether we hear it
+    std::map<NodeId, std::uint64_t> accused_ms;  // by which member, and when last
+    std::optional<std::uint64_t> reported_ms;    // accused by us, or its confirmation sought, last
   };
   struct Proposal {
     View value;
@@ -77,13 +79,14 @@ class Core {
     std::set<NodeId> acked;  // recipients that need no further PROPOSE
     std::set<NodeId> voted;  // members of the committed view whose vote counts
     std::uint64_t sent_ms = 0;
-    bool durable = false;
+    bool durable = false;  // here: nothing is sent before
   };
+  // What waits until a token is durable.
   struct Held {
     std::uint64_t token = 0;
-    Effects effects;        // released when the token is durable
-    bool installs = false;  // then act in the committed view
-    bool proposes = false;  // then our own vote counts
+    Effects effects;
+    bool installs = false;  // act in the committed view
+    ViewNumber proposes;    // our proposal of that number may be sent
   };
 
   explicit Core(Config config, Memory memory);
@@ -99,45 +102,64 @@ class Core {
   Held& persist(Effects& out);
   void learn(const View& view, Effects& out);
   void act_in_committed(Effects& out);
-  void send(NodeId to, wire::RingMessage message, Effects& out);
+  bool ends_this_life(const View& view) const;
+  void end_life(Effects& out);
+  void watch_anew(const View& before);
+  void on_time(Effects& out);
   Peer* admit(const Member& from);
+  bool over() const { return state_ == State::kLeft || state_ == State::kEvicted; }
+  static void send(NodeId to, wire::RingMessage message, Effects& out);
 
   // agreement.cc
   void handle(const Member& from, const wire::RingPropose& message, Effects& out);
   void handle(const Member& from, const wire::RingAck& message, Effects& out);
   void handle(const Member& from, const wire::RingCommit& message, Effects& out);
   void propose(View value, Effects& out);
+  void take_up(const View& value);  // as our proposal, durable or not
   void send_proposal(Effects& out);
   void count_votes(Effects& out);
-  void commit(Effects& out);
   bool leads() const;
-  bool has_voting_memory(const Member& member, Incarnation memory_since) const;
 
   // membership.cc
   void handle(const Member& from, const wire::RingJoin& message, Effects& out);
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
   void consider_change(Effects& out);
   std::optional<View> wanted_view() const;
+  View wanted_first_view() const;
+  bool stays(const Member& member) const;
+  bool rejoins(NodeId node) const;
   bool hears_quorum() const;
+  void watch_quorum();
   void ask_for_membership(Effects& out);
+  void hand_over(Effects& out);
 
   // detection.cc
   void handle(const Member& from, const wire::RingHeartbeat& message, Effects& out);
   void handle(const Member& from, const wire::RingAccuse& message, Effects& out);
   void handle(const Member& from, const wire::RingProbeRequest& message, Effects& out);
-  void answer(NodeId to, ViewNumber theirs, Effects& out);
+  wire::RingHeartbeat heartbeat(bool answer_wanted) const;
+  void heal(NodeId node, ViewNumber theirs, Effects& out);
   void send_heartbeats(Effects& out);
   void probe(NodeId node, Effects& out);
-  void accuse_silent(Effects& out);
-  void seek_confirmation(Effects& out);
+  void report_silent(Effects& out);
+  void seek_confirmation(const Member& suspect, Effects& out);
   bool silent(const Member& member) const;
+  bool superseded(const Member& member) const;
   bool confirmed_dead(const Member& member) const;
-  void forgive_silence();
+  void forgive(Peer& peer) const;
 
   // condition.cc
+  struct Fault {
+    NodeId server;
+    std::string reason;  // empty: none
+  };
   void settle_condition(Effects& out);
-  std::pair<NodeId, std::string> find_fault() const;
+  Fault find_fault() const;
+  Fault first_view_fault() const;
+  Fault leader_fault() const;
+  Fault member_fault() const;
   std::string name(NodeId node) const;
+  std::string names(const std::vector<NodeId>& nodes) const;
 
   Config config_;
   Member self_;
@@ -150,9 +172,12 @@ class Core {
   std::uint64_t now_ms_ = 0;
   std::uint64_t start_ms_ = 0;
   std::uint64_t beat_ms_ = 0;
-  bool started_ = false;
+  bool ready_ = false;         // the memory is durable: we may speak
+  bool heard_quorum_ = false;  // after the event before
   bool leaving_ = false;
-  bool conflict_ = false;
+  bool handing_over_ = false;  // we led, have left, and make sure that the next leader knows
+  bool conflict_ = false;      // two values of one view number were seen
+  NodeId roster_differs_;      // server whose roster is another
   State state_ = State::kForming;
   NodeId missing_;
   std::string reason_;

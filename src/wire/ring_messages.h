@@ -41,7 +41,8 @@ struct RingHeartbeat {
   ViewNumber committed;
   Incarnation memory_since;
   bool answer_wanted = false;
-  RK_FIELDS(committed, memory_since, answer_wanted)
+  NodeId missing;  // of a leader that may not act: the server it misses; otherwise 0
+  RK_FIELDS(committed, memory_since, answer_wanted, missing)
   bool operator==(const RingHeartbeat&) const = default;
 };
 

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// May this server act, and if not, which server is missing.
+#include <algorithm>
+
+#include "ring/core.h"
+
+namespace rk::ring {
+
+std::string Core::name(NodeId node) const {
+  for (const RosterEntry& entry : config_.roster)
+    if (entry.node == node) return "server " + std::to_string(node.value) + " (" + entry.address + ")";
+  return "server " + std::to_string(node.value) + " (not in the roster)";
+}
+
+std::string Core::names(const std::vector<NodeId>& nodes) const {
+  std::string text;
+  for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + name(node);
+  return text;
+}
+
+Core::Fault Core::first_view_fault() const {
+  const View& roster = memory_.committed;
+  const NodeId first = roster.members.front().node;
+  if (roster_differs_)
+    return {roster_differs_, name(roster_differs_) + " has another roster than this server; give both the same"};
+  if (now_ms_ - start_ms_ < config_.timings.formation_ms) return {};
+  if (memory_.since)
+    return {self_.node, "this server has lost its memory of the ring; start the others, which can admit it again"};
+  if (first != self_.node && !hears(first))
+    return {first, name(first) + " does not answer, and it alone may propose the first view; start it"};
+  if (first != self_.node) return {first, name(first) + " has not formed the first view yet; see what it waits for"};
+  std::vector<NodeId> missing;
+  for (const Member& member : roster.members)
+    if (!hears(member.node)) missing.push_back(member.node);
+  if (hears_quorum()) {
+    if (!proposal_) return {};
+    for (const NodeId node : proposal_->recipients)
+      if (!proposal_->acked.contains(node))
+        return {node, name(node) + " does not accept the first view; see its own reason"};
+  }
+  if (missing.empty()) return {};
+  return {missing.front(), "the first view needs more than half of the roster's " +
+                               std::to_string(roster.members.size()) + " servers; start " + names(missing)};
+}
+
+Core::Fault Core::leader_fault() const {
+  const View& view = memory_.committed;
+  std::vector<NodeId> missing;
+  for (const Member& member : view.members)
+    if (member.node != self_.node && (superseded(member) ? !hears(member.node) : silent(member)))
+      missing.push_back(member.node);
+  if (!hears_quorum()) {
+    // Heard, but without the memory of the view, or not heard yet: not silent, and no voter all the same.
+    if (missing.empty() && now_ms_ - start_ms_ >= config_.timings.suspicion_ms)
+      for (const Member& member : view.members)
+        if (member.node != self_.node && (superseded(member) || !hears(member.node))) missing.push_back(member.node);
+    if (missing.empty()) return {};
+    return {missing.front(), "no quorum of view " + std::to_string(view.number.value) +
+                                 " answers (missing: " + names(missing) + "); restart them with their state"};
+  }
+  if (view.members.size() == 2 && !missing.empty())
+    return {missing.front(),
+            name(missing.front()) + " is silent, and no third server can tell whether it is dead; restart it"};
+  return {};
+}
+
+Core::Fault Core::member_fault() const {
+  const View& view = memory_.committed;
+  const Member leader = view.members.front();
+  const std::string role = ", which leads view " + std::to_string(view.number.value) + ",";
+  if (leader.node == self_.node)
+    return {self_.node, "this server led view " + std::to_string(view.number.value) +
+                            " and has lost its memory of it; end the ring and start it anew"};
+  if (silent(leader)) return {leader.node, name(leader.node) + role + " is silent; restart it with its state"};
+  const auto it = peers_.find(leader.node);
+  if (it != peers_.end() && it->second.incarnation > leader.incarnation && it->second.memory_since > leader.incarnation)
+    return {leader.node, name(leader.node) + role + " has lost its memory; end the ring and start it anew"};
+  if (it != peers_.end() && it->second.missing)
+    return {it->second.missing, name(it->second.missing) + " is missing, so that " + name(leader.node) + role +
+                                    " can not act; restart the missing one"};
+  if (superseded(leader))
+    return {leader.node, name(leader.node) + role + " has restarted and does not lead again yet; wait for it"};
+  if (!contains(view, self_) && now_ms_ - start_ms_ >= config_.timings.formation_ms)
+    return {leader.node, name(leader.node) + role + " has not admitted this server yet; see what it waits for"};
+  return {};
+}
+
+Core::Fault Core::find_fault() const {
+  if (handing_over_) return {};
+  if (conflict_)
+    return {NodeId(), "two different views with the same number were seen; end the ring, its memory is inconsistent"};
+  if (!memory_.committed.number) return first_view_fault();
+  return leads() ? leader_fault() : member_fault();
+}
+
+void Core::settle_condition(Effects& out) {
+  Fault fault = find_fault();
+  if (!fault.reason.empty()) {
+    if (state_ != State::kWedged || fault.reason != reason_) out.emplace_back(Wedged{fault.server, fault.reason});
+    state_ = State::kWedged;
+  } else {
+    if (state_ == State::kWedged) out.emplace_back(Unwedged{});
+    state_ = installed_.number ? State::kServing : State::kForming;
+  }
+  missing_ = fault.server;
+  reason_ = std::move(fault.reason);
+}
+
+}  // namespace rk::ring

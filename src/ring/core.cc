@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events in, durable memory, and the views this server acts in.
+#include "ring/core.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace rk::ring {
+namespace {
+
+View roster_view(const Config& config) {
+  View view;
+  for (const RosterEntry& entry : config.roster) view.members.push_back({entry.node, Incarnation()});
+  std::sort(view.members.begin(), view.members.end());
+  return view;
+}
+
+Status check_config(const Config& config) {
+  if (!config.incarnation) return fail(ErrorCode::kInvalidArgument, "incarnation 0 is none; count from 1");
+  const View roster = roster_view(config);
+  if (!find(roster, config.self) || !wire::check_view(roster))
+    return fail(ErrorCode::kInvalidArgument, "the roster is no list of up to " + std::to_string(wire::kMaxServers) +
+                                                 " servers, each with its own number above 0, server " +
+                                                 std::to_string(config.self.value) + " among them; correct the roster");
+  const Timings& t = config.timings;
+  if (t.tick_ms == 0 || t.tick_ms > t.heartbeat_ms || t.heartbeat_ms >= t.probe_ms || t.probe_ms > t.suspicion_ms ||
+      t.propose_ms == 0 || t.late_ms <= t.tick_ms)
+    return fail(
+        ErrorCode::kInvalidArgument,
+        "the ring's timings contradict each other; keep tick <= heartbeat < probe <= suspicion and tick < late");
+  return {};
+}
+
+}  // namespace
+
+const char* to_string(State state) {
+  switch (state) {
+    case State::kForming:
+      return "forming";
+    case State::kServing:
+      return "serving";
+    case State::kWedged:
+      return "wedged";
+    case State::kLeft:
+      return "left";
+    case State::kEvicted:
+      return "evicted";
+  }
+  return "unknown";
+}
+
+Result<Core> Core::create(Config config) {
+  RK_TRY_VOID(check_config(config));
+  Memory memory;
+  if (config.durable.empty()) {
+    const bool admits_loss = config.memory_lost && config.planted_bug != PlantedBug::kVoteWithoutMemory;
+    memory.since = admits_loss ? config.incarnation : Incarnation();
+    memory.committed = roster_view(config);
+  } else {
+    RK_TRY(memory, decode_memory(config.durable));
+    // A roster corrected before anything was agreed replaces the one remembered.
+    if (!memory.committed.number && !memory.accepted.number) memory.committed = roster_view(config);
+  }
+  Incarnation newest = memory.since;
+  for (const auto* list : {&memory.committed.members, &memory.committed.retired})
+    for (const Member& member : *list)
+      if (member.node == config.self) newest = std::max(newest, member.incarnation);
+  if (newest > config.incarnation)
+    return fail(ErrorCode::kFenced, "incarnation " + std::to_string(config.incarnation.value) + " of server " +
+                                        std::to_string(config.self.value) + " is older than the remembered " +
+                                        std::to_string(newest.value) + "; restore the counter of incarnations");
+  return Core(std::move(config), std::move(memory));
+}
+
+Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(std::move(memory)) {
+  self_ = {config_.self, config_.incarnation};
+  config_.durable.clear();
+  for (const RosterEntry& entry : config_.roster)
+    if (entry.node != self_.node) peers_[entry.node] = {};
+}
+
+void Core::step(const Event& event, Effects& out) {
+  if (over()) return;
+  // A loop that ran late has not listened: the silences are its own.
+  const bool late = ready_ && event.now_ms > now_ms_ + config_.timings.late_ms;
+  now_ms_ = std::max(now_ms_, event.now_ms);
+  if (late)
+    for (auto& [node, peer] : peers_) forgive(peer);
+  std::visit([&](const auto& what) { on(what, out); }, event.what);
+  if (over() || !ready_) return;
+  watch_quorum();
+  report_silent(out);
+  consider_change(out);
+  if (!over()) settle_condition(out);
+}
+
+void Core::on(const Start&, Effects& out) {
+  RK_CHECK(last_token_ == 0);
+  start_ms_ = now_ms_;
+  for (auto& [node, peer] : peers_) forgive(peer);
+  watch_anew(View{});
+  persist(out).installs = true;
+}
+
+void Core::on(const Tick&, Effects& out) {
+  if (ready_) on_time(out);
+}
+
+void Core::on_time(Effects& out) {
+  if (now_ms_ - beat_ms_ >= config_.timings.heartbeat_ms) {
+    beat_ms_ = now_ms_;
+    send_heartbeats(out);
+    ask_for_membership(out);
+    hand_over(out);
+  }
+  if (proposal_ && proposal_->durable && now_ms_ - proposal_->sent_ms >= config_.timings.propose_ms) send_proposal(out);
+}
+
+void Core::on(const Received& event, Effects& out) {
+  if (!ready_ || !admit(event.from)) return;
+  std::visit([&](const auto& message) { handle(event.from, message, out); }, event.message);
+}
+
+void Core::on(const LinkUp& event, Effects& out) {
+  if (!ready_ || !admit(event.peer)) return;
+  if (!contains(memory_.committed, self_) && !leaving_)
+    send(event.peer.node, wire::RingJoin{memory_.committed.number, memory_.since}, out);
+}
+
+void Core::on(const LinkDown& event, Effects& out) {
+  if (ready_ && find(memory_.committed, event.node)) probe(event.node, out);
+}
+
+void Core::on(const LeaveRequest&, Effects& out) {
+  if (leaving_) return;
+  leaving_ = true;
+  if (!contains(memory_.committed, self_)) return end_life(out);
+  ask_for_membership(out);
+}
+
+// The peer of a message, heard now; null if the message is to be ignored.
+Core::Peer* Core::admit(const Member& from) {
+  const auto it = peers_.find(from.node);
+  if (it == peers_.end() || !from.incarnation) {
+    ++refused_;
+    return nullptr;
+  }
+  Peer& peer = it->second;
+  if (from.incarnation < peer.incarnation) return nullptr;  // overtaken by the life after it
+  if (from.incarnation > peer.incarnation) {
+    peer = Peer{};
+    peer.incarnation = from.incarnation;
+    if (proposal_) {
+      // The new life may lack the memory that the old one voted with: it is asked again.
+      proposal_->acked.erase(from.node);
+      proposal_->voted.erase(from.node);
+    }
+  }
+  peer.known = true;
+  peer.probe_asked = false;
+  forgive(peer);
+  return &peer;
+}
+
+void Core::send(NodeId to, wire::RingMessage message, Effects& out) { out.emplace_back(Send{to, std::move(message)}); }
+
+Core::Held& Core::persist(Effects& out) {
+  Memory durable = memory_;
+  if (config_.planted_bug == PlantedBug::kForgetAccepted) durable.accepted = {};
+  out.emplace_back(Persist{++last_token_, encode_memory(durable)});
+  held_.push_back(Held{last_token_, {}, false, {}});
+  return held_.back();
+}
+
+void Core::on(const Persisted& event, Effects& out) {
+  const auto end = std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.token > event.token; });
+  std::vector<Held> released(std::make_move_iterator(held_.begin()), std::make_move_iterator(end));
+  held_.erase(held_.begin(), end);
+  for (Held& held : released) {
+    for (Effect& effect : held.effects) out.push_back(std::move(effect));
+    if (!ready_) {
+      ready_ = true;
+      act_in_committed(out);
+      ask_for_membership(out);
+      continue;
+    }
+    if (held.installs) act_in_committed(out);
+    if (over()) return;
+    if (held.proposes && proposal_ && proposal_->value.number == held.proposes) {
+      proposal_->durable = true;
+      send_proposal(out);
+      count_votes(out);
+    }
+  }
+}
+
+// A view that is known to be committed.
+void Core::learn(const View& view, Effects& out) {
+  if (view.number < memory_.committed.number) return;
+  if (view.number == memory_.committed.number) {
+    if (view != memory_.committed) conflict_ = true;
+    return;
+  }
+  const View before = std::move(memory_.committed);
+  memory_.committed = view;
+  if (memory_.accepted.number <= view.number) memory_.accepted = {};
+  proposal_.reset();
+  watch_anew(before);
+  for (auto& [node, peer] : peers_) {
+    const Member* member = find(view, node);
+    if (member == nullptr)
+      peer.leaves = false;
+    else if (member->incarnation >= peer.incarnation)
+      peer.joins = false;
+  }
+  persist(out).installs = true;
+}
+
+// Whoever is watched from now on, and was not before, gets the full time to be heard.
+void Core::watch_anew(const View& before) {
+  const View& view = memory_.committed;
+  const bool other_leader = before.members.empty() || before.members.front() != view.members.front();
+  const bool other_successor = successor(before, self_.node) != successor(view, self_.node);
+  for (const Member& member : view.members) {
+    const auto it = peers_.find(member.node);
+    if (it == peers_.end()) continue;
+    Peer& peer = it->second;
+    if (member.incarnation > peer.incarnation) {
+      peer = Peer{};
+      peer.incarnation = member.incarnation;
+      forgive(peer);
+    }
+    const bool watched = other_successor && successor(view, self_.node) == member;
+    if (other_leader || watched || !contains(before, member)) forgive(peer);
+  }
+}
+
+void Core::act_in_committed(Effects& out) {
+  const View& view = memory_.committed;
+  if (!view.number || view.number <= installed_.number) return;
+  if (!contains(view, self_) && config_.planted_bug != PlantedBug::kActOutside) {
+    if (!ends_this_life(view)) return;
+    if (handing_over_) return hand_over(out);
+    return end_life(out);
+  }
+  for (const Member& member : installed_.members)
+    if (!contains(view, member)) out.emplace_back(MemberLost{member});
+  installed_ = view;
+  out.emplace_back(ViewInstalled{view});
+}
+
+// Does the view put an end to this incarnation (and not just lack it so far)?
+bool Core::ends_this_life(const View& view) const {
+  if (const Member* member = find(view, self_.node)) return member->incarnation > self_.incarnation;
+  return std::any_of(view.retired.begin(), view.retired.end(), [&](const Member& retired) {
+    return retired.node == self_.node && retired.incarnation >= self_.incarnation;
+  });
+}
+
+void Core::end_life(Effects& out) {
+  state_ = leaving_ ? State::kLeft : State::kEvicted;
+  reason_ = leaving_ ? "" : "the other servers have gone on without this one; restart it to join again";
+  missing_ = {};
+  if (leaving_)
+    out.emplace_back(Left{});
+  else
+    out.emplace_back(Evicted{memory_.committed.number});
+}
+
+}  // namespace rk::ring

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Heartbeats, probes, accusations: who is alive.
+#include <algorithm>
+
+#include "ring/core.h"
+
+namespace rk::ring {
+
+bool Core::hears(NodeId node) const {
+  const auto it = peers_.find(node);
+  if (it == peers_.end()) return node == self_.node;
+  const Peer& peer = it->second;
+  const bool probe_failed = peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
+  return peer.known && !probe_failed && now_ms_ - peer.heard_ms < config_.timings.suspicion_ms;
+}
+
+bool Core::silent(const Member& member) const {
+  const auto it = peers_.find(member.node);
+  if (it == peers_.end()) return member.node != self_.node;
+  const Peer& peer = it->second;
+  const bool probe_failed = peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
+  return probe_failed || now_ms_ - peer.heard_ms >= config_.timings.suspicion_ms;
+}
+
+bool Core::superseded(const Member& member) const {
+  const auto it = peers_.find(member.node);
+  return it != peers_.end() && it->second.incarnation > member.incarnation;
+}
+
+// The second opinion: another member has accused it lately.
+bool Core::confirmed_dead(const Member& member) const {
+  const auto it = peers_.find(member.node);
+  if (it == peers_.end()) return false;
+  return std::any_of(it->second.accused_ms.begin(), it->second.accused_ms.end(), [&](const auto& accusation) {
+    return accusation.first != member.node && find(memory_.committed, accusation.first) &&
+           now_ms_ - accusation.second < config_.timings.suspicion_ms;
+  });
+}
+
+void Core::forgive(Peer& peer) const {
+  peer.heard_ms = now_ms_;
+  peer.probed_ms.reset();
+}
+
+wire::RingHeartbeat Core::heartbeat(bool answer_wanted) const {
+  const bool wedged_leader = state_ == State::kWedged && memory_.committed.number && leads();
+  return {memory_.committed.number, memory_.since, answer_wanted, wedged_leader ? missing_ : NodeId()};
+}
+
+// Whoever of the two has the older committed view gets the newer one.
+void Core::heal(NodeId node, ViewNumber theirs, Effects& out) {
+  if (theirs < memory_.committed.number)
+    send(node, wire::RingCommit{memory_.committed}, out);
+  else if (theirs > memory_.committed.number)
+    send(node, heartbeat(false), out);
+}
+
+void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effects& out) {
+  Peer& peer = peers_[from.node];
+  peer.committed = message.committed;
+  peer.memory_since = message.memory_since;
+  peer.missing = message.missing;
+  const bool behind = message.committed > memory_.committed.number;
+  heal(from.node, message.committed, out);
+  if (message.answer_wanted && !behind) send(from.node, heartbeat(false), out);
+  if (handing_over_ && message.committed >= memory_.committed.number &&
+      from.node == memory_.committed.members.front().node)
+    end_life(out);
+}
+
+void Core::send_heartbeats(Effects& out) {
+  const View& view = memory_.committed;
+  if (!contains(view, self_)) return;
+  if (leads()) {
+    for (const Member& member : view.members)
+      if (member.node != self_.node) send(member.node, heartbeat(true), out);
+    return;
+  }
+  const auto before = predecessor(view, self_.node);
+  for (const Member& member : view.members) {
+    const auto it = peers_.find(member.node);
+    if (it == peers_.end()) continue;
+    const bool probed = it->second.probed_ms.has_value();
+    if (probed || (before && *before == member)) send(member.node, heartbeat(probed), out);
+  }
+}
+
+void Core::probe(NodeId node, Effects& out) {
+  const auto it = peers_.find(node);
+  if (it == peers_.end() || it->second.probed_ms) return;
+  it->second.probed_ms = now_ms_;
+  send(node, heartbeat(true), out);
+}
+
+// The leader looks for a second opinion on those it does not hear; a member tells the leader about its successor, and
+// about those that the leader has asked it to probe.
+void Core::report_silent(Effects& out) {
+  const View& view = memory_.committed;
+  if (!view.number || !contains(view, self_)) return;
+  const Member leader = view.members.front();
+  const auto watched = successor(view, self_.node);
+  for (const Member& member : view.members) {
+    const auto it = peers_.find(member.node);
+    if (it == peers_.end() || member == leader || superseded(member) || !silent(member)) continue;
+    Peer& peer = it->second;
+    if (peer.reported_ms && now_ms_ - *peer.reported_ms < config_.timings.heartbeat_ms) continue;
+    if (leads()) {
+      if (confirmed_dead(member)) continue;
+      peer.reported_ms = now_ms_;
+      seek_confirmation(member, out);
+    } else if (peer.probe_asked || watched == member) {
+      peer.reported_ms = now_ms_;
+      peer.probe_asked = false;
+      send(leader.node, wire::RingAccuse{view.number, member}, out);
+    }
+  }
+}
+
+// Asks the members that are heard in turn, one each time.
+void Core::seek_confirmation(const Member& suspect, Effects& out) {
+  std::vector<NodeId> heard;
+  for (const Member& member : memory_.committed.members)
+    if (member.node != self_.node && member != suspect && hears(member.node)) heard.push_back(member.node);
+  if (heard.empty()) return;
+  const std::size_t turn = static_cast<std::size_t>(now_ms_ / config_.timings.heartbeat_ms) % heard.size();
+  send(heard[turn], wire::RingProbeRequest{memory_.committed.number, suspect}, out);
+}
+
+void Core::handle(const Member& from, const wire::RingAccuse& message, Effects& out) {
+  heal(from.node, message.committed, out);
+  const auto it = peers_.find(message.suspect.node);
+  const bool members = contains(memory_.committed, from) && contains(memory_.committed, message.suspect);
+  if (it != peers_.end() && members && leads()) it->second.accused_ms[from.node] = now_ms_;
+}
+
+void Core::handle(const Member& from, const wire::RingProbeRequest& message, Effects& out) {
+  heal(from.node, message.committed, out);
+  const auto it = peers_.find(message.suspect.node);
+  if (it == peers_.end() || !contains(memory_.committed, message.suspect)) return;
+  if (from.node != memory_.committed.members.front().node) {
+    ++refused_;
+    return;
+  }
+  // Of a server that we do not watch, silence proves nothing before the probe.
+  const bool watched = successor(memory_.committed, self_.node) == message.suspect;
+  if (!watched && !it->second.probed_ms) forgive(it->second);
+  it->second.probe_asked = true;
+  probe(message.suspect.node, out);
+}
+
+}  // namespace rk::ring

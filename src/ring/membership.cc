@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joining, leaving, and what the next view should be.
+#include <algorithm>
+
+#include "ring/core.h"
+
+namespace rk::ring {
+
+void Core::ask_for_membership(Effects& out) {
+  const View& view = memory_.committed;
+  if (contains(view, self_)) {
+    if (leaving_ && !leads()) send(view.members.front().node, wire::RingLeave{view.number}, out);
+    return;
+  }
+  if (leaving_ || ends_this_life(view)) return;
+  for (const auto& [node, peer] : peers_) send(node, wire::RingJoin{view.number, memory_.since}, out);
+}
+
+void Core::handle(const Member& from, const wire::RingJoin& message, Effects& out) {
+  Peer& peer = peers_[from.node];
+  peer.committed = message.committed;
+  peer.memory_since = message.memory_since;
+  const View& view = memory_.committed;
+  const auto refers = [&](const Member& member) {
+    return member.node == from.node && member.incarnation >= from.incarnation;
+  };
+  // A life that is in the view, or that a view has ended, does not join: it has missed a COMMIT.
+  peer.joins = std::none_of(view.members.begin(), view.members.end(), refers) &&
+               std::none_of(view.retired.begin(), view.retired.end(), refers);
+  heal(from.node, message.committed, out);
+  send(from.node, heartbeat(false), out);
+}
+
+void Core::handle(const Member& from, const wire::RingLeave& message, Effects& out) {
+  peers_[from.node].leaves = contains(memory_.committed, from);
+  heal(from.node, message.committed, out);
+}
+
+bool Core::rejoins(NodeId node) const {
+  const auto it = peers_.find(node);
+  return it != peers_.end() && it->second.joins && hears(node);
+}
+
+// Is the member to be in the next view, in this life?
+bool Core::stays(const Member& member) const {
+  if (member.node == self_.node) return member == self_ && !leaving_;
+  const auto it = peers_.find(member.node);
+  if (it == peers_.end()) return false;
+  if (it->second.leaves) return false;
+  // A newer life proves this one dead; it is given the time to ask for its place, so that one change does both.
+  if (superseded(member)) return hears(member.node) && !it->second.joins;
+  return !(silent(member) && confirmed_dead(member));
+}
+
+View Core::wanted_first_view() const {
+  View next;
+  for (const Member& entry : memory_.committed.members) {
+    if (entry.node == self_.node)
+      next.members.push_back(self_);
+    else if (rejoins(entry.node))
+      next.members.push_back({entry.node, peers_.at(entry.node).incarnation});
+  }
+  return next;
+}
+
+// The view that follows from what is known now; nullopt if it is the committed one.
+std::optional<View> Core::wanted_view() const {
+  const View& view = memory_.committed;
+  View next;
+  if (!view.number) {
+    next = wanted_first_view();
+    const bool waited = now_ms_ - start_ms_ >= config_.timings.formation_ms;
+    if (next.members.size() < view.members.size() && !waited) return std::nullopt;
+  } else {
+    for (const Member& member : view.members) {
+      if (stays(member))
+        next.members.push_back(member);
+      else if (member.node == self_.node && !leaving_)
+        next.members.push_back(self_);
+      else if (rejoins(member.node))
+        next.members.push_back({member.node, peers_.at(member.node).incarnation});
+    }
+    for (const auto& [node, peer] : peers_)
+      if (!find(view, node) && rejoins(node)) next.members.push_back({node, peer.incarnation});
+    // The last one keeps the light on until it is alone.
+    if (next.members.empty()) next.members.push_back(self_);
+    // Nor is the lead left to a server that may be dead.
+    if (leaving_ && !hears(next.members.front().node)) return std::nullopt;
+    if (next.members == view.members) return std::nullopt;
+  }
+  next.number = ViewNumber(view.number.value + 1);
+  for (const auto* list : {&view.retired, view.number ? &view.members : &view.retired})
+    for (const Member& member : *list) {
+      const bool noted = std::any_of(next.retired.begin(), next.retired.end(),
+                                     [&](const Member& retired) { return retired.node == member.node; });
+      if (!find(next, member.node) && !noted) next.retired.push_back(member);
+    }
+  std::sort(next.retired.begin(), next.retired.end());
+  return next;
+}
+
+bool Core::hears_quorum() const {
+  return is_quorum(memory_.committed, [&](const Member& member) {
+    if (member.node == self_.node) return memory_.since <= member.incarnation;
+    const auto it = peers_.find(member.node);
+    return it != peers_.end() && hears(member.node) && it->second.memory_since <= member.incarnation;
+  });
+}
+
+// A leader that was cut off has not listened either: with the quorum back, everybody gets the full time to be heard.
+void Core::watch_quorum() {
+  const bool hears_it = hears_quorum();
+  if (hears_it && !heard_quorum_) {
+    for (auto& [node, peer] : peers_) {
+      forgive(peer);
+      peer.accused_ms.clear();
+    }
+  }
+  heard_quorum_ = hears_it;
+}
+
+void Core::consider_change(Effects& out) {
+  if (!leads() || proposal_) return;
+  if (memory_.accepted.number) {
+    // Proposed in a life before: the only value that this number can have from us.
+    take_up(memory_.accepted);
+    proposal_->durable = held_.empty();
+    if (proposal_->durable)
+      send_proposal(out);
+    else
+      held_.back().proposes = memory_.accepted.number;
+    return;
+  }
+  const View& view = memory_.committed;
+  if (leaving_ && view.members.size() == 1) return end_life(out);
+  // What no quorum can agree to now must not be proposed: it would bind this number for ever.
+  if (!hears_quorum()) return;
+  if (auto next = wanted_view()) propose(std::move(*next), out);
+}
+
+// A leader that has left makes sure that the next one knows that it leads.
+void Core::hand_over(Effects& out) {
+  if (!handing_over_) return;
+  const Member next = memory_.committed.members.front();
+  const auto it = peers_.find(next.node);
+  if (it == peers_.end() || it->second.committed >= memory_.committed.number || silent(next)) return end_life(out);
+  send(next.node, wire::RingCommit{memory_.committed}, out);
+  send(next.node, heartbeat(true), out);
+}
+
+}  // namespace rk::ring
