@@ -75,14 +75,14 @@ class OutcomeLog {
 
  private:
   explicit OutcomeLog(Units& units) : units_(units) {}
-  Result<OutcomeEntry> current();
-  Status settle();
+  Result<const OutcomeEntry*> current();
+  Status find_place();
 
   Units& units_;
   StreamWriter writer_;
   StreamCursor cursor_;           // at the entry being replayed
   std::uint64_t run_used_ = 0;    // outcomes of that entry already given
-  OutcomeEntry* last_ = nullptr;  // newest entry, while recording
+  OutcomeEntry* last_ = nullptr;  // newest entry, to count it up; null if there is none
   bool replaying_ = false;
   bool suspended_ = false;
   std::uint64_t recorded_ = 0;
@@ -109,6 +109,8 @@ class MatchLog {
   bool recorded_above(std::uint64_t psn) const { return !past_.empty() && past_.back().psn > psn; }
 
   std::uint64_t items() const { return writer_.published(); }
+  // Highest rsn on record; new ones go above it.
+  std::uint64_t highest_rsn() const { return highest_rsn_; }
   // Continues at a checkpoint's place: only matches recorded behind it are found.
   Status jump(std::uint64_t items);
   Result<std::uint64_t> trim(std::uint64_t prologue_items, std::uint64_t oldest_items);
@@ -121,6 +123,7 @@ class MatchLog {
   Units& units_;
   StreamWriter writer_;
   std::vector<MatchRecord> past_;  // of earlier lives, sorted by psn
+  std::uint64_t highest_rsn_ = 0;
   std::uint64_t recorded_ = 0;
 };
 

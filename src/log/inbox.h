@@ -53,7 +53,12 @@ class Inbox {
 
   // The next new arrival of a source, in ssn order; nullptr if there is none. It is the caller's to consume() or
   // hold() before it asks again. Costs one load of shared memory if there is none.
-  Result<const Arrival*> pull(std::uint32_t source);
+  Result<const Arrival*> pull(std::uint32_t source) {
+    Lane& lane = lanes_[source];
+    if (lane.open && lane.carried.empty() && lane.cursor.at_end()) [[likely]]
+      return nullptr;
+    return pull_slow(source);
+  }
   const std::vector<std::uint32_t>& sources() const { return config_.sources; }
 
   // Keeps the pulled arrival until somebody asks for it.
@@ -90,8 +95,7 @@ class Inbox {
     bool open = false;
     StreamCursor cursor;
     SequenceSet consumed;
-    std::uint64_t arrived = 0;
-    std::uint64_t seen_published = 0;
+    std::uint64_t arrived = 0;          // every ssn up to here has been pulled, is carried or was consumed
     std::uint64_t consumed_before = 0;  // watermark that an earlier life had published
     std::deque<Arrival> held;
     std::vector<Early> early;     // sorted by ssn
@@ -99,8 +103,11 @@ class Inbox {
   };
 
   Result<const Arrival*> pull_slow(std::uint32_t source);
+  Status open_lane(std::uint32_t source);
+  Result<bool> read_record(std::uint32_t source, Lane& lane);
+  tl::unexpected<Error> damaged(std::uint32_t source, const Lane& lane) const;
   bool passed(const Lane& lane, std::uint64_t ssn) const;
-  void release_early(Lane& lane);
+  void deliver(Lane& lane, const RecordHeader& header, std::shared_ptr<const Bytes> payload);
 
   Segment own_;
   PeerSource& peers_;

@@ -13,12 +13,15 @@
 //  |  40       8   offset of the stream table      48: 8  of the consumed table      56: 8  of the units       |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  |  64       8   usable bytes, from the segment's start; grows      72: 8  incarnation of the last writer    |
-//  |  80      48   zero                                                                                        |
+//  |  80       8   matches of the prologue, plus 1; 0: its end is not marked yet                                |
+//  |  88      16   outcomes of the prologue: entries, and of the next one the run                              |
+//  | 104      24   zero                                                                                        |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  | stream table: ranks + 2 entries of 64 B, from offset 128                                                  |
 //  |   stream d < ranks: the OUTBOX to process d; stream ranks: MATCHES; stream ranks + 1: OUTCOMES            |
 //  |   0: 8  published: number of the last visible item, from 1      8: 8  first unit of the chain, plus 1     |
 //  |  16: 8  published payload bytes                                24: 8  items freed (number of the last)    |
+//  |  32: 8  last item of the owner's prologue (outboxes)                                                      |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  | consumed table: ranks entries of 64 B, one a source                                                       |
 //  |   0: 8  watermark: every ssn up to here is consumed             8: 8  last ssn that the prologue consumed |
@@ -81,7 +84,10 @@ static_assert(sizeof(SegmentHeader) == 64 && std::is_trivially_copyable_v<Segmen
 struct OwnerState {
   std::uint64_t usable_bytes;
   std::uint64_t incarnation;
-  std::uint64_t zero[6];
+  std::uint64_t prologue_matches_plus_1;
+  std::uint64_t prologue_outcome_item;
+  std::uint64_t prologue_outcome_run;
+  std::uint64_t zero[3];
 };
 static_assert(sizeof(OwnerState) == 64);
 
@@ -90,7 +96,8 @@ struct StreamEntry {
   std::uint64_t first_unit_plus_1;
   std::uint64_t published_bytes;
   std::uint64_t freed;
-  std::uint64_t zero[4];
+  std::uint64_t prologue;
+  std::uint64_t zero[3];
 };
 static_assert(sizeof(StreamEntry) == 64);
 

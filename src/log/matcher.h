@@ -124,30 +124,43 @@ class Matcher {
  private:
   struct Pending {
     std::uint64_t psn = 0;
-    RecvSpec spec;
+    RecvSpec spec;  // narrowed to what is on record
+    Reach reach = Reach::kBoth;
     bool wildcard = false;         // as posted by the program: an inside match goes on record
-    bool to_be_cancelled = false;  // on record
-    std::uint64_t exact_ssn = 0;   // on record: this message of spec.source, outside
-    bool recorded = false;
-    std::uint64_t rsn = 0;  // on record
+    bool recorded = false;         // an earlier life matched or cancelled it
+    bool to_be_cancelled = false;  // of those
+    std::uint64_t exact_ssn = 0;   // of those: this outside message and no other
+    std::uint64_t rsn = 0;         // of those
+  };
+  struct Candidate {
+    std::uint64_t context;
+    std::uint32_t source;
+    std::int32_t tag;
+    std::uint64_t ssn;
+    Reach side;
   };
 
+  static Candidate candidate(const Arrival& a) { return {a.context, a.source, a.tag, a.ssn, Reach::kOutside}; }
+  static Candidate candidate(std::uint64_t context, const InsideMessage& m) {
+    return {context, m.source, m.tag, 0, Reach::kInside};
+  }
   bool is_inside(std::uint32_t source) const { return source < config_.inside.size() && config_.inside[source]; }
   Reach reach_of(const RecvSpec& spec) const;
-  static bool accepts(const Pending& receive, std::uint64_t context, std::uint32_t source, std::int32_t tag,
-                      std::uint64_t ssn, Reach side);
+  static bool accepts(const Pending& receive, const Candidate& message);
+  std::size_t first_acceptor(const Candidate& message) const;  // index into pending_; its size if none
   bool overlaps_pending(const RecvSpec& spec) const;
-  Pending* first_acceptor(std::uint64_t context, std::uint32_t source, std::int32_t tag, std::uint64_t ssn, Reach side);
+  Pending describe(const RecvSpec& spec, std::uint64_t psn) const;
+  Result<Pending> describe_on_record(const RecvSpec& spec, const MatchRecord& record) const;
 
-  Result<Posted> post_on_record(const RecvSpec& spec, const MatchRecord& record);
-  Result<std::optional<Match>> match_held(const Pending& receive);
-  Result<bool> drain(std::uint32_t source, const Pending* newest, Match* found);
-  Result<bool> drain_all(const Pending* newest, Match* found);
-  Result<bool> ask_port(const Pending* newest, Match* found);
-  Result<Match> bind_outside(const Pending& receive, const Arrival& arrival);
-  Result<Match> bind_inside(const Pending& receive, const InsideMessage& message);
+  Result<bool> match_now(const Pending& newest, Match& match);
+  Result<bool> match_held(const Pending& receive, Match& match);
+  Result<bool> drain(std::uint32_t source, const Pending* newest, Match& match);
+  Result<bool> ask_port(const Pending& newest, Match& match);
+  Status settle();
+  Status bind_outside(const Pending& receive, const Arrival& arrival, Match& match);
+  Status bind_inside(const Pending& receive, const InsideMessage& message, Match& match);
   Status write(const MatchRecord& record);
-  Status check_identity(const Pending& receive, const Arrival& arrival) const;
+  void remove_pending(std::size_t at);
 
   Inbox& inbox_;
   MatchLog& log_;

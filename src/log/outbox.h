@@ -64,6 +64,7 @@ class Outbox {
   static Result<std::unique_ptr<Outbox>> open(Units& units, const Config& config);
 
   Result<Slot> reserve(std::uint32_t dest, const Envelope& envelope);
+  // For a message sent again: kDivergence under `strict` if the payload differs.
   Status commit(const Slot& slot);
   Result<SendOutcome> send(std::uint32_t dest, const Envelope& envelope, ByteView payload);
 
@@ -76,6 +77,8 @@ class Outbox {
   std::uint64_t logged_bytes() const;  // payload in the log, trimmed included
   const OutboxCounts& counts() const { return counts_; }
 
+  // What has been sent so far belongs to the prologue and is kept for ever.
+  void mark_prologue();
   // Frees what `dest` (its consumed table) says it never needs again. Returns units freed.
   Result<std::uint64_t> trim(std::uint32_t dest, std::uint64_t prologue, std::uint64_t trim_watermark);
 
@@ -86,14 +89,17 @@ class Outbox {
   struct Stream {
     StreamWriter writer;
     std::uint64_t sent = 0;
-    StreamCursor originals;  // while re-executing: stands at or before ssn `sent` + 1
+    StreamCursor originals;   // while re-executing
+    bool positioned = false;  // `originals` stands at ssn `sent` + 1, or above it where that is trimmed
   };
 
   Outbox(Units& units, const Config& config) : units_(units), config_(config) {}
-  Status walk(std::uint32_t dest);
+  Status open_stream(std::uint32_t dest);
+  Status compare(const Slot& slot, ByteView payload);
   Result<Slot> reserve_again(std::uint32_t dest, const Envelope& envelope);
   tl::unexpected<Error> divergence(std::uint32_t dest, std::uint64_t ssn, const std::string& what) const;
-  void write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope, std::uint64_t ssn);
+  void write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope, std::uint64_t ssn) const;
+  Status refuse(std::uint32_t dest, const Envelope& envelope) const;
 
   Units& units_;
   Config config_;

@@ -63,11 +63,25 @@ class ProcessLog {
   LogStats stats() const;
 
  private:
+  // Frees what the receivers have passed before it asks for more memory.
+  class ReclaimingArena : public ArenaSource {
+   public:
+    ReclaimingArena(ProcessLog& log, ArenaSource& outer) : log_(log), outer_(outer) {}
+    Result<std::uint64_t> grow(std::uint64_t bytes) override;
+    void grow_ahead(std::uint64_t bytes) override;
+    std::uint64_t grown() override { return outer_.grown(); }
+
+   private:
+    ProcessLog& log_;
+    ArenaSource& outer_;
+  };
+
   ProcessLog(Config config, Segment segment, ArenaSource& arena);
   Status free_outbox();
 
   Config config_;
   Segment segment_;
+  ReclaimingArena arena_;
   Units units_;
   PeerSource* peers_ = nullptr;
   std::unique_ptr<Outbox> outbox_;

@@ -89,8 +89,6 @@ class Segment : public SegmentView {
   std::byte* unit_memory(std::uint64_t number) const { return const_cast<std::byte*>(unit(number)); }  // NOLINT
   void set_usable(std::uint64_t bytes);
   void set_incarnation(Incarnation incarnation);
-
- private:
   OwnerState& owner() const;
 };
 

@@ -20,7 +20,8 @@ namespace rk::log {
 class ArenaSource {
  public:
   virtual ~ArenaSource() = default;
-  // At least `bytes` more, if it can; returns the new usable size from the segment's start, or kNoMemory.
+  // At least `bytes` more, if it can; returns the new usable size from the segment's start, or kNoMemory. It may give
+  // units back instead (trimming) and return the old size.
   virtual Result<std::uint64_t> grow(std::uint64_t bytes) = 0;
   // Space will be needed soon: start to get it without waiting. What came of it is told by grown().
   virtual void grow_ahead(std::uint64_t bytes) { static_cast<void>(bytes); }
@@ -45,6 +46,8 @@ class Units {
  private:
   void widen(std::uint64_t usable);
   std::uint64_t find(std::uint64_t count) const;
+  Status grow(std::uint64_t count);
+  std::uint64_t next_step() const;
 
   Segment segment_;
   ArenaSource& arena_;
@@ -61,22 +64,25 @@ class StreamCursor {
   StreamCursor() = default;
   StreamCursor(const SegmentView& segment, std::uint32_t stream) : segment_(segment), stream_(stream) {}
 
-  // Memory of the next item, up to the end of its chunk; empty if it is not published yet. `number()` says which item
-  // it is: after trimming, numbers jump. The caller checks the item's own length against the span and calls advance().
-  Result<ByteView> peek(std::size_t least_bytes);
+  // Memory of the next item up to the end of its chunk; empty if it is not published yet. number() says which item it
+  // is: where items were trimmed, numbers jump. The caller checks the item and calls advance().
+  Result<ByteView> peek();
+  // Passes the item that peek() showed. `bytes` is at most the span's size.
   void advance(std::uint64_t bytes) {
     offset_ += bytes;
     ++next_;
   }
   // Number of the next item.
   std::uint64_t number() const { return next_; }
-  // Goes to the chunk that holds item `number` (or the first item above it that still exists). The caller skips inside
-  // of the chunk until number() reaches it.
+  // Goes to item `number`, or to the first one above it that still exists, or to the end.
   Status seek(std::uint64_t number);
-  bool at_end() const { return next_ > load_acquire(segment_.stream(stream_).published); }
-  // The same test on the count that the last at_end() or peek() loaded: no shared memory touched.
-  std::uint64_t published() const { return load_acquire(segment_.stream(stream_).published); }
-  // For the owner's tail: where the cursor stands.
+  // Nothing to read. One load of shared memory, and none while an earlier load told of more.
+  bool at_end() {
+    if (next_ <= seen_) return false;
+    seen_ = load_acquire(segment_.stream(stream_).published);
+    return next_ > seen_;
+  }
+
   bool in_chunk() const { return chunk_ != nullptr; }
   std::uint64_t unit() const { return unit_; }
   std::uint64_t offset() const { return offset_; }
@@ -86,7 +92,9 @@ class StreamCursor {
 
  private:
   Status enter(std::uint64_t unit_plus_1, std::uint64_t least_number);
-  Status step();
+  Status next_chunk();
+  Result<ByteView> peek_here();
+  Status walk_to(std::uint64_t number);
   tl::unexpected<Error> corrupt(const char* what) const;
 
   SegmentView segment_;
@@ -96,15 +104,18 @@ class StreamCursor {
   std::uint64_t offset_ = 0;  // of the next item, from the chunk's start
   std::uint64_t end_ = 0;     // bytes of the chunk
   std::uint64_t next_ = 1;
+  std::uint64_t seen_ = 0;  // `published` when it was last loaded
 };
+
+// Size of the item that starts there, from its own header; kCorrupt if it does not fit into `at`.
+Result<std::uint64_t> item_bytes(const SegmentView& segment, std::uint32_t stream, ByteView at);
 
 // The owner's end of a stream.
 class StreamWriter {
  public:
   StreamWriter() = default;
-  // A stream whose tail is where `tail` stands: the caller has walked it over every published item. Unlinks what a
-  // killed writer had linked behind.
-  StreamWriter(Units& units, const StreamCursor& tail);
+  // Opens stream `stream` behind its last published item. What a killed writer left behind that is overwritten.
+  static Result<StreamWriter> open(Units& units, std::uint32_t stream);
 
   // Space for one item of `bytes` (a multiple of 32) in a row. Reserving again without publishing gives the same place.
   Result<std::span<std::byte>> reserve(std::uint64_t bytes) {
@@ -138,6 +149,6 @@ class StreamWriter {
 };
 
 // Marks the units of every chain of the owner's segment as taken.
-Status rebuild_units(Units& units, const SegmentView& segment);
+Status rebuild_units(Units& units);
 
 }  // namespace rk::log
