@@ -59,7 +59,7 @@ tl::unexpected<Error> fail_errno(const std::string& doing, int saved_errno);
   auto RK_CONCAT(rk_try_, __LINE__) = (expression);                        \
   if (!RK_CONCAT(rk_try_, __LINE__))                                       \
     return tl::unexpected(std::move(RK_CONCAT(rk_try_, __LINE__)).error()); \
-  declaration = std::move(*RK_CONCAT(rk_try_, __LINE__))
+  declaration = std::move(*RK_CONCAT(rk_try_, __LINE__))  // NOLINT(bugprone-macro-parentheses): it is a declaration
 
 // RK_TRY_VOID(call()): as above for a Status.
 #define RK_TRY_VOID(expression)                                              \
