@@ -8,7 +8,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import threading
@@ -170,29 +169,3 @@ def end_all(job, mark):
                 pass
         return job.communicate()
 
-
-# --- what a LAMMPS run says -------------------------------------------------------------------------------------------
-
-# Lines of LAMMPS's output and log that hold clock values, or rows of its timing table.
-CLOCK_LINE = re.compile(r"^(Loop time|Performance:|Total wall time|\s*[\d.]+% CPU use|MPI task timing|Section \||"
-                        r"(Pair|Neigh|Comm|Output|Modify|Other|Bond|Kspace)\s+\||.*CPU = )")
-
-
-def without_clock(text):
-    return [line for line in text.splitlines() if not CLOCK_LINE.match(line)]
-
-
-def thermo(text):
-    """step -> the line of LAMMPS's table, as it is printed; a step that is printed twice is an error."""
-    table, inside = {}, False
-    for line in text.splitlines():
-        if re.match(r"\s*Step\s+Temp", line):
-            inside = True
-        elif line.startswith("Loop time"):
-            inside = False
-        elif inside and re.match(r"\s*\d+\s+[-\d.]", line):
-            step = int(line.split()[0])
-            if step in table:
-                raise AssertionError(f"step {step} was shown twice")
-            table[step] = line
-    return table
