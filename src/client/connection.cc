@@ -113,14 +113,11 @@ Result<wire::Frame> Connection::exchange(const wire::Frame& request, const CallO
     }
     const bool refusal = answer->type == wire::MessageType::kRefusal;
     // Request number 0 in a refusal: the server found the connection itself at fault and closes it.
-    if (answer->request != request.request && !(refusal && answer->request == 0)) continue;
-    if (refusal) {
-      RK_TRY(const auto why, wire::from_frame<wire::Refusal>(*answer));
-      const bool sensible = why.code > 0 && why.code <= static_cast<std::int32_t>(ErrorCode::kPeerGone);
-      Error error{sensible ? static_cast<ErrorCode>(why.code) : ErrorCode::kCorrupt, why.message};
-      if (answer->request == 0) broken_ = error;
-      return tl::unexpected(std::move(error));
+    if (answer->request != request.request && !(refusal && answer->request == 0)) {
+      if (begun_ != 0 && answer->request == begun_) begun_answer_ = *std::move(answer);
+      continue;
     }
+    if (refusal) return refused(*answer);
     if (options.descriptors != nullptr) {
       *options.descriptors = std::move(arrived);
     } else if (!arrived.empty()) {
@@ -129,6 +126,47 @@ Result<wire::Frame> Connection::exchange(const wire::Frame& request, const CallO
     }
     return answer;
   }
+}
+
+// The error that a refusal carries.
+Result<wire::Frame> Connection::refused(const wire::Frame& answer) {
+  RK_TRY(const auto why, wire::from_frame<wire::Refusal>(answer));
+  const bool sensible = why.code > 0 && why.code <= static_cast<std::int32_t>(ErrorCode::kPeerGone);
+  Error error{sensible ? static_cast<ErrorCode>(why.code) : ErrorCode::kCorrupt, why.message};
+  if (answer.request == 0) broken_ = error;
+  return tl::unexpected(std::move(error));
+}
+
+Status Connection::begin_frame(const wire::Frame& request) {
+  if (broken()) return tl::unexpected(broken_);
+  if (begun())
+    return fail(ErrorCode::kInvalidArgument, "a request is open on this connection: fetch its answer before the next");
+  if (const Status sent = send_all(wire::encode_frame(request), now_ms() + timeout_ms_); !sent) {
+    broken_ = sent.error();
+    return tl::unexpected(broken_);
+  }
+  begun_ = request.request;
+  return {};
+}
+
+Result<std::optional<wire::Frame>> Connection::poll_frame() {
+  if (broken()) return tl::unexpected(broken_);
+  while (begun() && !begun_answer_) {
+    std::vector<shm::Descriptor> ignored;
+    auto answer = receive(0, ignored);  // a bound in the past: what is there, and no wait
+    if (!answer) {
+      if (answer.error().code == ErrorCode::kTimeout) return std::nullopt;
+      broken_ = answer.error();
+      return tl::unexpected(broken_);
+    }
+    if (answer->request == begun_ || answer->request == 0) begun_answer_ = *std::move(answer);
+  }
+  if (!begun_answer_) return std::nullopt;
+  begun_ = 0;
+  const wire::Frame answer = *std::exchange(begun_answer_, std::nullopt);
+  if (answer.type == wire::MessageType::kRefusal)
+    return refused(answer).map([](wire::Frame f) { return std::optional(std::move(f)); });
+  return answer;
 }
 
 Status Connection::wait_for(short events, std::uint64_t deadline_ms) const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -53,6 +54,25 @@ class Connection {
     return message;
   }
 
+  // A request whose answer is fetched later, with poll_answer(): one at a time, beside call(). It has no descriptors.
+  template <class Request>
+  Status begin(const Request& request, const CallOptions& options = {}) {
+    return begin_frame(wire::to_frame(request, ++last_request_, options.incarnation));
+  }
+  bool begun() const { return begun_ != 0; }
+  // The answer to begin(), or nullopt if it has not come yet. Does not wait. A refusal by the server is its Error.
+  template <class Answer>
+  Result<std::optional<Answer>> poll_answer() {
+    RK_TRY(const auto answer, poll_frame());
+    if (!answer) return std::nullopt;
+    auto message = wire::from_frame<Answer>(*answer);
+    if (!message) {
+      broken_ = message.error();
+      return tl::unexpected(broken_);
+    }
+    return std::optional<Answer>(*std::move(message));
+  }
+
   const wire::ServerHello& server() const { return server_; }
   const std::string& socket_path() const { return socket_path_; }
   std::uint32_t timeout_ms() const { return timeout_ms_; }
@@ -65,6 +85,9 @@ class Connection {
   Status connect(const ConnectOptions& options);
   Status greet(const ConnectOptions& options);
   Result<wire::Frame> exchange(const wire::Frame& request, const CallOptions& options);
+  Status begin_frame(const wire::Frame& request);
+  Result<std::optional<wire::Frame>> poll_frame();
+  Result<wire::Frame> refused(const wire::Frame& answer);
   Status send_all(ByteView bytes, std::uint64_t deadline_ms);
   // The next frame, with its descriptors in `arrived`.
   Result<wire::Frame> receive(std::uint64_t deadline_ms, std::vector<shm::Descriptor>& arrived);
@@ -75,6 +98,8 @@ class Connection {
   std::string socket_path_;
   std::uint32_t timeout_ms_ = kDefaultTimeoutMs;
   std::uint64_t last_request_ = 0;
+  std::uint64_t begun_ = 0;                  // number of the request of begin(), 0 if none is open
+  std::optional<wire::Frame> begun_answer_;  // it came while call() waited for another one
   wire::FrameCutter cutter_;
   std::deque<shm::Descriptor> received_;  // descriptors that came before their frame was whole
   wire::ServerHello server_;

@@ -3,7 +3,7 @@
 // demand, the segments of others, gets more memory before it is needed, and waits for messages without burning the
 // processor. Used by libringkeep-mpi and by rk_send / rk_recv.
 //
-//   RK_TRY(auto session, LogSession::attach(JobEnvironment, connection options, port));
+//   RK_TRY(auto session, LogSession::attach(environment, port));
 //   session->send(dest, {context, tag, length}, payload);             // writes, rings
 //   session->log().matcher().post(...), .progress(...)
 //   session->wait(bound_ms)                                           // until a bell rings or the bound passes
@@ -20,6 +20,8 @@
 #include "log/process_log.h"
 
 namespace rk::client {
+
+class Connection;
 
 // What `ringkeep run` tells a process (wire/control_messages.h, kEnv*).
 struct JobEnvironment {
@@ -46,6 +48,8 @@ class LogSession {
 
   log::ProcessLog& log() { return *log_; }
   const JobEnvironment& environment() const { return environment_; }
+  // To this node's server; for other requests of this process.
+  Connection& connection();
   std::uint32_t rank() const { return environment_.rank.value; }
   std::uint32_t ranks() const { return static_cast<std::uint32_t>(environment_.community_of.size()); }
 
@@ -59,8 +63,8 @@ class LogSession {
 
  private:
   struct Shell;
-  LogSession(JobEnvironment environment, std::unique_ptr<Shell> shell);
-  void sent_one();
+  explicit LogSession(JobEnvironment environment);
+  void wake(std::uint32_t dest);
 
   JobEnvironment environment_;
   std::unique_ptr<Shell> shell_;  // connection and mappings; outlives the log that uses them

@@ -86,6 +86,16 @@ Result<const Arrival*> Inbox::pull_slow(std::uint32_t source) {
   return nullptr;
 }
 
+bool Inbox::has_new() {
+  for (const std::uint32_t source : config_.sources) {
+    Lane& lane = lanes_[source];
+    // What cannot be opened is told by the next pull().
+    if (!lane.open && !open_lane(source)) return true;
+    if (!lane.carried.empty() || (lane.open && !lane.cursor.at_end())) return true;
+  }
+  return false;
+}
+
 Arrival Inbox::take_held(std::uint32_t source, std::size_t index) {
   auto& held = lanes_[source].held;
   RK_CHECK(index < held.size());

@@ -59,6 +59,8 @@ class Inbox {
       return nullptr;
     return pull_slow(source);
   }
+  // Something has arrived that nobody has pulled yet.
+  bool has_new();
   const std::vector<std::uint32_t>& sources() const { return config_.sources; }
 
   // Keeps the pulled arrival until somebody asks for it.
