@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mpi/layer.h"
+
+#include <numeric>
+
+#include "mpi/entry_guard.h"
+#include "native.h"
+
+namespace rk::mpi {
+
+thread_local int t_depth = 1;
+
+Layer& layer() {
+  static Layer* const instance = new Layer;  // NOLINT(cppcoreguidelines-owning-memory): lives to the process's end
+  return *instance;
+}
+
+namespace {
+
+// World ranks of the members of a communicator that lies inside the community (of an intercommunicator: of its remote
+// group, which is where its messages come from).
+std::vector<std::uint32_t> world_ranks(MPI_Comm comm) {
+  int inter = 0;
+  native.Comm_test_inter(comm, &inter);
+  MPI_Group group = MPI_GROUP_NULL;
+  MPI_Group world = MPI_GROUP_NULL;
+  if (inter != 0)
+    native.Comm_remote_group(comm, &group);
+  else
+    native.Comm_group(comm, &group);
+  native.Comm_group(MPI_COMM_WORLD, &world);
+  int size = 0;
+  native.Group_size(group, &size);
+  std::vector<int> ranks(static_cast<std::size_t>(size));
+  std::vector<int> in_world(static_cast<std::size_t>(size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  native.Group_translate_ranks(group, size, ranks.data(), world, in_world.data());
+  native.Group_free(&group);
+  native.Group_free(&world);
+  const CommState* carrier = layer().comms.find(MPI_COMM_WORLD);
+  std::vector<std::uint32_t> out;
+  out.reserve(in_world.size());
+  for (const int native_rank : in_world) {
+    if (native_rank < 0)
+      end_job(kExitLayer, "a communicator has processes that `ringkeep run` did not start; start all of them by it");
+    out.push_back(carrier->ranks.world_of(carrier->ranks.rank_of_native(native_rank)));
+  }
+  return out;
+}
+
+}  // namespace
+
+CommState& state_of(MPI_Comm comm) {
+  Layer& all = layer();
+  if (CommState* state = all.comms.find(comm); state != nullptr) return *state;
+  return all.comms.add_inside(comm, RankMap(world_ranks(comm), all.env.community_of, all.env.rank.value));
+}
+
+int raise(MPI_Comm comm, int code) {
+  if (code != MPI_SUCCESS) native.Comm_call_errhandler(comm, code);
+  return code;
+}
+
+}  // namespace rk::mpi

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mpi/refuse.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "mpi/layer.h"
+#include "native.h"
+#include "wire/control_messages.h"
+
+namespace rk::mpi {
+namespace {
+
+const char* text(Advice advice) {
+  switch (advice) {
+    case Advice::k_split:
+      return "split a communicator off that lies inside one community, or run with --communities 1";
+    case Advice::k_blocking:
+      return "use the blocking call, or run with --communities 1";
+    case Advice::k_file:
+      return "open the file on MPI_COMM_SELF or on a communicator inside one community, or run with --communities 1";
+    case Advice::k_window:
+      return "make the window on a communicator inside one community, or run with --communities 1";
+    case Advice::k_spawn:
+      return "start all processes by `ringkeep run`, or run with --communities 1";
+    case Advice::k_persistent:
+      return "use MPI_Isend and MPI_Irecv, or run with --communities 1";
+    case Advice::k_buffered:
+      return "use MPI_Send or MPI_Isend (a send to another community never waits for its receiver), or run with "
+             "--communities 1";
+    case Advice::k_cancel:
+      return "send the message that the receive waits for, or run with --communities 1";
+    case Advice::k_checkpoint:
+      return "ask for the restart version before any communication, or restore right after the question";
+  }
+  return "";
+}
+
+}  // namespace
+
+void end_job(int exit_code, const std::string& message) {
+  std::fflush(nullptr);
+  Layer& all = layer();
+  wire::JobAbort abort;
+  abort.exit_code = exit_code;
+  if (!message.empty()) abort.message = "rank " + std::to_string(all.env.rank.value) + ": " + message;
+  all.control.send(abort);
+  if (!all.control.is_open() && !message.empty()) std::fprintf(stderr, "ringkeep: %s\n", abort.message.c_str());
+  // The launcher ends all communities, this process among them. Should it not, the community's own MPI does.
+  constexpr int kLauncherMs = 5000;
+  all.control.wait_for_end(kLauncherMs);
+  native.Abort(MPI_COMM_WORLD, exit_code);
+  _exit(exit_code);
+}
+
+void refuse(const char* call, Advice advice) {
+  end_job(kExitLayer, std::string(call) + " cannot cross communities; " + text(advice));
+}
+
+void refuse_if_spanning(MPI_Comm comm, const char* call, Advice advice) {
+  if (layer().comms.spanning(comm) != nullptr) refuse(call, advice);
+}
+
+void refuse_if_communities(const char* call, Advice advice) {
+  if (layer().spans) refuse(call, advice);
+}
+
+}  // namespace rk::mpi

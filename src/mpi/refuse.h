@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that cannot cross communities end the job, naming the call and what to do; none passes through silently.
+#pragma once
+
+#include <string>
+
+#include "mpi/mpi_header.h"
+
+namespace rk::mpi {
+
+// What the user can do about it; the names are those of the list `prototypes`.
+enum class Advice { k_split, k_blocking, k_file, k_window, k_spawn, k_persistent, k_buffered, k_cancel, k_checkpoint };
+
+// Ends the whole job: tells the launcher, which ends every community. `message`: cause, then cure.
+[[noreturn]] void end_job(int exit_code, const std::string& message);
+[[noreturn]] void refuse(const char* call, Advice advice);
+void refuse_if_spanning(MPI_Comm comm, const char* call, Advice advice);
+void refuse_if_communities(const char* call, Advice advice);
+
+// Exit code of a job that the layer ended: a refused call, a divergence, a full log.
+inline constexpr int kExitLayer = 1;
+
+}  // namespace rk::mpi
