@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
 #include <set>
-#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/checksum.h"
@@ -43,9 +43,10 @@ class KeepDriver final : public KeepHandler {
     OwnerId owner;
     std::uint64_t bytes = 0;  // of the version; the file is rounded up to pages
     shm::MemoryFile file;
-    shm::Mapping mapping;            // made when the server itself looks at the bytes
-    std::set<std::uint64_t> pinned;  // sessions that have it open
-    bool freed = false;              // the core has done with it
+    shm::Mapping mapping;  // made when the server itself looks at the bytes
+    shm::Access access = shm::Access::kReadOnly;
+    std::map<std::uint64_t, std::uint32_t> pinned;  // how often each session has it open
+    bool freed = false;                             // the core has done with it
   };
   struct Incoming {
     keep::SlotId slot;
@@ -60,11 +61,19 @@ class KeepDriver final : public KeepHandler {
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
   };
+  // Checksums of a slot's sections, computed a bounded piece at a time so that the loop keeps turning.
+  struct Summing {
+    keep::SlotId slot;
+    std::vector<wire::SectionPlace> sections;
+    bool arrival = false;  // of a copy from another server; else of a client's commit
+    std::vector<std::uint64_t> sums;
+    std::uint64_t offset = 0;  // in the section that is being summed
+    StreamingChecksum current;
+  };
   using Body = decltype(keep::Event::body);
 
   void feed(Body body);
   void drain();
-  void carry_out(keep::Effect& effect);
   void carry(keep::Send& effect);
   void carry(keep::TakeSlot& effect);
   void carry(keep::FreeSlot& effect);
@@ -73,30 +82,33 @@ class KeepDriver final : public KeepHandler {
   void carry(keep::ReceiveCopy& effect);
   void carry(keep::StopCopy& effect);
   void carry(keep::Answer& effect);
+  Result<std::vector<shm::Descriptor>> descriptors_for(keep::Answer& effect);
   Status release(const ClientIdentity& client, const wire::Frame& frame);
   Status on_chunk(NodeId from, const wire::Frame& frame);
-  void break_incoming(NodeId from, std::uint64_t copy);
   void pump();
-  bool pump_one(Outgoing& outgoing);
+  bool send_chunk(Outgoing& outgoing);
+  void sum_some();
 
   Result<shm::MemoryFile> memory_for(OwnerId owner, std::uint64_t bytes);
-  void make_room(std::uint64_t bytes);
+  Status take_room(std::uint64_t bytes);
+  void unpin(std::uint64_t session, keep::SlotId id);
   void drop_if_unused(keep::SlotId id);
   Status map_slot(Slot& slot, shm::Access access);
-  std::vector<std::uint64_t> sums_of(const Slot& slot, const std::vector<wire::SectionPlace>& sections) const;
 
   keep::Keep core_;
   ClientPort& clients_;
   PeerPort& peers_;
   shm::MemoryBudget& budget_;
   std::uint64_t now_ms_ = 0;
+  std::uint64_t ticked_ms_ = 0;
   bool draining_ = false;
   std::deque<Body> events_;
   std::map<keep::SlotId, Slot> slots_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
   std::deque<Outgoing> outgoing_;
-  std::map<std::uint64_t, std::map<std::pair<std::string, std::uint64_t>, keep::SlotId>> opened_;  // by session
-  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<shm::MemoryFile>> warm_;  // unused files, by size
+  std::deque<Summing> summing_;
+  std::map<std::uint64_t, std::set<keep::SlotId>> opened_;                          // by session
+  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<shm::MemoryFile>> warm_;  // unused files, by owner and size
   std::uint64_t warm_bytes_ = 0;
 };
 

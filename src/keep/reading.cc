@@ -51,7 +51,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
 void Keep::answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot,
                           NodeId holder) {
   Answer answer{request.session, request.request,
-                wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder},
+                wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder, 0},
                 SlotId(), SlotAccess::kNone};
   if (content.total > 0) {
     answer.slot = slot;

@@ -146,7 +146,7 @@ struct CheckpointAbandon {
 };
 
 // Version 0: the newest committed one. Answer: CheckpointContent with one read-only descriptor. The version stays as it
-// is for as long as this connection lives.
+// is until CheckpointRelease or the end of this connection.
 struct CheckpointOpen {
   static constexpr MessageType kType = MessageType::kCheckpointOpen;
   std::string name;
@@ -160,8 +160,16 @@ struct CheckpointContent {
   std::uint64_t total = 0;
   std::uint64_t sum = 0;  // as in CommitAnswer
   std::vector<SectionPlace> sections;
-  NodeId holder;  // where the bytes came from: this server, or its predecessor
-  RK_FIELDS(version, total, sum, sections, holder)
+  NodeId holder;           // where the bytes came from: this server, or its predecessor
+  std::uint64_t slot = 0;  // this connection's handle for CheckpointRelease; 0: nothing to release
+  RK_FIELDS(version, total, sum, sections, holder, slot)
+};
+
+// The client has unmapped an opened version: it need not stay as it is for this connection any more. Answer: Done.
+struct CheckpointRelease {
+  static constexpr MessageType kType = MessageType::kCheckpointRelease;
+  std::uint64_t slot = 0;
+  RK_FIELDS(slot)
 };
 
 struct CheckpointList {

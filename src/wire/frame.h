@@ -42,7 +42,7 @@ enum class MessageType : std::uint32_t {
   kClientHello = 0x100, kServerHello, kStatusQuery, kStatusAnswer,
   kCheckpointBegin = 0x110, kCheckpointSlot, kCheckpointCommit, kCommitAnswer, kCheckpointAbandon, kCheckpointOpen,
   kCheckpointContent, kCheckpointList, kCheckpointListAnswer, kCheckpointDelete, kGroupCommit, kGroupQuery, kGroupAnswer,
-  kDone,
+  kDone, kCheckpointRelease,
   kJobCreate = 0x130, kJobAttach, kJobAttached, kSegmentOpen, kSegmentOpened, kLogGrow, kLogGrown, kJobFence, kJobRemove,
   kServerNotice,
 

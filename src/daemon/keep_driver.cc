@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/keep_driver.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "base/check.h"
+
+namespace rk::daemon {
+namespace {
+
+// Bytes that wait on one link before the stream pauses until the next tick.
+constexpr std::size_t kStreamWindowBytes = kMaxPeerSendBytes / 2;
+// Summed in one go: some 10 ms.
+constexpr std::uint64_t kSumPieceBytes = std::uint64_t{64} << 20U;
+
+// Decodes a frame into the variant if its type is T's.
+template <class T, class Variant>
+bool decode_as(const wire::Frame& frame, std::optional<Variant>& out, Status& status) {
+  if (frame.type != T::kType) return false;
+  auto message = wire::from_frame<T>(frame);
+  if (message) {
+    out.emplace(std::in_place_type<T>, *std::move(message));
+  } else {
+    status = tl::unexpected(message.error());
+  }
+  return true;
+}
+
+template <class Variant>
+struct Decoder;
+template <class... Ts>
+struct Decoder<std::variant<Ts...>> {
+  using Variant = std::variant<Ts...>;
+  static Result<Variant> decode(const wire::Frame& frame) {
+    std::optional<Variant> out;
+    Status status;
+    if (!(decode_as<Ts>(frame, out, status) || ...))
+      return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
+                                           " is no message of the keep in this direction");
+    if (!status) return tl::unexpected(status.error());
+    return *std::move(out);
+  }
+};
+
+}  // namespace
+
+KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget)
+    : core_(config), clients_(clients), peers_(peers), budget_(budget) {}
+
+void KeepDriver::feed(Body body) {
+  events_.push_back(std::move(body));
+  drain();
+}
+
+// Effects give events (memory is there, checksums are known), which the core gets before anything else happens.
+void KeepDriver::drain() {
+  if (draining_) return;
+  draining_ = true;
+  while (!events_.empty()) {
+    keep::Event event{now_ms_, std::move(events_.front())};
+    events_.pop_front();
+    keep::Effects effects;
+    core_.step(event, effects);
+    for (keep::Effect& effect : effects) std::visit([this](auto& item) { carry(item); }, effect);
+  }
+  draining_ = false;
+}
+
+Status KeepDriver::on_request(const ClientIdentity& client, const wire::Frame& frame) {
+  if (frame.type == wire::CheckpointRelease::kType) return release(client, frame);
+  RK_TRY(auto message, Decoder<keep::ClientMessage>::decode(frame));
+  feed(keep::ClientRequest{keep::SessionId(client.session), client.owner, frame.request, frame.sender,
+                           std::move(message)});
+  pump();
+  return {};
+}
+
+Status KeepDriver::release(const ClientIdentity& client, const wire::Frame& frame) {
+  RK_TRY(const auto message, wire::from_frame<wire::CheckpointRelease>(frame));
+  const keep::SlotId slot(message.slot);
+  if (const auto open = opened_.find(client.session); open == opened_.end() || !open->second.contains(slot)) {
+    clients_.refuse(client.session, frame.request,
+                    Error{ErrorCode::kNotFound, "this connection has no such version open"});
+    return {};
+  }
+  unpin(client.session, slot);
+  clients_.answer(client.session, frame.request, wire::Done{});
+  return {};
+}
+
+void KeepDriver::on_session_closed(std::uint64_t session) {
+  if (const auto open = opened_.find(session); open != opened_.end()) {
+    const std::set<keep::SlotId> slots = std::move(open->second);
+    opened_.erase(open);
+    for (const keep::SlotId slot : slots) {
+      slots_.at(slot).pinned.erase(session);
+      drop_if_unused(slot);
+    }
+  }
+  feed(keep::ClientGone{keep::SessionId(session)});
+}
+
+Status KeepDriver::on_peer_frame(NodeId from, Incarnation incarnation, const wire::Frame& frame) {
+  if (frame.type == wire::CopyChunk::kType) return on_chunk(from, frame);
+  RK_TRY(auto message, Decoder<keep::PeerMessage>::decode(frame));
+  feed(keep::PeerFrame{{from, incarnation}, std::move(message)});
+  pump();
+  return {};
+}
+
+void KeepDriver::on_peer_down(NodeId peer) {
+  std::erase_if(outgoing_, [&](const Outgoing& item) { return item.to == peer; });
+  std::erase_if(incoming_, [&](const auto& item) { return item.first.first == peer; });
+  feed(keep::PeerDown{peer});
+}
+
+void KeepDriver::on_ring(const RingState& ring) {
+  keep::ViewInstalled view{ring.view, {}, ring.serving, ring.reason};
+  for (const RingMember& member : ring.members) view.members.push_back({member.node, member.incarnation});
+  feed(std::move(view));
+  pump();
+}
+
+void KeepDriver::on_tick(std::uint64_t now_ms) {
+  now_ms_ = std::max(now_ms_, now_ms);
+  if (now_ms_ < ticked_ms_ + kTickMs && ticked_ms_ != 0) return;
+  ticked_ms_ = now_ms_;
+  feed(keep::Tick{});
+  sum_some();
+  pump();
+}
+
+void KeepDriver::remove_prefix(OwnerId owner, std::string_view prefix) {
+  feed(keep::PrefixRemoved{owner, std::string(prefix)});
+}
+
+// --- effects ---
+
+void KeepDriver::carry(keep::Send& effect) {
+  // Without a link the message is lost; the core asks again.
+  std::visit([&](const auto& message) { static_cast<void>(peers_.send(effect.to, wire::to_frame(message))); },
+             effect.message);
+}
+
+void KeepDriver::carry(keep::TakeSlot& effect) {
+  auto file = memory_for(effect.owner, effect.bytes);
+  Status status;
+  if (file) {
+    Slot& slot = slots_[effect.slot];
+    slot.owner = effect.owner;
+    slot.bytes = effect.bytes;
+    slot.file = *std::move(file);
+  } else {
+    status = tl::unexpected(file.error());
+  }
+  events_.emplace_back(keep::SlotReady{effect.slot, std::move(status)});
+}
+
+void KeepDriver::carry(keep::FreeSlot& effect) {
+  const auto at = slots_.find(effect.slot);
+  if (at == slots_.end()) return;  // its memory was never there
+  std::erase_if(outgoing_, [&](const Outgoing& item) { return item.slot == effect.slot; });
+  std::erase_if(summing_, [&](const Summing& item) { return item.slot == effect.slot; });
+  std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
+  at->second.freed = true;
+  drop_if_unused(effect.slot);
+}
+
+void KeepDriver::carry(keep::SumSlot& effect) {
+  Summing item;
+  item.slot = effect.slot;
+  item.sections = std::move(effect.sections);
+  summing_.push_back(std::move(item));
+  if (summing_.size() == 1) sum_some();
+}
+
+void KeepDriver::carry(keep::SendCopy& effect) {
+  outgoing_.push_back({effect.to, effect.copy, effect.slot, 0, effect.bytes});
+}
+
+void KeepDriver::carry(keep::ReceiveCopy& effect) {
+  Slot& slot = slots_.at(effect.slot);
+  if (const Status mapped = map_slot(slot, shm::Access::kReadWrite); !mapped) {
+    events_.emplace_back(keep::CopyArrived{effect.slot, false, {}});
+    return;
+  }
+  std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
+  incoming_[{effect.from, effect.copy}] = {effect.slot, 0, effect.bytes, std::move(effect.sections)};
+}
+
+void KeepDriver::carry(keep::StopCopy& effect) {
+  std::erase_if(outgoing_, [&](const Outgoing& item) { return item.to == effect.peer && item.copy == effect.copy; });
+  incoming_.erase({effect.peer, effect.copy});
+}
+
+void KeepDriver::carry(keep::Answer& effect) {
+  auto descriptors = descriptors_for(effect);
+  if (!descriptors) {
+    clients_.refuse(effect.session.value, effect.request, descriptors.error());
+    return;
+  }
+  std::vector<int> numbers;
+  for (const shm::Descriptor& descriptor : *descriptors) numbers.push_back(descriptor.get());
+  std::visit([&](const auto& message) { clients_.answer(effect.session.value, effect.request, message, numbers); },
+             effect.message);
+}
+
+// What travels with the answer; pins the slot for a reader.
+Result<std::vector<shm::Descriptor>> KeepDriver::descriptors_for(keep::Answer& effect) {
+  std::vector<shm::Descriptor> out;
+  if (effect.access == keep::SlotAccess::kNone) return out;
+  Slot& slot = slots_.at(effect.slot);
+  if (effect.access == keep::SlotAccess::kWritable) {
+    RK_TRY(shm::Descriptor copy, slot.file.duplicate());
+    out.push_back(std::move(copy));
+    return out;
+  }
+  RK_TRY(shm::Descriptor copy, slot.file.open_read_only());
+  out.push_back(std::move(copy));
+  const std::uint64_t session = effect.session.value;
+  ++slot.pinned[session];
+  opened_[session].insert(effect.slot);
+  if (auto* content = std::get_if<wire::CheckpointContent>(&effect.message)) content->slot = effect.slot.value;
+  return out;
+}
+
+// --- streams and checksums ---
+
+Status KeepDriver::on_chunk(NodeId from, const wire::Frame& frame) {
+  RK_TRY(const auto chunk, wire::from_frame<wire::CopyChunk>(frame));
+  const auto at = incoming_.find({from, chunk.copy});
+  if (at == incoming_.end()) return {};  // given up meanwhile
+  Incoming& item = at->second;
+  const bool fits =
+      chunk.offset == item.offset && !chunk.bytes.empty() && chunk.bytes.size() <= item.bytes - item.offset;
+  if (!fits) {
+    const keep::SlotId slot = item.slot;
+    incoming_.erase(at);
+    feed(keep::CopyArrived{slot, false, {}});
+    return {};
+  }
+  const Slot& slot = slots_.at(item.slot);
+  std::memcpy(slot.mapping.writable().data() + item.offset, chunk.bytes.data(), chunk.bytes.size());
+  item.offset += chunk.bytes.size();
+  if (item.offset < item.bytes) return {};
+  Summing summing;
+  summing.slot = item.slot;
+  summing.sections = std::move(item.sections);
+  summing.arrival = true;
+  incoming_.erase(at);
+  summing_.push_back(std::move(summing));
+  if (summing_.size() == 1) sum_some();
+  drain();
+  return {};
+}
+
+void KeepDriver::sum_some() {
+  std::uint64_t left = kSumPieceBytes;
+  while (!summing_.empty() && left > 0) {
+    Summing& item = summing_.front();
+    Slot& slot = slots_.at(item.slot);
+    const bool mapped = static_cast<bool>(map_slot(slot, shm::Access::kReadOnly));
+    while (mapped && left > 0 && item.sums.size() < item.sections.size()) {
+      const wire::SectionPlace& section = item.sections[item.sums.size()];
+      RK_CHECK(section.offset + section.size <= slot.bytes);
+      const std::uint64_t piece = std::min(left, section.size - item.offset);
+      item.current.update(slot.mapping.bytes().subspan(section.offset + item.offset, piece));
+      item.offset += piece;
+      left -= piece;
+      if (item.offset < section.size) continue;
+      item.sums.push_back(item.current.digest());
+      item.current = StreamingChecksum();
+      item.offset = 0;
+    }
+    if (mapped && item.sums.size() < item.sections.size()) break;
+    if (item.arrival) {
+      events_.emplace_back(keep::CopyArrived{item.slot, mapped, std::move(item.sums)});
+    } else {
+      // Without a mapping there are no checksums, and the core fails the commit.
+      events_.emplace_back(keep::SlotSummed{item.slot, std::move(item.sums)});
+    }
+    summing_.pop_front();
+  }
+  drain();
+}
+
+// One chunk of each stream in turn, as long as links take them.
+void KeepDriver::pump() {
+  bool moved = true;
+  while (moved) {
+    moved = false;
+    std::vector<keep::CopySent> sent;
+    for (auto at = outgoing_.begin(); at != outgoing_.end();) {
+      moved = send_chunk(*at) || moved;
+      if (at->offset < at->bytes) {
+        ++at;
+        continue;
+      }
+      sent.push_back({at->to, at->copy});
+      at = outgoing_.erase(at);
+    }
+    for (const keep::CopySent& item : sent) events_.emplace_back(item);
+    drain();
+  }
+}
+
+bool KeepDriver::send_chunk(Outgoing& outgoing) {
+  if (peers_.queued_bytes(outgoing.to) >= kStreamWindowBytes) return false;
+  Slot& slot = slots_.at(outgoing.slot);
+  if (!map_slot(slot, shm::Access::kReadOnly)) return false;  // tried again at the next tick
+  const std::uint64_t piece = std::min<std::uint64_t>(wire::kCopyChunkBytes, outgoing.bytes - outgoing.offset);
+  const ByteView bytes = slot.mapping.bytes().subspan(outgoing.offset, piece);
+  const wire::CopyChunk chunk{outgoing.copy, outgoing.offset, Bytes(bytes.begin(), bytes.end())};
+  if (!peers_.send(outgoing.to, wire::to_frame(chunk))) return false;
+  outgoing.offset += piece;
+  return true;
+}
+
+}  // namespace rk::daemon

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memory of the keep driver's slots.
+#include "base/check.h"
+#include "daemon/keep_driver.h"
+
+namespace rk::daemon {
+namespace {
+
+// Of the budget: memory kept warm while nothing uses it.
+constexpr std::uint64_t kWarmShare = 4;
+
+}  // namespace
+
+Result<shm::MemoryFile> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes) {
+  const std::uint64_t size = shm::round_up_to_page(bytes);
+  if (const auto warm = warm_.find({owner, size}); warm != warm_.end()) {
+    shm::MemoryFile file = std::move(warm->second.back());
+    warm->second.pop_back();
+    if (warm->second.empty()) warm_.erase(warm);
+    warm_bytes_ -= size;
+    return file;
+  }
+  RK_TRY_VOID(take_room(size));
+  auto file = shm::MemoryFile::create("ringkeep-slot", size);
+  Status touched;
+  if (file) touched = file->touch(0, size);
+  if (file && touched) return file;
+  budget_.give(size);
+  return tl::unexpected(file ? touched.error() : file.error());
+}
+
+// Memory that is only warm gives way.
+Status KeepDriver::take_room(std::uint64_t bytes) {
+  Status taken = budget_.take(bytes);
+  while (!taken && !warm_.empty()) {
+    auto& [key, files] = *warm_.begin();
+    const std::uint64_t size = key.second;
+    files.pop_back();
+    if (files.empty()) warm_.erase(warm_.begin());
+    warm_bytes_ -= size;
+    budget_.give(size);
+    taken = budget_.take(bytes);
+  }
+  return taken;
+}
+
+void KeepDriver::unpin(std::uint64_t session, keep::SlotId id) {
+  Slot& slot = slots_.at(id);
+  const auto pins = slot.pinned.find(session);
+  RK_CHECK(pins != slot.pinned.end());
+  if (--pins->second > 0) return;
+  slot.pinned.erase(pins);
+  const auto open = opened_.find(session);
+  open->second.erase(id);
+  if (open->second.empty()) opened_.erase(open);
+  drop_if_unused(id);
+}
+
+void KeepDriver::drop_if_unused(keep::SlotId id) {
+  const auto at = slots_.find(id);
+  Slot& slot = at->second;
+  if (!slot.freed || !slot.pinned.empty()) return;
+  const std::uint64_t size = slot.file.size();
+  if (warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
+    warm_[{slot.owner, size}].push_back(std::move(slot.file));
+    warm_bytes_ += size;
+    slots_.erase(at);
+    return;
+  }
+  slots_.erase(at);
+  budget_.give(size);
+}
+
+Status KeepDriver::map_slot(Slot& slot, shm::Access access) {
+  if (slot.mapping && (access == shm::Access::kReadOnly || slot.access == access)) return {};
+  RK_TRY(slot.mapping, shm::Mapping::map(slot.file, access));
+  slot.access = access;
+  return {};
+}
+
+}  // namespace rk::daemon
