@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/status_table.h"
+#include "launch/private_ring.h"
+#include "launch/runner.h"
+#include "recovery/report.h"
+#include "wire/locations.h"
+
+namespace rk::cli {
+namespace {
+
+bool colours_on(FILE* stream) { return ::isatty(::fileno(stream)) == 1 && std::getenv("NO_COLOR") == nullptr; }
+
+std::string socket_of(const std::string& directory) {
+  return directory.empty() ? launch::configured_socket() : wire::server_socket(directory, 1);
+}
+
+Status write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) return fail(ErrorCode::kIo, "cannot write " + path + ": check its folder and the free space");
+  return {};
+}
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+}  // namespace
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "ringkeep: %s\n", error.message.c_str());
+  return exit_code_of(error.code);
+}
+
+int up(const UpOptions& options) {
+  const std::string socket = wire::server_socket(options.directory, 1);
+  if (const auto running = launch::ask_status(socket)) {
+    print("already running\n" + status_table(*running, colours_on(stdout)));
+    if (running->members.size() == options.servers || running->members.empty()) return kSuccess;
+    return complain({ErrorCode::kExists, "the ring in " + options.directory + " has " +
+                                             std::to_string(running->members.size()) + " servers, not " +
+                                             std::to_string(options.servers) + ": end it first with `ringkeep down`"});
+  }
+  // What an earlier ring left behind, if some of its servers still live without the first.
+  if (const auto stopped = launch::stop_ring(options.directory); !stopped) return complain(stopped.error());
+  launch::RingSettings settings;
+  settings.directory = options.directory;
+  settings.servers = options.servers;
+  settings.memory_bytes = options.memory_bytes;
+  settings.outlives_us = true;
+  const auto ring = launch::PrivateRing::start(settings);
+  if (!ring) return complain(ring.error());
+  const auto status = launch::ask_status(socket);
+  if (!status) return complain(status.error());
+  print(status_table(*status, colours_on(stdout)));
+  return kSuccess;
+}
+
+int down(const std::string& directory) {
+  const auto stopped = launch::stop_ring(directory);
+  if (!stopped) return complain(stopped.error());
+  if (*stopped == 0)
+    print("no server was running\n");
+  else
+    print(std::to_string(*stopped) + (*stopped == 1 ? " server" : " servers") + " ended\n");
+  return kSuccess;
+}
+
+int status(const StatusOptions& options) {
+  const auto answer = launch::ask_status(socket_of(options.directory));
+  if (!answer) {
+    const int code = complain(answer.error());
+    return answer.error().code == ErrorCode::kUnavailable ? kNotRunning : code;
+  }
+  print(options.json ? to_json(*answer) : status_table(*answer, colours_on(stdout)));
+  return kSuccess;
+}
+
+int run(const RunCommand& command) {
+  if (!command.directory.empty()) ::setenv("RINGKEEP_SOCKET", socket_of(command.directory).c_str(), 1);
+  auto setup = launch::set_up(command.options);
+  if (!setup) return complain(setup.error());
+  launch::Runner runner(std::move(*setup));
+  const auto record = runner.run();
+  if (!record) return complain(record.error());
+  int code = record->exit_code;
+  if (!record->text.empty()) std::fprintf(stderr, "ringkeep: %s\n", record->text.c_str());
+  const bool eventful = !recovery::recoveries(*record).empty() || !record->kills.empty();
+  if (command.summary || (eventful && !command.options.quiet)) {
+    const std::string text = recovery::report_text(*record);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+  if (command.options.strict_output && record->output.differing > 0 && code == 0)
+    code =
+        complain({ErrorCode::kDivergence, std::to_string(record->output.differing) +
+                                              " lines were printed again differently, which --strict-output forbids; "
+                                              "the first is " +
+                                              record->difference.value_or("unknown")});
+  if (!command.report_file.empty())
+    if (const Status written = write_file(command.report_file, to_json(*record)); !written && code == 0)
+      code = complain(written.error());
+  return code;
+}
+
+}  // namespace rk::cli

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each command of `ringkeep` does, once its options are read. Each returns the exit status.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "launch/options.h"
+
+namespace rk::cli {
+
+struct UpOptions {
+  std::string directory;  // of the ring
+  std::uint32_t servers = 4;
+  std::uint64_t memory_bytes = 0;
+};
+struct StatusOptions {
+  std::string directory;  // empty: $RINGKEEP_SOCKET, then the user's own ring
+  bool json = false;
+};
+struct RunCommand {
+  launch::RunOptions options;
+  std::string directory;    // as StatusOptions
+  std::string report_file;  // JSON; empty: none
+  bool summary = false;     // the report for people even if nothing happened
+};
+
+int up(const UpOptions& options);
+int down(const std::string& directory);
+int status(const StatusOptions& options);
+int run(const RunCommand& command);
+
+// One line on standard error; the exit status that belongs to it.
+int complain(const Error& error);
+
+}  // namespace rk::cli

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON forms of what the commands tell. docs/report.md describes them; fields are only added.
+#pragma once
+
+#include <string>
+
+#include "recovery/run_record.h"
+#include "wire/client_messages.h"
+
+namespace rk::cli {
+
+std::string to_json(const wire::StatusAnswer& status);
+std::string to_json(const recovery::RunRecord& record);
+
+}  // namespace rk::cli

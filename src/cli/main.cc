@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The `ringkeep` command: reads the options and calls what they ask for. The only user of CLI11 in this layer.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "launch/exec_rank.h"
+#include "launch/options.h"
+#include "launch/private_ring.h"
+#include "wire/locations.h"
+
+namespace {
+
+using rk::Result;
+
+constexpr char kRelease[] = "0.1.0";
+
+// Texts of options that become something else.
+struct RawRun {
+  std::vector<std::string> kills;
+  std::string log_limit = "1G";
+  std::string memory;
+  std::string on_log_full = "stop";
+  std::string on_divergence = "keep";
+};
+
+void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
+  rk::launch::RunOptions& options = command.options;
+  run.add_option("-n,--np", options.ranks, "number of processes")->required();
+  run.add_option("--communities", options.communities, "number of communities")->capture_default_str();
+  run.add_option("--partition", options.partition, "'blocks', or a file with one community number a rank")
+      ->capture_default_str();
+  run.add_option("--kill", raw.kills, "kill a process: RANK@2.5s or RANK@msg:5000; may be repeated")->expected(1);
+  run.add_flag("--strict-output", options.strict_output, "fail if a line is printed again differently");
+  run.add_option("--on-log-full", raw.on_log_full, "what a full log does: stop")->check(CLI::IsMember({"stop"}));
+  run.add_option("--on-divergence", raw.on_divergence, "what another payload of a message sent again does")
+      ->check(CLI::IsMember({"keep", "strict"}));
+  run.add_option("--log-limit", raw.log_limit, "largest log of one process, like 512M")->capture_default_str();
+  run.add_option("--servers", options.servers, "servers of an embedded ring")->capture_default_str();
+  run.add_option("--memory", raw.memory, "memory budget of each embedded server, like 2G");
+  run.add_option("--max-restarts", options.max_restarts, "of a community without progress")->capture_default_str();
+  run.add_flag("--embedded", options.embedded, "use an embedded ring even if servers are running");
+  run.add_option("--dir", command.directory, "directory of a ring that `ringkeep up --dir` started");
+  run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON");
+  run.add_flag("--summary", command.summary, "show the report at the end even if nothing happened");
+  run.add_flag("-q,--quiet", options.quiet, "no progress line and no report");
+  run.add_option("program", options.program, "the program and its arguments, after --")->required();
+  run.positionals_at_end();
+}
+
+rk::Status finish_run(rk::cli::RunCommand& command, const RawRun& raw) {
+  rk::launch::RunOptions& options = command.options;
+  if (options.servers == 0 || options.servers > rk::launch::kMaxServers)
+    return rk::fail(rk::ErrorCode::kInvalidArgument, "--servers takes 1 to " + std::to_string(rk::launch::kMaxServers));
+  if (options.ranks == 0) return rk::fail(rk::ErrorCode::kInvalidArgument, "-n 0 starts no process: give -n 1 or more");
+  for (const std::string& text : raw.kills) {
+    RK_TRY(const rk::launch::KillRequest kill, rk::launch::parse_kill(text, options.ranks));
+    options.kills.push_back(kill);
+  }
+  RK_TRY(options.log_limit_bytes, rk::launch::parse_size(raw.log_limit));
+  if (!raw.memory.empty()) {
+    RK_TRY(options.memory_bytes, rk::launch::parse_size(raw.memory));
+  }
+  options.strict_divergence = raw.on_divergence == "strict";
+  return {};
+}
+
+int run_command(rk::cli::RunCommand& command, const RawRun& raw) {
+  if (const rk::Status ready = finish_run(command, raw); !ready) return rk::cli::complain(ready.error());
+  return rk::cli::run(command);
+}
+
+int up_command(rk::cli::UpOptions& options, const std::string& memory) {
+  if (options.servers == 0 || options.servers > rk::launch::kMaxServers)
+    return rk::cli::complain(
+        {rk::ErrorCode::kInvalidArgument, "--servers takes 1 to " + std::to_string(rk::launch::kMaxServers)});
+  if (!memory.empty()) {
+    const auto bytes = rk::launch::parse_size(memory);
+    if (!bytes) return rk::cli::complain(bytes.error());
+    options.memory_bytes = *bytes;
+  }
+  return rk::cli::up(options);
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app("Ringkeep: fault tolerance for services and MPI programs in the memory of a cluster.", "ringkeep");
+  app.set_version_flag("--version", std::string("ringkeep ") + kRelease);
+  app.require_subcommand(1);
+  const std::string own_ring = rk::wire::default_ring_directory(::geteuid());
+
+  rk::cli::UpOptions up;
+  up.directory = own_ring;
+  std::string memory;
+  CLI::App* const up_app = app.add_subcommand("up", "start a private ring of servers on this machine");
+  up_app->add_option("--servers", up.servers, "how many")->capture_default_str();
+  up_app->add_option("--dir", up.directory, "directory of the ring")->capture_default_str();
+  up_app->add_option("--memory", memory, "memory budget of each server, like 2G");
+
+  std::string down_directory = own_ring;
+  CLI::App* const down_app = app.add_subcommand("down", "end the servers that `up` started");
+  down_app->add_option("--dir", down_directory, "directory of the ring")->capture_default_str();
+
+  rk::cli::StatusOptions status;
+  CLI::App* const status_app = app.add_subcommand("status", "show the ring, its memory and its jobs");
+  status_app->add_option("--dir", status.directory, "directory of the ring");
+  status_app->add_flag("--json", status.json, "as JSON");
+
+  rk::cli::RunCommand run;
+  RawRun raw_run;
+  CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
+  describe_run(*run_app, run, raw_run);
+
+  std::vector<std::string> rank_program;
+  CLI::App* const rank_app = app.add_subcommand("exec-rank", "")->group("");  // what mpirun starts, not people
+  rank_app->add_option("program", rank_program)->required();
+  rank_app->positionals_at_end();
+  CLI::App* const version_app = app.add_subcommand("version", "show the release");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ringkeep: %s; `ringkeep --help` and `ringkeep run --help` list the options\n", error.what());
+    return rk::cli::kUsage;
+  }
+  if (*up_app) return up_command(up, memory);
+  if (*down_app) return rk::cli::down(down_directory);
+  if (*status_app) return rk::cli::status(status);
+  if (*run_app) return run_command(run, raw_run);
+  if (*rank_app) return rk::launch::exec_rank(rank_program);
+  if (*version_app) std::printf("ringkeep %s\n", kRelease);
+  return rk::cli::kSuccess;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "ringkeep: internal error: %s\n", error.what());
+    return rk::cli::kInternal;
+  }
+}

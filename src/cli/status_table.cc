@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/status_table.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+namespace rk::cli {
+namespace {
+
+std::string mebibytes(std::uint64_t bytes) {
+  constexpr std::uint64_t kMebi = std::uint64_t{1} << 20U;
+  return std::to_string((bytes + kMebi - 1) / kMebi) + " MiB";
+}
+
+std::string coloured(const std::string& text, const char* code, bool colours) {
+  return colours ? "\x1b[" + std::string(code) + "m" + text + "\x1b[0m" : text;
+}
+
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+}  // namespace
+
+std::string status_table(const wire::StatusAnswer& status, bool colours) {
+  const bool serving = status.state == "serving";
+  std::string out = "ring of " + std::to_string(status.members.size()) + ", view " + std::to_string(status.view.value) +
+                    ": " + coloured(status.state, serving ? "32" : "31", colours);
+  if (!status.reason.empty()) out += " (" + status.reason + ")";
+  out += "\n";
+  if (!status.members.empty()) out += "  server  address                role     copies kept by  link\n";
+  for (std::size_t i = 0; i < status.members.size(); ++i) {
+    const wire::MemberStatus& member = status.members[i];
+    // A server's second copies lie on its predecessor.
+    const wire::MemberStatus& predecessor = status.members[(i + status.members.size() - 1) % status.members.size()];
+    const bool here = member.node == status.node;
+    out += "  " + padded(std::to_string(member.node.value), 8) + padded(member.address, 23) +
+           padded(i == 0 ? "leader" : "member", 9) +
+           padded(status.members.size() > 1 ? "server " + std::to_string(predecessor.node.value) : "nobody", 16) +
+           (here               ? "this server"
+            : member.connected ? "connected"
+                               : coloured("no link", "31", colours)) +
+           "\n";
+  }
+  out += "memory: " + mebibytes(status.used_bytes) + " of " + mebibytes(status.budget_bytes) + " used, " +
+         std::to_string(status.checkpoints) + (status.checkpoints == 1 ? " checkpoint\n" : " checkpoints\n");
+  if (status.jobs.empty()) return out + "no jobs\n";
+  out += "  job               owner   processes  log\n";
+  for (const wire::JobStatus& job : status.jobs) {
+    char id[17];
+    std::snprintf(id, sizeof id, "%016" PRIx64, job.job.value);
+    out += "  " + padded(id, 18) + padded(std::to_string(job.owner.value), 8) +
+           padded(std::to_string(job.attached) + "/" + std::to_string(job.ranks), 11) + mebibytes(job.log_bytes) + "\n";
+  }
+  return out;
+}
+
+}  // namespace rk::cli
