@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/checkpoint.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "base/checksum.h"
+#include "wire/version_sum.h"
+
+namespace rk::client {
+namespace {
+
+// The server answers within the timeout that it is given; its answer needs a moment on the way.
+constexpr std::uint32_t kAnswerSlackMs = 2000;
+
+const wire::SectionPlace* find_section(const std::vector<wire::SectionPlace>& sections, std::string_view name) {
+  const auto at = std::find_if(sections.begin(), sections.end(), [&](const auto& item) { return item.name == name; });
+  return at == sections.end() ? nullptr : &*at;
+}
+
+tl::unexpected<Error> no_section(std::string_view name) {
+  return fail(ErrorCode::kNotFound, "the checkpoint has no section \"" + std::string(name) + "\"");
+}
+
+// A server that is not what it says must not make us read outside of what we mapped.
+Status check_places(const std::vector<wire::SectionPlace>& sections, std::uint64_t total) {
+  for (const wire::SectionPlace& section : sections)
+    if (section.offset > total || section.size > total - section.offset || section.offset % shm::kPageBytes != 0)
+      return fail(ErrorCode::kCorrupt, "the server's answer places section \"" + section.name +
+                                           "\" outside of its memory: install matching releases");
+  return {};
+}
+
+Result<shm::Mapping> map_received(std::vector<shm::Descriptor>& descriptors, std::uint64_t total, shm::Access access) {
+  if (descriptors.size() != (total > 0 ? 1U : 0U))
+    return fail(ErrorCode::kCorrupt, "the server's answer came with " + std::to_string(descriptors.size()) +
+                                         " descriptors for " + std::to_string(total) +
+                                         " bytes: install matching releases");
+  if (total == 0) return shm::Mapping();
+  RK_TRY(const shm::MemoryFile file, shm::MemoryFile::adopt(std::move(descriptors.front()), total));
+  RK_TRY(shm::Mapping mapping, shm::Mapping::map(file, access));
+  RK_TRY_VOID(mapping.populate(0, total));
+  return mapping;
+}
+
+Result<Committed> outcome(const wire::CommitAnswer& answer) {
+  switch (answer.result) {
+    case wire::CommitResult::kOk:
+      return Committed{answer.version, answer.sum};
+    case wire::CommitResult::kFailed:
+      return fail(ErrorCode::kUnavailable, "nothing was committed: " + answer.reason);
+    case wire::CommitResult::kUnknown:
+      return fail(ErrorCode::kTimeout, "whether the version is committed is unknown: " + answer.reason);
+  }
+  return fail(ErrorCode::kCorrupt, "the server's answer to a commit has an unknown result: install matching releases");
+}
+
+}  // namespace
+
+Result<Writer> Writer::begin(Connection& connection, const std::string& name,
+                             const std::vector<wire::SectionSpec>& sections, Incarnation incarnation) {
+  std::vector<shm::Descriptor> descriptors;
+  Writer writer(connection, incarnation);
+  auto slot =
+      connection.call<wire::CheckpointSlot>(wire::CheckpointBegin{name, sections}, {incarnation, &descriptors, 0});
+  if (!slot) {
+    writer.connection_ = nullptr;
+    return tl::unexpected(slot.error());
+  }
+  writer.slot_ = *std::move(slot);
+  RK_TRY_VOID(check_places(writer.slot_.sections, writer.slot_.total));
+  for (const wire::SectionSpec& spec : sections) {
+    const wire::SectionPlace* place = find_section(writer.slot_.sections, spec.name);
+    if (place == nullptr || place->size != spec.size)
+      return fail(ErrorCode::kCorrupt,
+                  "the server's answer does not have the sections asked for: install matching releases");
+  }
+  RK_TRY(writer.mapping_, map_received(descriptors, writer.slot_.total, shm::Access::kReadWrite));
+  return writer;
+}
+
+Writer::Writer(Writer&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)),
+      incarnation_(other.incarnation_),
+      slot_(std::move(other.slot_)),
+      mapping_(std::move(other.mapping_)) {}
+
+Writer::~Writer() {
+  if (connection_ == nullptr) return;
+  mapping_.reset();
+  // A server that does not hear of it frees the memory with the connection.
+  static_cast<void>(connection_->call<wire::Done>(wire::CheckpointAbandon{slot_.slot}));
+}
+
+Result<std::span<std::byte>> Writer::section(std::string_view name) {
+  const wire::SectionPlace* place = find_section(slot_.sections, name);
+  if (place == nullptr) return no_section(name);
+  if (place->size == 0) return std::span<std::byte>();
+  return mapping_.writable().subspan(place->offset, place->size);
+}
+
+Result<Committed> Writer::commit(wire::CommitLevel level) {
+  Connection* connection = std::exchange(connection_, nullptr);
+  mapping_.reset();
+  const std::uint32_t timeout_ms = connection->timeout_ms();
+  RK_TRY(const auto answer, connection->call<wire::CommitAnswer>(wire::CheckpointCommit{slot_.slot, level, timeout_ms},
+                                                                 {incarnation_, nullptr, timeout_ms + kAnswerSlackMs}));
+  return outcome(answer);
+}
+
+Result<Reader> Reader::open(Connection& connection, const std::string& name, Version version) {
+  std::vector<shm::Descriptor> descriptors;
+  Reader reader(connection);
+  auto content = connection.call<wire::CheckpointContent>(wire::CheckpointOpen{name, version}, {{}, &descriptors, 0});
+  if (!content) return tl::unexpected(content.error());
+  reader.content_ = *std::move(content);
+  RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
+  RK_TRY(reader.mapping_, map_received(descriptors, reader.content_.total, shm::Access::kReadOnly));
+  RK_TRY_VOID(reader.verify());
+  return reader;
+}
+
+Status Reader::verify() const {
+  const auto damaged = [this](const std::string& what) {
+    return fail(ErrorCode::kCorrupt, what + " of version " + std::to_string(content_.version.value) +
+                                         " does not have its checksum: read another version");
+  };
+  if (wire::version_sum(content_.sections) != content_.sum) return damaged("the table");
+  for (const wire::SectionPlace& section : content_.sections) {
+    const ByteView bytes = section.size == 0 ? ByteView() : mapping_.bytes().subspan(section.offset, section.size);
+    if (checksum(bytes) != section.sum) return damaged("section \"" + section.name + "\"");
+  }
+  return {};
+}
+
+Reader::Reader(Reader&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)),
+      content_(std::move(other.content_)),
+      mapping_(std::move(other.mapping_)) {}
+
+Reader::~Reader() {
+  if (connection_ == nullptr || content_.slot == 0) return;
+  mapping_.reset();
+  static_cast<void>(connection_->call<wire::Done>(wire::CheckpointRelease{content_.slot}));
+}
+
+Result<ByteView> Reader::section(std::string_view name) const {
+  const wire::SectionPlace* place = find_section(content_.sections, name);
+  if (place == nullptr) return no_section(name);
+  if (place->size == 0) return ByteView();
+  return mapping_.bytes().subspan(place->offset, place->size);
+}
+
+Status remove_checkpoint(Connection& connection, const std::string& name) {
+  RK_TRY([[maybe_unused]] const auto done, connection.call<wire::Done>(wire::CheckpointDelete{name}));
+  return {};
+}
+
+std::string group_name(JobId job, CommunityId community) {
+  char text[64];
+  std::snprintf(text, sizeof text, "job/%016llx/c%u", static_cast<unsigned long long>(job.value), community.value);
+  return text;
+}
+
+std::string part_name(JobId job, CommunityId community, Rank rank) {
+  return group_name(job, community) + "/r" + std::to_string(rank.value);
+}
+
+Result<wire::GroupPart> write_part(Connection& connection, const std::string& name,
+                                   const std::vector<NamedBytes>& sections, Incarnation incarnation) {
+  std::vector<wire::SectionSpec> specs;
+  for (const NamedBytes& item : sections) specs.push_back({item.name, item.bytes.size()});
+  RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
+  for (const NamedBytes& item : sections) {
+    RK_TRY(const std::span<std::byte> place, writer.section(item.name));
+    if (!item.bytes.empty()) std::memcpy(place.data(), item.bytes.data(), item.bytes.size());
+  }
+  RK_TRY(const Committed committed, writer.commit(wire::CommitLevel::kReplicated));
+  return wire::GroupPart{name, committed.version, committed.sum};
+}
+
+Result<Version> commit_group(Connection& connection, const std::string& group,
+                             const std::vector<wire::GroupPart>& parts, Incarnation incarnation) {
+  const std::uint32_t timeout_ms = connection.timeout_ms();
+  RK_TRY(const auto answer, connection.call<wire::CommitAnswer>(wire::GroupCommit{group, parts, timeout_ms},
+                                                                {incarnation, nullptr, timeout_ms + kAnswerSlackMs}));
+  RK_TRY(const Committed committed, outcome(answer));
+  return committed.version;
+}
+
+Result<wire::GroupAnswer> query_group(Connection& connection, const std::string& group) {
+  return connection.call<wire::GroupAnswer>(wire::GroupQuery{group});
+}
+
+}  // namespace rk::client

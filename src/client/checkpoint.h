@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing, reading and removing checkpoints over a connection. The bytes stay in the server's shared memory: a writer
+// fills it in place, a reader sees it in place.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "client/connection.h"
+#include "shm/mapping.h"
+#include "wire/client_messages.h"
+
+namespace rk::client {
+
+struct Committed {
+  Version version;
+  std::uint64_t sum = 0;  // identifies the content; goes into a group record
+};
+
+// A version that is being written. Lives no longer than its connection; ends with commit or the destructor.
+class Writer {
+ public:
+  static Result<Writer> begin(Connection& connection, const std::string& name,
+                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation = {});
+  Writer(Writer&& other) noexcept;
+  Writer& operator=(Writer&&) = delete;
+  ~Writer();
+
+  Result<std::span<std::byte>> section(std::string_view name);
+  // Ends the writer. kTimeout: the outcome is unknown; every other error: the version does not exist.
+  Result<Committed> commit(wire::CommitLevel level);
+
+ private:
+  Writer(Connection& connection, Incarnation incarnation) : connection_(&connection), incarnation_(incarnation) {}
+  Connection* connection_;  // nullptr once ended
+  Incarnation incarnation_;
+  wire::CheckpointSlot slot_;
+  shm::Mapping mapping_;
+};
+
+// A committed version, mapped and verified. Lives no longer than its connection.
+class Reader {
+ public:
+  // Version 0: the newest one.
+  static Result<Reader> open(Connection& connection, const std::string& name, Version version);
+  Reader(Reader&& other) noexcept;
+  Reader& operator=(Reader&&) = delete;
+  ~Reader();
+
+  Version version() const { return content_.version; }
+  std::uint64_t sum() const { return content_.sum; }
+  const std::vector<wire::SectionPlace>& sections() const { return content_.sections; }
+  Result<ByteView> section(std::string_view name) const;
+
+ private:
+  explicit Reader(Connection& connection) : connection_(&connection) {}
+  Status verify() const;
+  Connection* connection_;
+  wire::CheckpointContent content_;
+  shm::Mapping mapping_;
+};
+
+Status remove_checkpoint(Connection& connection, const std::string& name);
+
+// --- group versions: what makes the parts of a community one version ---
+
+// "job/0123456789abcdef/c2" and "job/0123456789abcdef/c2/r17".
+std::string group_name(JobId job, CommunityId community);
+std::string part_name(JobId job, CommunityId community, Rank rank);
+
+struct NamedBytes {
+  std::string name;
+  ByteView bytes;
+};
+// One part: written, copied once, committed replicated.
+Result<wire::GroupPart> write_part(Connection& connection, const std::string& name,
+                                   const std::vector<NamedBytes>& sections, Incarnation incarnation);
+// The group record. The parts are committed; the version exists when this returns it.
+Result<Version> commit_group(Connection& connection, const std::string& group,
+                             const std::vector<wire::GroupPart>& parts, Incarnation incarnation);
+// Version 0: there is none yet.
+Result<wire::GroupAnswer> query_group(Connection& connection, const std::string& group);
+
+}  // namespace rk::client
