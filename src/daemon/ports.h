@@ -63,6 +63,7 @@ struct RingState {
   std::vector<RingMember> members;  // ring order: the successor of members[i] is members[i+1]
   bool serving = false;             // false: forming, or wedged; nothing may be committed
   std::string reason;               // why not serving
+  std::string word;                 // "serving", "forming", "wedged": for people
   bool operator==(const RingState&) const = default;
 };
 

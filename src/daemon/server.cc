@@ -17,6 +17,8 @@
 namespace rk::daemon {
 namespace {
 
+constexpr std::uint64_t kLeaveMs = 1000;
+
 // Every segment, slot and client is a descriptor.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -68,7 +70,8 @@ Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudg
       budget_(std::move(budget)),
       state_(std::move(state)),
       jobs_(budget_, {.jobs = options.config.limits.jobs, .ranks = options.config.limits.ranks}),
-      tick_(loop) {}
+      tick_(loop),
+      leaving_(loop) {}
 
 Server::~Server() {
   for (auto& [number, session] : sessions_) session->connection->abandon();
@@ -82,7 +85,7 @@ Status Server::start() {
   RK_TRY_VOID(start_ring());
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
                                              [this](io::Descriptor client) { accept_client(std::move(client)); });
-  loop_.on_signals({SIGTERM, SIGINT}, [this](int) { stop(ExitCode::kOk); });
+  loop_.on_signals({SIGTERM, SIGINT}, [this](int) { stop_in_order(); });
   if (options_.parent_fd) {
     parent_ = std::make_unique<io::Watch>(
         loop_, *options_.parent_fd,
@@ -103,25 +106,18 @@ Status Server::start() {
 Status Server::start_ring() {
   RK_TRY(io::ClusterKey key, cluster_key(config_));
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
+  ring::Config ring;
+  ring.self = config_.node;
+  ring.incarnation = incarnation_;
+  for (const io::RosterEntry& entry : config_.roster) ring.roster.push_back({entry.node, io::to_string(entry.address)});
+  RK_TRY(ring_driver_, RingDriver::create(std::move(ring), state_, *this, ring_hooks()));
   const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
-  io::PeerLinks::Callbacks callbacks;
-  callbacks.on_up = [](const io::ProvenPeer& peer) {
-    logger::info("link to server " + std::to_string(peer.node.value) + " is up");
-  };
-  callbacks.on_down = [this](NodeId node, const Error& why) {
-    logger::warn("link to server " + std::to_string(node.value) + " is down: " + why.message);
-    if (keep_) keep_->on_peer_down(node);
-  };
-  callbacks.on_frame = [](const io::ProvenPeer&, const wire::Frame& frame) -> Status {
-    return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
-                                         " is nothing that a server sends: install the same release on all servers");
-  };
   io::PeerLinkLimits limits;
   limits.max_unproven = config_.limits.unproven_peers;
   limits.max_send_bytes = kMaxPeerSendBytes;
   RK_TRY(links_, io::PeerLinks::create(loop_, self, std::move(key), config_.roster,
-                                       io::Descriptor(options_.listen_fd.value_or(-1)), limits, std::move(callbacks)));
-  ring_ = {ViewNumber(1), {{config_.node, incarnation_}}, true, ""};
+                                       io::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
+  ring_driver_->start(loop_.now_ms());
   return {};
 }
 
@@ -142,7 +138,16 @@ void Server::on_tick() {
   const std::uint64_t now = loop_.now_ms();
   jobs_.on_tick(now);
   if (keep_) keep_->on_tick(now);
+  ring_driver_->on_tick(now);
   tick_.start(kTickMs, [this] { on_tick(); });
+}
+
+void Server::stop_in_order() {
+  if (stopping_ || !ring_.serving || ring_.members.size() < 2) return stop(ExitCode::kOk);
+  stopping_ = true;
+  logger::info("leaving the ring");
+  leaving_.start(kLeaveMs, [this] { stop(ExitCode::kOk); });
+  ring_driver_->leave(loop_.now_ms());
 }
 
 void Server::stop(ExitCode code) {

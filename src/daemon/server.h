@@ -15,6 +15,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/job_registry.h"
 #include "daemon/ports.h"
+#include "daemon/ring_driver.h"
 #include "daemon/state_files.h"
 #include "io/connection.h"
 #include "io/event_loop.h"
@@ -54,7 +55,17 @@ class Server final : private ClientPort, private PeerPort {
   Status start_ring();
   void announce_ready();
   void on_tick();
+  // Leaves the ring first, which is given kLeaveMs.
+  void stop_in_order();
   void stop(ExitCode code);
+
+  // ring_events.cc
+  io::PeerLinks::Callbacks link_callbacks();
+  RingDriver::Hooks ring_hooks();
+  Status on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame);
+  void on_ring_state(const RingState& state);
+  void on_member_lost(const ring::Member& member);
+  std::string server_name(NodeId node) const;
 
   // sessions.cc
   void accept_client(io::Descriptor socket);
@@ -83,6 +94,7 @@ class Server final : private ClientPort, private PeerPort {
   JobRegistry jobs_;
   std::unique_ptr<KeepHandler> keep_;
   RingState ring_;
+  std::unique_ptr<RingDriver> ring_driver_;
   std::unique_ptr<io::PeerLinks> links_;
   std::unique_ptr<io::Listener> listener_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
@@ -90,6 +102,9 @@ class Server final : private ClientPort, private PeerPort {
   std::uint64_t malformed_clients_ = 0;
   bool grows_scheduled_ = false;
   io::Timer tick_;
+  io::Timer leaving_;
+  bool stopping_ = false;
+  std::map<NodeId, std::string> last_refusal_;  // logged once for each new reason
   std::unique_ptr<io::Watch> parent_;
   ExitCode exit_code_ = ExitCode::kOk;
   bool socket_bound_ = false;

@@ -53,7 +53,7 @@ wire::StatusAnswer Server::describe() const {
   status.incarnation = incarnation_;
   status.pid = static_cast<std::uint32_t>(::getpid());
   status.view = ring_.view;
-  status.state = ring_.serving ? "serving" : ring_.view ? "wedged" : "forming";
+  status.state = ring_.word;
   status.reason = ring_.reason;
   for (const RingMember& member : ring_.members) {
     const auto entry = std::find_if(config_.roster.begin(), config_.roster.end(),

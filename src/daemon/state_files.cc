@@ -89,6 +89,8 @@ Result<StateFiles> StateFiles::open(const std::string& directory) {
   if (::flock(files.lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(ErrorCode::kExists, "another server uses the state directory '" + directory +
                                         "': end it first, or choose another with --state-directory");
+  RK_TRY(const auto incarnation, files.read(StateKind::kIncarnation));
+  if (!incarnation) RK_TRY_VOID(files.write(StateKind::kRing, {}));
   return files;
 }
 
@@ -99,7 +101,6 @@ Result<Incarnation> StateFiles::next_incarnation(std::uint64_t clock_ms) {
     ByteReader reader(*before);
     last = reader.integer<std::uint64_t>();
     RK_TRY_VOID(reader.finish("the incarnation file"));
-    had_earlier_life_ = true;
   }
   const Incarnation next(std::max(last + 1, clock_ms));
   Bytes payload;

@@ -32,13 +32,13 @@ Result<Bytes> decode_state(StateKind kind, ByteView file);
 
 class StateFiles {
  public:
-  // Makes the directory (0700) and locks it; kExists if another server has it.
+  // Makes the directory (0700) and locks it; kExists if another server has it. Before the first life it writes an empty
+  // ring memory, so that a missing one later means that it was lost.
   static Result<StateFiles> open(const std::string& directory);
 
   // Higher than in every life before and durable when it returns. It follows the clock, so that a server whose state
   // was lost still comes back with a higher one.
   Result<Incarnation> next_incarnation(std::uint64_t clock_ms);
-  bool had_earlier_life() const { return had_earlier_life_; }
 
   // nullopt if none was ever written.
   Result<std::optional<Bytes>> read(StateKind kind) const;
@@ -50,7 +50,6 @@ class StateFiles {
 
   std::string directory_;
   io::Descriptor lock_;
-  bool had_earlier_life_ = false;
 };
 
 }  // namespace rk::daemon

@@ -140,7 +140,11 @@ void PeerLinks::dial(Peer& peer) {
     Descriptor socket = std::move(peer.connecting);
     loop_.post([this, &peer, error, fd = std::make_shared<Descriptor>(std::move(socket))] {
       peer.connect_watch.reset();
-      if (error != 0) return dial_later(peer);
+      if (error != 0) {
+        dial_later(peer);
+        if (callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node);
+        return;
+      }
       start(std::move(*fd), PeerHandshake::dial(self_, key_, peer.node, random_bytes(wire::kNonceSize)), peer.node);
     });
   };

@@ -49,6 +49,8 @@ class PeerLinks {
     std::function<void(NodeId, const Error&)> on_down;  // once for each on_up
     // An error closes the link.
     std::function<Status(const ProvenPeer&, wire::Frame)> on_frame;
+    // Nothing listens at the server's address.
+    std::function<void(NodeId)> on_unreachable;
     // For the log: an unproven connection ended. The node is 0 where nothing is known of it.
     std::function<void(NodeId, const Error&)> on_refused;
   };
