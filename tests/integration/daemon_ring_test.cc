@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rings of real servers: they form one view, notice a death, name it, and take a restarted server back.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "tests/integration/ring_fixture.h"
+
+namespace rk::testing {
+namespace {
+
+TEST(DaemonRing, FourServersAgreeOnOneView) {
+  RingFixture ring(4);
+  const auto first = ring.status(1);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->state, "serving");
+  for (std::uint32_t node = 1; node <= 4; ++node) {
+    const auto status = ring.status(node);
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->node, NodeId(node));
+    EXPECT_EQ(status->view, first->view);
+    ASSERT_EQ(status->members.size(), 4U);
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(status->members[i].node, first->members[i].node);
+      EXPECT_EQ(status->members[i].incarnation, first->members[i].incarnation);
+    }
+  }
+  EXPECT_TRUE(ring.await_status(1, [](const wire::StatusAnswer& status) {
+    return std::all_of(status.members.begin(), status.members.end(), [](const auto& m) { return m.connected; });
+  }));
+}
+
+TEST(DaemonRing, AKilledServerIsNamedToTheOwnersOfJobs) {
+  RingFixture ring(4);
+  auto launcher = ring.client(1);
+  ASSERT_TRUE(launcher);
+  ASSERT_TRUE(launcher->ask<wire::Done>(wire::JobCreate{JobId(5), {CommunityId(0)}, 1U << 20U}));
+  ring.server(3).kill(SIGKILL);
+  const auto received = launcher->receive();
+  ASSERT_TRUE(received) << received.error().message;
+  const auto notice = wire::from_frame<wire::ServerNotice>(received->frame);
+  ASSERT_TRUE(notice);
+  EXPECT_TRUE(notice->fatal);
+  EXPECT_NE(notice->text.find("server 3"), std::string::npos) << notice->text;
+  EXPECT_TRUE(ring.await_ring_of(3));
+  EXPECT_EQ(ring.status(1)->members.size(), 3U);
+}
+
+TEST(DaemonRing, AKilledServerComesBackAsANewIncarnation) {
+  RingFixture ring(3);
+  const Incarnation before = ring.status(2)->incarnation;
+  ring.server(2).kill(SIGKILL);
+  ring.server(2).wait();
+  ASSERT_TRUE(ring.start(2).output.empty());
+  EXPECT_TRUE(ring.await_status(1, [&](const wire::StatusAnswer& status) {
+    return status.state == "serving" && status.members.size() == 3 &&
+           std::any_of(status.members.begin(), status.members.end(),
+                       [&](const auto& m) { return m.node == NodeId(2) && m.incarnation > before; });
+  }));
+}
+
+TEST(DaemonRing, WithoutAMajorityItWedgesAndRefusesJobsByName) {
+  RingFixture ring(3);
+  auto launcher = ring.client(1);
+  ASSERT_TRUE(launcher->ask<wire::Done>(wire::JobCreate{JobId(5), {CommunityId(0)}, 1U << 20U}));
+  ring.server(2).kill(SIGKILL);
+  ring.server(3).kill(SIGKILL);
+  EXPECT_TRUE(ring.await_status(1, [](const wire::StatusAnswer& status) { return status.state == "wedged"; }));
+  const auto status = ring.status(1);
+  EXPECT_NE(status->reason.find("server "), std::string::npos) << status->reason;
+  const auto notice = launcher->receive();
+  ASSERT_TRUE(notice);
+  EXPECT_EQ(notice->frame.type, wire::MessageType::kServerNotice);
+  const auto refused = launcher->ask<wire::Done>(wire::JobCreate{JobId(6), {CommunityId(0)}, 1U << 20U});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+}
+
+TEST(DaemonRing, ATerminatedServerLeavesAndRemovesItsSocket) {
+  RingFixture ring(3);
+  ring.server(3).kill(SIGTERM);
+  EXPECT_EQ(ring.server(3).wait(), 0);
+  EXPECT_FALSE(TestClient::connect_local(ring.socket(3)));
+  EXPECT_TRUE(ring.await_ring_of(2));
+}
+
+TEST(DaemonRing, ServersEndWithTheirParent) {
+  RingFixture ring(2);
+  for (const std::uint32_t node : {1U, 2U}) ring.server(node).close_parent_pipe();
+  EXPECT_EQ(ring.server(1).wait(), 0);
+  EXPECT_EQ(ring.server(2).wait(), 0);
+}
+
+}  // namespace
+}  // namespace rk::testing
