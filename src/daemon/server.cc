@@ -10,6 +10,7 @@
 #include <csignal>
 #include <utility>
 
+#include "daemon/keep_driver.h"
 #include "daemon/logger.h"
 #include "daemon/private_directory.h"
 #include "wire/locations.h"
@@ -106,6 +107,9 @@ Status Server::start() {
 Status Server::start_ring() {
   RK_TRY(io::ClusterKey key, cluster_key(config_));
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
+  keep::Config keep;
+  keep.self = {config_.node, incarnation_};
+  keep_ = std::make_unique<KeepDriver>(keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_);
   ring::Config ring;
   ring.self = config_.node;
   ring.incarnation = incarnation_;
