@@ -3,10 +3,10 @@
 // (MPI allows that): a process keeps its neighbours' community boundaries where the launcher put them.
 #include <vector>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/new_comm.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

@@ -11,11 +11,11 @@
 #include <bit>
 #include <cstring>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/entry_guard.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/outcome.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

@@ -2,7 +2,7 @@
 // Collectives that move data: broadcast, gather, scatter, allgather, alltoall, and the barrier.
 #include <vector>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/exchange.h"
 #include "mpi/payload.h"
 

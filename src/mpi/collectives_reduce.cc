@@ -5,7 +5,7 @@
 // tree is another), but never from one run to the next.
 #include <vector>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/exchange.h"
 #include "mpi/payload.h"
 

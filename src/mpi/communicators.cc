@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/exchange.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/new_comm.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

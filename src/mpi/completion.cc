@@ -4,10 +4,10 @@
 #include <memory>
 
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/recv.h"
 #include "mpi/send.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

@@ -15,8 +15,8 @@
 #include "log/matcher.h"
 #include "mpi/comm_table.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/send.h"
-#include "native.h"
 
 namespace rk::mpi {
 

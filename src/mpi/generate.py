@@ -107,7 +107,7 @@ const char* find_native_functions();
 }}  // namespace rk::mpi
 """)
     names = "\n".join(f'    {{"P{f.name}", reinterpret_cast<void**>(&native.{f.short})}},' for f in functions)
-    write(f"{out}/native.cc", f"""#include "native.h"
+    write(f"{out}/native.cc", f"""#include "mpi/native.h"
 #include <dlfcn.h>
 namespace rk::mpi {{
 Native native;
@@ -137,11 +137,11 @@ namespace rk::mpi {{
 }}  // namespace rk::mpi
 """)
     entries = "\n".join(f.entry() for f in functions)
-    write(f"{out}/entry.cc", f"""#include "bodies.h"
+    write(f"{out}/entry.cc", f"""#include "mpi/bodies.h"
 #include "mpi/entry_guard.h"
 #include "mpi/refuse.h"
 #include "mpi/request_table.h"
-#include "native.h"
+#include "mpi/native.h"
 using rk::mpi::Advice;
 using rk::mpi::bypassed;
 using rk::mpi::Entry;

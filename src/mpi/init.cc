@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/clock.h"
 #include "mpi/entry_guard.h"
 #include "mpi/exchange.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/stats.h"
-#include "native.h"
 #include "wire/control_messages.h"
 
 namespace rk::mpi {

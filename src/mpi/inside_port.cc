@@ -2,7 +2,7 @@
 #include "mpi/inside_port.h"
 
 #include "mpi/layer.h"
-#include "native.h"
+#include "mpi/native.h"
 
 namespace rk::mpi {
 namespace {

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "mpi/entry_guard.h"
-#include "native.h"
+#include "mpi/native.h"
 
 namespace rk::mpi {
 

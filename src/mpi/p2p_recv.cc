@@ -5,12 +5,12 @@
 #include <memory>
 #include <vector>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/recv.h"
 #include "mpi/send.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 

@@ -2,11 +2,11 @@
 // Sends. To a process inside the community: the native call on the carrier, with the native rank. To another
 // community: the message is complete when it stands in the outbox; nothing waits for its receiver, so standard,
 // ready and buffered sends are one thing. A synchronous send would have to wait, and is refused.
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/send.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "mpi/native.h"
 #include "mpi/refuse.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

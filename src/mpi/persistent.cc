@@ -2,14 +2,14 @@
 // Persistent requests (native inside the community, refused across), and the end of requests without completion.
 #include <memory>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/completion.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/outcome.h"
 #include "mpi/recv.h"
 #include "mpi/send.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

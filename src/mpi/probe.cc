@@ -5,13 +5,13 @@
 #include <optional>
 #include <unordered_map>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/outcome.h"
 #include "mpi/payload.h"
 #include "mpi/recv.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/payload.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

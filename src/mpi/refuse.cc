@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "mpi/layer.h"
-#include "native.h"
+#include "mpi/native.h"
 #include "wire/control_messages.h"
 
 namespace rk::mpi {

@@ -2,13 +2,13 @@
 // Tests: their flags are outcomes. A recorded "not yet" is repeated without looking; a recorded "done" by waiting.
 #include <algorithm>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/completion.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/outcome.h"
 #include "mpi/recv.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

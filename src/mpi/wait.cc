@@ -4,12 +4,12 @@
 #include <cstring>
 #include <vector>
 
-#include "bodies.h"
+#include "mpi/bodies.h"
 #include "mpi/completion.h"
 #include "mpi/layer.h"
+#include "mpi/native.h"
 #include "mpi/outcome.h"
 #include "mpi/wait_loop.h"
-#include "native.h"
 
 namespace rk::mpi {
 namespace {

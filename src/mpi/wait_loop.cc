@@ -5,7 +5,7 @@
 
 #include "mpi/clock.h"
 #include "mpi/layer.h"
-#include "native.h"
+#include "mpi/native.h"
 
 namespace rk::mpi {
 
