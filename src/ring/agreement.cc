@@ -29,21 +29,17 @@ void Core::propose(View value, Effects& out) {
 void Core::take_up(const View& value) {
   Proposal proposal;
   proposal.value = value;
-  for (const Member& member : value.members)
-    if (member.node != self_.node) proposal.recipients.push_back(member.node);
-  // Of those who go, the ones who leave vote and learn the result; the dead are not written to.
-  for (const Member& member : memory_.committed.members) {
-    const auto peer = peers_.find(member.node);
-    if (peer != peers_.end() && !find(value, member.node) && hears(member.node))
-      proposal.recipients.push_back(member.node);
-  }
-  std::sort(proposal.recipients.begin(), proposal.recipients.end());
   proposal.voted.insert(self_.node);
   proposal_ = std::move(proposal);
 }
 
 void Core::send_proposal(Effects& out) {
   proposal_->sent_ms = now_ms_;
+  for (const Member& member : proposal_->value.members)
+    if (member.node != self_.node) proposal_->recipients.insert(member.node);
+  // Of those who go, the ones that are heard (they leave, or came back) vote and learn the result too.
+  for (const Member& member : memory_.committed.members)
+    if (member.node != self_.node && hears(member.node)) proposal_->recipients.insert(member.node);
   for (const NodeId node : proposal_->recipients)
     if (!proposal_->acked.contains(node))
       send(node, wire::RingPropose{memory_.since, memory_.committed, proposal_->value}, out);
@@ -99,7 +95,7 @@ void Core::count_votes(Effects& out) {
   const auto voted = [&](const Member& member) { return proposal_->voted.contains(member.node); };
   if (!is_quorum(memory_.committed, voted) && config_.planted_bug != PlantedBug::kNoMajority) return;
   const View value = proposal_->value;
-  const std::vector<NodeId> recipients = proposal_->recipients;
+  const std::set<NodeId> recipients = proposal_->recipients;
   handing_over_ = leaving_ && !find(value, self_.node);
   learn(value, out);
   for (const NodeId node : recipients) send(node, wire::RingCommit{value}, out);

@@ -30,8 +30,10 @@ Core::Fault Core::first_view_fault() const {
     return {first, name(first) + " does not answer, and it alone may propose the first view; start it"};
   if (first != self_.node) return {first, name(first) + " has not formed the first view yet; see what it waits for"};
   std::vector<NodeId> missing;
-  for (const Member& member : roster.members)
-    if (!hears(member.node)) missing.push_back(member.node);
+  for (const Member& member : roster.members) {
+    const auto it = peers_.find(member.node);
+    if (it != peers_.end() && (!hears(member.node) || it->second.memory_since)) missing.push_back(member.node);
+  }
   if (hears_quorum()) {
     if (!proposal_) return {};
     for (const NodeId node : proposal_->recipients)
@@ -40,7 +42,8 @@ Core::Fault Core::first_view_fault() const {
   }
   if (missing.empty()) return {};
   return {missing.front(), "the first view needs more than half of the roster's " +
-                               std::to_string(roster.members.size()) + " servers; start " + names(missing)};
+                               std::to_string(roster.members.size()) +
+                               " servers with their memory; missing: " + names(missing)};
 }
 
 Core::Fault Core::leader_fault() const {

@@ -75,7 +75,7 @@ class Core {
   };
   struct Proposal {
     View value;
-    std::vector<NodeId> recipients;
+    std::set<NodeId> recipients;
     std::set<NodeId> acked;  // recipients that need no further PROPOSE
     std::set<NodeId> voted;  // members of the committed view whose vote counts
     std::uint64_t sent_ms = 0;

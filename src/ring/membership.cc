@@ -20,13 +20,7 @@ void Core::handle(const Member& from, const wire::RingJoin& message, Effects& ou
   Peer& peer = peers_[from.node];
   peer.committed = message.committed;
   peer.memory_since = message.memory_since;
-  const View& view = memory_.committed;
-  const auto refers = [&](const Member& member) {
-    return member.node == from.node && member.incarnation >= from.incarnation;
-  };
-  // A life that is in the view, or that a view has ended, does not join: it has missed a COMMIT.
-  peer.joins = std::none_of(view.members.begin(), view.members.end(), refers) &&
-               std::none_of(view.retired.begin(), view.retired.end(), refers);
+  peer.joins = true;
   heal(from.node, message.committed, out);
   send(from.node, heartbeat(false), out);
 }
@@ -36,9 +30,17 @@ void Core::handle(const Member& from, const wire::RingLeave& message, Effects& o
   heal(from.node, message.committed, out);
 }
 
+// Does the node ask for a place, in a life that can still have one? One that is in the view, or that a view has ended,
+// does not join: it has missed a COMMIT.
 bool Core::rejoins(NodeId node) const {
   const auto it = peers_.find(node);
-  return it != peers_.end() && it->second.joins && hears(node);
+  if (it == peers_.end() || !it->second.joins || !hears(node)) return false;
+  const auto names_it = [&](const Member& member) {
+    return member.node == node && member.incarnation >= it->second.incarnation;
+  };
+  const View& view = memory_.committed;
+  return !view.number || (std::none_of(view.members.begin(), view.members.end(), names_it) &&
+                          std::none_of(view.retired.begin(), view.retired.end(), names_it));
 }
 
 // Is the member to be in the next view, in this life?
@@ -125,11 +127,12 @@ void Core::consider_change(Effects& out) {
     // Proposed in a life before: the only value that this number can have from us.
     take_up(memory_.accepted);
     proposal_->durable = held_.empty();
-    if (proposal_->durable)
-      send_proposal(out);
-    else
+    if (!proposal_->durable) {
       held_.back().proposes = memory_.accepted.number;
-    return;
+      return;
+    }
+    send_proposal(out);
+    return count_votes(out);
   }
   const View& view = memory_.committed;
   if (leaving_ && view.members.size() == 1) return end_life(out);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/ring/ring_checker.h"
+
+#include <algorithm>
+
+namespace rk::ring {
+
+RingChecker::RingChecker(const std::vector<RosterEntry>& roster) {
+  View zero;
+  for (const RosterEntry& entry : roster) {
+    addresses_[entry.node] = entry.address;
+    zero.members.push_back({entry.node, Incarnation()});
+    memory_since_[entry.node] = Incarnation();
+  }
+  std::sort(zero.members.begin(), zero.members.end());
+  committed_[0] = zero;
+}
+
+void RingChecker::violate(const std::string& what) {
+  if (violation_.empty()) violation_ = what;
+}
+
+void RingChecker::on_start(const Member& self, bool memory_lost) {
+  if (!memory_lost) return;
+  memory_since_[self.node] = self.incarnation;
+  durable_.erase(self.node);
+}
+
+void RingChecker::on_durable(NodeId node, const Memory& memory) {
+  durable_[node] = memory;
+  for (const View* view : {&memory.accepted, &memory.committed}) {
+    const std::uint64_t number = view->number.value;
+    if (number == 0) continue;
+    const auto [it, first] = accepted_.try_emplace(number, *view);
+    if (!first && it->second != *view)
+      violate("two values were accepted: " + to_text(it->second) + " and " + to_text(*view));
+    accepted_by_[number].try_emplace(node, memory_since_.at(node));
+  }
+  if (memory.committed.number) on_committed(memory.committed);
+}
+
+void RingChecker::on_told(NodeId node, ViewNumber committed) { told_[node] = std::max(told_[node], committed); }
+
+// The rule of the ring, written down once more: more than half, or exactly half with rank 0, but for the first view.
+bool RingChecker::quorum(const View& view, const std::set<NodeId>& votes) {
+  const std::size_t needed = view.number ? view.members.size() : view.members.size() + 1;
+  if (2 * votes.size() > view.members.size()) return true;
+  return 2 * votes.size() >= needed && votes.contains(view.members.front().node);
+}
+
+bool RingChecker::votes(const Member& member, const View& view) const {
+  const auto number = accepted_by_.find(view.number.value);
+  if (number == accepted_by_.end() || accepted_.at(view.number.value) != view) return false;
+  const auto vote = number->second.find(member.node);
+  return vote != number->second.end() && vote->second <= member.incarnation;
+}
+
+void RingChecker::on_committed(const View& view) {
+  const std::uint64_t number = view.number.value;
+  const auto [it, first] = committed_.try_emplace(number, view);
+  if (!first) {
+    if (it->second != view) violate("two values were committed: " + to_text(it->second) + " and " + to_text(view));
+    return;
+  }
+  const auto before = committed_.find(number - 1);
+  if (before == committed_.end()) return violate(to_text(view) + " was committed, but not the one before");
+  check_successor(before->second, view);
+}
+
+void RingChecker::check_successor(const View& before, const View& view) {
+  std::set<NodeId> voters;
+  for (const Member& member : before.members)
+    if (votes(member, view)) voters.insert(member.node);
+  if (!quorum(before, voters))
+    violate(to_text(view) + " was committed without a quorum of " + to_text(before) + ": " +
+            std::to_string(voters.size()) + " had it");
+  for (const Member& member : view.members) {
+    Incarnation& newest = newest_life_[member.node];
+    const bool stays = contains(before, member);
+    if (stays ? member.incarnation < newest : member.incarnation <= newest)
+      violate(to_text(view) + " brings back an older life of server " + std::to_string(member.node.value));
+    newest = std::max(newest, member.incarnation);
+  }
+}
+
+void RingChecker::on_installed(const Member& self, const View& view) {
+  const std::string who = "server " + std::to_string(self.node.value);
+  on_committed(view);
+  if (!contains(view, self)) violate(who + " acts in " + to_text(view) + ", which does not contain it");
+  const auto before = committed_.find(view.number.value - 1);
+  const bool proposed = before != committed_.end() && before->second.members.front().node == self.node;
+  if (!proposed && told_[self.node] < view.number)
+    violate(who + " acts in " + to_text(view) + " before it was told of the commit");
+  auto& [life, number] = installed_[self.node];
+  const bool rises = self.incarnation == life ? view.number >= number : self.incarnation > life && view.number > number;
+  if (!rises) violate(who + " goes back to " + to_text(view) + " after view " + std::to_string(number.value));
+  life = self.incarnation;
+  number = view.number;
+}
+
+void RingChecker::on_wedged(const Member& self, const Wedged& wedged) {
+  const std::string who = "server " + std::to_string(self.node.value);
+  if (wedged.reason.empty()) return violate(who + " wedges without a reason");
+  if (!wedged.server) return violate(who + " wedges without naming a server: " + wedged.reason);
+  const bool named = wedged.reason.find(addresses_[wedged.server]) != std::string::npos;
+  if (!named && wedged.server != self.node) violate(who + " wedges without naming the server: " + wedged.reason);
+}
+
+const View& RingChecker::newest_committed() const {
+  const View* newest = &committed_.at(0);
+  for (const auto& [node, memory] : durable_)
+    if (memory.committed.number > newest->number) newest = &memory.committed;
+  return *newest;
+}
+
+bool RingChecker::beyond_recovery(const View& view) const {
+  std::set<NodeId> voters;
+  for (const Member& member : view.members)
+    if (memory_since_.at(member.node) <= member.incarnation) voters.insert(member.node);
+  return !voters.contains(view.members.front().node) || !quorum(view, voters);
+}
+
+}  // namespace rk::ring

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ring's promises, checked from outside: from what servers make durable, send and install, never from their state.
+//
+//  - one committed value per view number, and one accepted value (rank 0 alone proposes, and only once)
+//  - view v+1 has been durably accepted by a quorum of v's members, each with unbroken memory
+//  - a server acts only in views that contain its life, and only after it was told of the commit
+//  - view numbers and incarnations only rise
+//  - who wedges says why and names a server
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "ring/config.h"
+#include "ring/events.h"
+#include "ring/memory.h"
+
+namespace rk::ring {
+
+class RingChecker {
+ public:
+  explicit RingChecker(const std::vector<RosterEntry>& roster);
+
+  void on_start(const Member& self, bool memory_lost);
+  void on_durable(NodeId node, const Memory& memory);
+  void on_told(NodeId node, ViewNumber committed);  // a message that says so was delivered there
+  void on_committed(const View& view);              // somebody says that it is committed
+  void on_installed(const Member& self, const View& view);
+  void on_wedged(const Member& self, const Wedged& wedged);
+
+  // The first violation; empty if there is none.
+  const std::string& violation() const { return violation_; }
+  void violate(const std::string& what);
+
+  const Memory& durable(NodeId node) const { return durable_.at(node); }
+  // The newest view that any durable memory holds as committed.
+  const View& newest_committed() const;
+  // Can no server decide the view after `view` any more, because its leader or its quorum has lost its memory?
+  bool beyond_recovery(const View& view) const;
+
+ private:
+  void check_successor(const View& before, const View& view);
+  bool votes(const Member& member, const View& view) const;
+  static bool quorum(const View& view, const std::set<NodeId>& votes);
+
+  std::map<NodeId, std::string> addresses_;
+  std::map<std::uint64_t, View> committed_;                             // by number
+  std::map<std::uint64_t, View> accepted_;                              // by number
+  std::map<std::uint64_t, std::map<NodeId, Incarnation>> accepted_by_;  // with the start of the memory, then
+  std::map<NodeId, Memory> durable_;
+  std::map<NodeId, Incarnation> memory_since_;  // in truth, whatever the server says
+  std::map<NodeId, ViewNumber> told_;
+  std::map<NodeId, std::pair<Incarnation, ViewNumber>> installed_;
+  std::map<NodeId, Incarnation> newest_life_;  // in any committed view
+  std::string violation_;
+};
+
+}  // namespace rk::ring
