@@ -16,7 +16,7 @@ Network::Network(Scheduler& clock, Hosts& hosts, Trace& trace, Prng prng)
       cut_(count_ * count_, false),
       receivers_(count_) {}
 
-void Network::send(HostId from, HostId to, Bytes message) {
+void Network::send(HostId from, HostId to, const Bytes& message) {
   RK_CHECK(from < count_ && to < count_);
   ++counts_.sent;
   if (!reaches(from, to)) {

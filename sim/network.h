@@ -40,7 +40,7 @@ class Network {
   void set_faults(const NetworkFaults& faults) { faults_ = faults; }
   // Who gets messages to that host, in every life of it.
   void attach(HostId host, Deliver deliver) { receivers_.at(host) = std::move(deliver); }
-  void send(HostId from, HostId to, Bytes message);
+  void send(HostId from, HostId to, const Bytes& message);
 
   void cut(HostId from, HostId to);  // this direction only
   void mend(HostId from, HostId to);

@@ -21,7 +21,7 @@ struct RingMember {
   NodeId node;
   Incarnation incarnation;
   RK_FIELDS(node, incarnation)
-  auto operator<=>(const RingMember&) const = default;
+  auto operator<=>(const RingMember&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 };
 
 // members[0] leads (rank 0); members[i + 1] is the successor of members[i], members[0] that of the last. `retired` are

@@ -21,7 +21,7 @@ Config Bench::config(std::uint32_t node, std::uint64_t incarnation) const {
   return config;
 }
 
-void Bench::start(Config config) {
+void Bench::start(const Config& config) {
   const std::uint32_t node = config.self.value;
   auto core = Core::create(config);
   RK_CHECK(core.has_value());
@@ -46,7 +46,7 @@ void Bench::crash(std::uint32_t node, bool tell) {
     if (server.core) feed(other, Event{now_ms, LinkDown{NodeId(node)}});
 }
 
-void Bench::feed(std::uint32_t node, Event event) {
+void Bench::feed(std::uint32_t node, const Event& event) {
   Effects effects;
   servers_.at(node).core->step(event, effects);
   carry_out(node, effects);

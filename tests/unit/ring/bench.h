@@ -36,11 +36,11 @@ class Bench {
 
   Config config(std::uint32_t node, std::uint64_t incarnation) const;
   void start(std::uint32_t node, std::uint64_t incarnation = 1) { start(config(node, incarnation)); }
-  void start(Config config);
+  void start(const Config& config);
   void start_all();
   // Ends the life; `tell` makes the others see the broken link.
   void crash(std::uint32_t node, bool tell = true);
-  void feed(std::uint32_t node, Event event);
+  void feed(std::uint32_t node, const Event& event);
   void leave(std::uint32_t node) { feed(node, Event{now_ms, LeaveRequest{}}); }
   void complete_writes(std::uint32_t node);
   // Delivers until no message is under way.
