@@ -27,7 +27,7 @@ class ByteWriter {
   explicit ByteWriter(Bytes& out) : out_(out) {}
 
   template <class T>
-    requires std::is_integral_v<T>
+  requires std::is_integral_v<T>
   void integer(T value) {
     auto bits = static_cast<std::make_unsigned_t<T>>(value);
     for (std::size_t i = 0; i < sizeof(T); ++i) {
@@ -51,8 +51,7 @@ class ByteReader {
   explicit ByteReader(ByteView in) : in_(in) {}
 
   template <class T>
-    requires std::is_integral_v<T>
-  T integer() {
+  requires std::is_integral_v<T> T integer() {
     const ByteView at = take(sizeof(T));
     if (at.size() != sizeof(T)) return T{};
     std::make_unsigned_t<T> bits = 0;

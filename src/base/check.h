@@ -16,7 +16,8 @@ CheckHandler set_check_handler(CheckHandler handler);
 }  // namespace rk
 
 // Active in release builds too.
-#define RK_CHECK(condition) \
-  do {                      \
-    if (!(condition)) [[unlikely]] ::rk::check_failed(__FILE__, __LINE__, #condition); \
+#define RK_CHECK(condition)                               \
+  do {                                                    \
+    if (!(condition)) [[unlikely]]                        \
+      ::rk::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)

@@ -66,7 +66,7 @@ std::string recovery_line(const RecoveryPhases& one) {
   phase(text, "replayed", one.replayed_at, since);
   const std::string from = one.version ? "checkpoint " + std::to_string(one.version.value) : "the start";
   return "    at " + seconds(one.lost_at) + (one.rank ? ", rank " + std::to_string(one.rank->value) + " first" : "") +
-         ", from " + from + ": " + text + "\n";
+         ", from " + from + ":\n      " + text + "\n";
 }
 
 std::string pids_line(const RunRecord& record, std::uint32_t rank) {

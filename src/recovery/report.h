@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The report of a run for people: who rolled back, who kept working, what was logged, replayed, dropped and verified,
-// how long each phase took, and a bar for each community's time. Plain text, at most kReportWidth columns.
+// how long each phase took, and a bar for each community's time. Plain text, about kReportWidth columns.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace rk::recovery {
 
-inline constexpr std::size_t kReportWidth = 100;
+inline constexpr std::size_t kReportWidth = 110;
 
 // One recovery of one community: moments of the job; absent if it was not reached.
 struct RecoveryPhases {

@@ -22,7 +22,7 @@ struct LifeRecord {
   TimeMs connected_at = 0;
   std::optional<TimeMs> ready_at;  // out of MPI_Init
   std::optional<TimeMs> gone_at;
-  bool finished = false;                   // out of MPI_Finalize
+  bool finished = false;                  // out of MPI_Finalize
   std::optional<wire::LayerStats> stats;  // the newest that arrived
 };
 

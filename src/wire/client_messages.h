@@ -80,8 +80,8 @@ struct StatusAnswer {
 
 // --- keep -----------------------------------------------------------------------------------------------------------
 
-inline constexpr std::size_t kMaxNameBytes = 255;      // checkpoint, group and section names: printable, no control bytes
-inline constexpr std::size_t kMaxSections = 1024;      // of one version
+inline constexpr std::size_t kMaxNameBytes = 255;  // checkpoint, group and section names: printable, no control bytes
+inline constexpr std::size_t kMaxSections = 1024;  // of one version
 inline constexpr std::uint64_t kMaxVersionBytes = std::uint64_t{1} << 40U;
 
 enum class CommitLevel : std::uint8_t { kLocal = 0, kReplicated = 1 };
@@ -132,9 +132,9 @@ struct CheckpointCommit {
 struct CommitAnswer {
   static constexpr MessageType kType = MessageType::kCommitAnswer;
   CommitResult result = CommitResult::kFailed;
-  Version version;          // of an OK
-  std::uint64_t sum = 0;    // checksum over the version's section table (names, sizes, sums): identifies its content
-  std::string reason;       // of a FAILED or UNKNOWN
+  Version version;        // of an OK
+  std::uint64_t sum = 0;  // checksum over the version's section table (names, sizes, sums): identifies its content
+  std::string reason;     // of a FAILED or UNKNOWN
   RK_FIELDS(result, version, sum, reason)
 };
 
@@ -183,8 +183,8 @@ struct CheckpointEntry {
   OwnerId owner;
   Version newest;
   std::vector<Version> kept;
-  std::uint64_t bytes = 0;        // of the newest version
-  std::vector<NodeId> holders;    // complete copies of the newest version
+  std::uint64_t bytes = 0;      // of the newest version
+  std::vector<NodeId> holders;  // complete copies of the newest version
   RK_FIELDS(name, owner, newest, kept, bytes, holders)
 };
 

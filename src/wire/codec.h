@@ -23,20 +23,28 @@
 #include "wire/frame.h"
 
 // Declares the field list of a message and its equality.
-#define RK_FIELDS(...)                                                  \
-  template <class Visitor> void visit(Visitor& v) { v(__VA_ARGS__); }       \
-  template <class Visitor> void visit(Visitor& v) const { v(__VA_ARGS__); }
+#define RK_FIELDS(...)           \
+  template <class Visitor>       \
+  void visit(Visitor& v) {       \
+    v(__VA_ARGS__);              \
+  }                              \
+  template <class Visitor>       \
+  void visit(Visitor& v) const { \
+    v(__VA_ARGS__);              \
+  }
 
 // For a message without fields.
-#define RK_NO_FIELDS()                                    \
-  template <class Visitor> void visit(Visitor&) {}        \
-  template <class Visitor> void visit(Visitor&) const {}
+#define RK_NO_FIELDS()     \
+  template <class Visitor> \
+  void visit(Visitor&) {}  \
+  template <class Visitor> \
+  void visit(Visitor&) const {}
 
 namespace rk::wire {
 
-inline constexpr std::size_t kMaxText = 4096;                          // names, paths, messages to people
-inline constexpr std::size_t kMaxItems = 65536;                        // vector elements
-inline constexpr std::size_t kMaxBlob = kMaxPayload - 4096;            // one Bytes field
+inline constexpr std::size_t kMaxText = 4096;                // names, paths, messages to people
+inline constexpr std::size_t kMaxItems = 65536;              // vector elements
+inline constexpr std::size_t kMaxBlob = kMaxPayload - 4096;  // one Bytes field
 
 namespace codec_detail {
 
@@ -55,22 +63,31 @@ class Encoder {
  public:
   explicit Encoder(Bytes& out) : writer_(out) {}
   template <class... Ts>
-  void operator()(const Ts&... fields) { (field(fields), ...); }
+  void operator()(const Ts&... fields) {
+    (field(fields), ...);
+  }
 
  private:
   template <class T>
   void field(const T& value) {
     using namespace codec_detail;
-    if constexpr (std::is_same_v<T, bool>) writer_.integer(static_cast<std::uint8_t>(value));
-    else if constexpr (std::is_enum_v<T>) writer_.integer(static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_integral_v<T>) writer_.integer(value);
-    else if constexpr (IsStrongId<T>::value) writer_.integer(value.value);
-    else if constexpr (std::is_same_v<T, std::string>) writer_.text(value);
-    else if constexpr (std::is_same_v<T, Bytes>) writer_.blob(value);
+    if constexpr (std::is_same_v<T, bool>)
+      writer_.integer(static_cast<std::uint8_t>(value));
+    else if constexpr (std::is_enum_v<T>)
+      writer_.integer(static_cast<std::underlying_type_t<T>>(value));
+    else if constexpr (std::is_integral_v<T>)
+      writer_.integer(value);
+    else if constexpr (IsStrongId<T>::value)
+      writer_.integer(value.value);
+    else if constexpr (std::is_same_v<T, std::string>)
+      writer_.text(value);
+    else if constexpr (std::is_same_v<T, Bytes>)
+      writer_.blob(value);
     else if constexpr (IsVector<T>::value) {
       writer_.integer(static_cast<std::uint32_t>(value.size()));
       for (const auto& item : value) field(item);
-    } else value.visit(*this);
+    } else
+      value.visit(*this);
   }
   ByteWriter writer_;
 };
@@ -79,7 +96,9 @@ class Decoder {
  public:
   explicit Decoder(ByteReader& in) : reader_(in) {}
   template <class... Ts>
-  void operator()(Ts&... fields) { (field(fields), ...); }
+  void operator()(Ts&... fields) {
+    (field(fields), ...);
+  }
 
  private:
   template <class T>
@@ -89,10 +108,14 @@ class Decoder {
       const auto byte = reader_.integer<std::uint8_t>();
       if (byte > 1) reader_.mark_failed();
       value = byte == 1;
-    } else if constexpr (std::is_enum_v<T>) value = static_cast<T>(reader_.integer<std::underlying_type_t<T>>());
-    else if constexpr (std::is_integral_v<T>) value = reader_.integer<T>();
-    else if constexpr (IsStrongId<T>::value) value = T(reader_.integer<typename T::value_type>());
-    else if constexpr (std::is_same_v<T, std::string>) value = reader_.text(kMaxText);
+    } else if constexpr (std::is_enum_v<T>)
+      value = static_cast<T>(reader_.integer<std::underlying_type_t<T>>());
+    else if constexpr (std::is_integral_v<T>)
+      value = reader_.integer<T>();
+    else if constexpr (IsStrongId<T>::value)
+      value = T(reader_.integer<typename T::value_type>());
+    else if constexpr (std::is_same_v<T, std::string>)
+      value = reader_.text(kMaxText);
     else if constexpr (std::is_same_v<T, Bytes>) {
       const ByteView bytes = reader_.blob(kMaxBlob);
       value.assign(bytes.begin(), bytes.end());
@@ -106,7 +129,8 @@ class Decoder {
         field(item);
         value.push_back(std::move(item));
       }
-    } else value.visit(*this);
+    } else
+      value.visit(*this);
   }
   ByteReader& reader_;
 };

@@ -18,7 +18,7 @@ struct ProcessHello {
   VersionRange versions;
   JobId job;
   CommunityId community;
-  Incarnation incarnation;     // of the community
+  Incarnation incarnation;       // of the community
   std::uint32_t local_rank = 0;  // native rank inside the community's MPI job
   RK_FIELDS(versions, job, community, incarnation, local_rank)
 };
@@ -84,17 +84,17 @@ struct PhaseReport {
 // Counts since the process started.
 struct LayerStats {
   static constexpr MessageType kType = MessageType::kLayerStats;
-  std::uint64_t messages_sent = 0;        // to other communities, first time
-  std::uint64_t bytes_logged = 0;         // payload of those
-  std::uint64_t messages_received = 0;    // from other communities
-  std::uint64_t messages_replayed = 0;    // of those, read again from the log after a restart
-  std::uint64_t messages_resent = 0;      // sent again and dropped: the original stands
-  std::uint64_t resent_verified = 0;      // of those, identical to the original
-  std::uint64_t resent_differing = 0;     // of those, with another payload
-  std::uint64_t determinants = 0;         // written
+  std::uint64_t messages_sent = 0;      // to other communities, first time
+  std::uint64_t bytes_logged = 0;       // payload of those
+  std::uint64_t messages_received = 0;  // from other communities
+  std::uint64_t messages_replayed = 0;  // of those, read again from the log after a restart
+  std::uint64_t messages_resent = 0;    // sent again and dropped: the original stands
+  std::uint64_t resent_verified = 0;    // of those, identical to the original
+  std::uint64_t resent_differing = 0;   // of those, with another payload
+  std::uint64_t determinants = 0;       // written
   std::uint64_t determinants_replayed = 0;
-  std::uint64_t layer_cpu_us = 0;         // CPU time inside the layer, native MPI excluded
-  std::uint64_t total_cpu_us = 0;         // of the process
+  std::uint64_t layer_cpu_us = 0;  // CPU time inside the layer, native MPI excluded
+  std::uint64_t total_cpu_us = 0;  // of the process
   RK_FIELDS(messages_sent, bytes_logged, messages_received, messages_replayed, messages_resent, resent_verified,
             resent_differing, determinants, determinants_replayed, layer_cpu_us, total_cpu_us)
 };
@@ -115,13 +115,13 @@ struct LayerFinished {
 };
 
 // Environment of a process of a job, set by the launcher through ProcessStart.
-inline constexpr char kEnvControlFd[] = "RINGKEEP_CONTROL_FD";    // descriptor of this conversation
-inline constexpr char kEnvSocket[] = "RINGKEEP_SOCKET";           // the node's server
-inline constexpr char kEnvJob[] = "RINGKEEP_JOB";                 // 16 hex digits
+inline constexpr char kEnvControlFd[] = "RINGKEEP_CONTROL_FD";  // descriptor of this conversation
+inline constexpr char kEnvSocket[] = "RINGKEEP_SOCKET";         // the node's server
+inline constexpr char kEnvJob[] = "RINGKEEP_JOB";               // 16 hex digits
 inline constexpr char kEnvRank[] = "RINGKEEP_RANK";
-inline constexpr char kEnvCommunities[] = "RINGKEEP_COMMUNITIES"; // one community number a rank: "0,0,1,1"
-inline constexpr char kEnvIncarnation[] = "RINGKEEP_INCARNATION"; // of this process's community
-inline constexpr char kEnvOptions[] = "RINGKEEP_OPTIONS";         // "name=value,...": see docs/environment.md
+inline constexpr char kEnvCommunities[] = "RINGKEEP_COMMUNITIES";  // one community number a rank: "0,0,1,1"
+inline constexpr char kEnvIncarnation[] = "RINGKEEP_INCARNATION";  // of this process's community
+inline constexpr char kEnvOptions[] = "RINGKEEP_OPTIONS";          // "name=value,...": see docs/environment.md
 // Names in RINGKEEP_OPTIONS: kill_at_message=N (raise SIGKILL after that many messages to other communities),
 // spin=0|1 (more processes than cores: yield at once), on_divergence=keep|strict.
 

@@ -27,7 +27,7 @@ namespace rk::wire {
 inline constexpr std::uint32_t kMagic = 0x31664b52;  // "RKf1"
 inline constexpr std::uint16_t kFormatMajor = 1;
 inline constexpr std::uint16_t kFormatMinor = 0;
-inline constexpr std::uint32_t kFeatures = 0;              // bits that this build sends
+inline constexpr std::uint32_t kFeatures = 0;               // bits that this build sends
 inline constexpr std::uint32_t kRequiredFeatures = 0xffff;  // bits 0-15: a receiver must know them; 16-31: it may not
 inline constexpr std::size_t kHeaderSize = 48;
 inline constexpr std::size_t kMaxPayload = std::size_t{2} << 20U;
@@ -39,23 +39,64 @@ enum class MessageType : std::uint32_t {
   kRefusal = 1,  // any conversation: the request failed; payload is an Error
 
   // client-server (client_messages.h)
-  kClientHello = 0x100, kServerHello, kStatusQuery, kStatusAnswer,
-  kCheckpointBegin = 0x110, kCheckpointSlot, kCheckpointCommit, kCommitAnswer, kCheckpointAbandon, kCheckpointOpen,
-  kCheckpointContent, kCheckpointList, kCheckpointListAnswer, kCheckpointDelete, kGroupCommit, kGroupQuery, kGroupAnswer,
-  kDone, kCheckpointRelease,
-  kJobCreate = 0x130, kJobAttach, kJobAttached, kSegmentOpen, kSegmentOpened, kLogGrow, kLogGrown, kJobFence, kJobRemove,
+  kClientHello = 0x100,
+  kServerHello,
+  kStatusQuery,
+  kStatusAnswer,
+  kCheckpointBegin = 0x110,
+  kCheckpointSlot,
+  kCheckpointCommit,
+  kCommitAnswer,
+  kCheckpointAbandon,
+  kCheckpointOpen,
+  kCheckpointContent,
+  kCheckpointList,
+  kCheckpointListAnswer,
+  kCheckpointDelete,
+  kGroupCommit,
+  kGroupQuery,
+  kGroupAnswer,
+  kDone,
+  kCheckpointRelease,
+  kJobCreate = 0x130,
+  kJobAttach,
+  kJobAttached,
+  kSegmentOpen,
+  kSegmentOpened,
+  kLogGrow,
+  kLogGrown,
+  kJobFence,
+  kJobRemove,
   kServerNotice,
 
-  // server-server: handshake (peer_messages.h), ring (ring_messages.h), keep (keep_messages.h), log carried between nodes (log_messages.h)
-  kPeerHello = 0x200, kPeerChallenge, kPeerProof,
-  kRingFirst = 0x210, kRingHeartbeat = kRingFirst, kRingAccuse, kRingProbeRequest, kRingPropose, kRingAck, kRingCommit,
-  kRingJoin, kRingLeave,
+  // server-server: handshake (peer_messages.h), ring (ring_messages.h), keep (keep_messages.h), log carried between
+  // nodes (log_messages.h)
+  kPeerHello = 0x200,
+  kPeerChallenge,
+  kPeerProof,
+  kRingFirst = 0x210,
+  kRingHeartbeat = kRingFirst,
+  kRingAccuse,
+  kRingProbeRequest,
+  kRingPropose,
+  kRingAck,
+  kRingCommit,
+  kRingJoin,
+  kRingLeave,
   kKeepFirst = 0x240,
   kLogFirst = 0x270,
 
   // launcher-process (control_messages.h)
-  kProcessHello = 0x300, kProcessStart, kLayerReady, kOutputPosition, kOutputPositionAnswer, kOutputResume, kPhaseReport,
-  kLayerStats, kJobAbort, kLayerFinished,
+  kProcessHello = 0x300,
+  kProcessStart,
+  kLayerReady,
+  kOutputPosition,
+  kOutputPositionAnswer,
+  kOutputResume,
+  kPhaseReport,
+  kLayerStats,
+  kJobAbort,
+  kLayerFinished,
 };
 
 struct FrameHeader {

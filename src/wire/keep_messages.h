@@ -126,7 +126,7 @@ struct KeepLookupAnswer {
   bool home = false;                  // I am the home: what I say is all there is
   bool known = false;                 // I have heard of the name before this lookup
   bool removed = false;               // and the last thing I heard was its removal
-  Version floor;                     // versions up to this one were removed
+  Version floor;                      // versions up to this one were removed
   Version highest;                    // no number up to this one may be used again
   Version committed;                  // newest version known to have been committed
   std::vector<HeldVersion> versions;  // complete copies here
