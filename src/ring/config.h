@@ -19,8 +19,8 @@ struct RosterEntry {
 struct Timings {
   std::uint64_t tick_ms = 50;         // the shell's promise: a Tick at least this often
   std::uint64_t heartbeat_ms = 250;   // between heartbeats, joins, leaves and accusations repeated
-  std::uint64_t suspicion_ms = 1500;  // silence that makes a server suspect
-  std::uint64_t probe_ms = 500;       // silence after a probe (which a broken link or a leader's request triggers)
+  std::uint64_t suspicion_ms = 3000;  // silence that makes a server suspect
+  std::uint64_t probe_ms = 1000;      // silence after a probe (which a broken link or a leader's request triggers)
   std::uint64_t propose_ms = 250;     // before an unanswered proposal is sent again
   std::uint64_t formation_ms = 3000;  // how long the first view waits for servers of the roster beyond a majority
   std::uint64_t late_ms = 500;        // gap between events after which this server trusts none of its own silences
