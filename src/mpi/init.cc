@@ -67,7 +67,8 @@ void attach(Layer& all) {
   int length = 0;
   native.Get_library_version(text, &length);
   ready.mpi_library = std::string(text, static_cast<std::size_t>(length)).substr(0, 200);
-  ready.replaying = all.log().replaying();
+  all.replaying = all.log().replaying();
+  ready.replaying = all.replaying;
   all.control.send(ready);
 }
 
@@ -99,6 +100,7 @@ int Init_thread(int* argc, char*** argv, int required, int* provided) {
 int Finalize() {
   Layer& all = layer();
   if (all.session == nullptr || bypassed()) return native.Finalize();
+  watch_replay();
   t_depth = 1;  // from here on no call is the program's
   if (CommState* world = all.comms.spanning(MPI_COMM_WORLD); world != nullptr) barrier(*world, "MPI_Finalize");
   wire::LayerFinished finished;

@@ -5,6 +5,7 @@
 
 #include "mpi/entry_guard.h"
 #include "mpi/native.h"
+#include "wire/control_messages.h"
 
 namespace rk::mpi {
 
@@ -49,6 +50,13 @@ std::vector<std::uint32_t> world_ranks(MPI_Comm comm) {
 }
 
 }  // namespace
+
+void note_replayed() {
+  Layer& all = layer();
+  if (all.restoring || all.log().replaying()) return;
+  all.replaying = false;
+  all.control.send(wire::PhaseReport{wire::Phase::kReplayed, all.restored});
+}
 
 CommState& state_of(MPI_Comm comm) {
   Layer& all = layer();

@@ -32,6 +32,9 @@ struct Layer {
   // Point-to-point messages inside the community, by world rank, on every communicator: a checkpoint compares them.
   std::vector<std::uint64_t> sent_inside;
   std::vector<std::uint64_t> received_inside;
+  // This life repeats an earlier one, from the start or from the version restored.
+  bool replaying = false;
+  Version restored;
   // Between the restart question and the restore of a restarted life: spanning calls are refused by name.
   bool restoring = false;
 
@@ -46,6 +49,13 @@ template <class T>
 T must(Result<T> result, const char* doing) {
   if (!result) end_job(kExitLayer, std::string(doing) + ": " + result.error().message);
   if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+// Tells the launcher once everything that an earlier life had recorded or sent is repeated.
+void note_replayed();
+inline void watch_replay() {
+  if (layer().replaying) [[unlikely]]
+    note_replayed();
 }
 
 // The communicator's state; one inside a community gets its state here.

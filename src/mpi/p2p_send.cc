@@ -6,6 +6,7 @@
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/send.h"
+#include "mpi/stats.h"
 #include "mpi/wait_loop.h"
 
 namespace rk::mpi {
@@ -39,6 +40,8 @@ void send_outside(const SendTarget& target, const void* buf, int count, MPI_Data
 }
 
 void send_outside(std::uint32_t world, log::Envelope envelope, const void* buf, int count, MPI_Datatype type) {
+  watch_replay();
+  const LayerWork work;
   Layer& all = layer();
   if (all.restoring) refuse("a message to another community before rk_job_restore", Advice::k_checkpoint);
   const TypeShape shape = shape_of(type);

@@ -6,6 +6,7 @@
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/payload.h"
+#include "mpi/stats.h"
 
 namespace rk::mpi {
 namespace {
@@ -58,6 +59,8 @@ Receive* Receives::find(std::uint64_t psn) const {
 }
 
 NativePost post_receive(Receive& receive, int source, int tag) {
+  watch_replay();
+  const LayerWork work;
   Layer& all = layer();
   const CommState& comm = *receive.comm;
   log::RecvSpec spec;
@@ -113,6 +116,7 @@ void deliver(Receive& receive, const log::Match& match) {
 bool progress_receives() {
   Layer& all = layer();
   if (!all.receives.any()) return false;
+  LayerWork work;
   static std::vector<log::Match> matches;  // kept for its memory
   matches.clear();
   if (all.log().matcher().pending() > 0) must(all.log().matcher().progress(matches), "match messages");
@@ -124,7 +128,10 @@ bool progress_receives() {
   }
   for (Receive* receive : all.receives.open())
     if (receive->state == Receive::State::kInner && advance_inner(*receive)) moved = true;
-  if (moved) all.receives.remove_done();
+  if (moved)
+    all.receives.remove_done();
+  else
+    work.drop();
   return moved;
 }
 
