@@ -42,7 +42,7 @@ class Function:
 
     def entry(self):
         native = f"native.{self.short}({self.arguments})"
-        lines = []
+        lines = ["  need_native();"]
         if self.kind == "native":
             # Depth rises all the same: the library may call itself, or call back into the program.
             lines += [f"  const Entry entry;", f"  return {native};"]
@@ -102,13 +102,21 @@ struct Native {{
 {members}
 }};
 extern Native native;
-// Fills `native`; the name of the first function that the MPI library lacks, or nullptr.
-const char* find_native_functions();
+// Fills `native`; ends the process, naming it, if the MPI library lacks a function.
+void find_native_functions();
+// Other libraries' constructors call MPI functions before ours has run (Open MPI's C++ bindings do).
+extern bool native_found;
+inline void need_native() {{
+  if (!native_found) [[unlikely]]
+    find_native_functions();
+}}
 }}  // namespace rk::mpi
 """)
     names = "\n".join(f'    {{"P{f.name}", reinterpret_cast<void**>(&native.{f.short})}},' for f in functions)
     write(f"{out}/native.cc", f"""#include "mpi/native.h"
 #include <dlfcn.h>
+#include <unistd.h>
+#include <cstdio>
 namespace rk::mpi {{
 Native native;
 namespace {{
@@ -120,12 +128,17 @@ const Name kNames[] = {{
 {names}
 }};
 }}  // namespace
-const char* find_native_functions() {{
+bool native_found = false;
+void find_native_functions() {{
   for (const Name& entry : kNames) {{
     *entry.function = dlsym(RTLD_NEXT, entry.name);
-    if (*entry.function == nullptr) return entry.name;
+    if (*entry.function != nullptr) continue;
+    std::fprintf(stderr,
+                 "ringkeep: the MPI library of this program has no %s; libringkeep-mpi is built for Open MPI 4.1\\n",
+                 entry.name);
+    _exit(1);
   }}
-  return nullptr;
+  native_found = true;
 }}
 }}  // namespace rk::mpi
 """)
@@ -146,6 +159,7 @@ using rk::mpi::Advice;
 using rk::mpi::bypassed;
 using rk::mpi::Entry;
 using rk::mpi::native;
+using rk::mpi::need_native;
 using rk::mpi::refuse_if_communities;
 using rk::mpi::refuse_if_spanning;
 using rk::mpi::track_native;

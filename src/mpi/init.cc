@@ -22,12 +22,7 @@ namespace {
 // would come late, and those in the buffer of a killed process never. Line buffering restores what the user knows.
 __attribute__((constructor)) void at_load() {
   find_clocks();
-  if (const char* missing = find_native_functions(); missing != nullptr) {
-    std::fprintf(stderr,
-                 "ringkeep: the MPI library of this program has no %s; libringkeep-mpi is built for Open MPI 4.1\n",
-                 missing);
-    _exit(kExitLayer);
-  }
+  need_native();
   if (std::getenv(wire::kEnvJob) == nullptr) return;
   if (isatty(STDOUT_FILENO) == 0) std::setvbuf(stdout, nullptr, _IOLBF, 0);
 }
