@@ -118,6 +118,7 @@ Status Server::start_ring() {
   const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
   io::PeerLinkLimits limits;
   limits.max_unproven = config_.limits.unproven_peers;
+  limits.handshake_ms = config_.limits.hello_ms;
   limits.max_send_bytes = kMaxPeerSendBytes;
   RK_TRY(links_, io::PeerLinks::create(loop_, self, std::move(key), config_.roster,
                                        io::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));

@@ -104,7 +104,7 @@ void Connection::resume() {
   // What is buffered is delivered from the loop, as everything else.
   loop_.post([self = shared_from_this()] {
     if (self->closed_ || self->paused_) return;
-    if (auto status = self->deliver(); !status) return self->close(std::move(status).error());
+    if (auto status = self->deliver(); !status) return self->refuse(std::move(status).error());
     if (!self->closed_ && !self->paused_) self->watch_->want_read(true);
   });
 }
@@ -112,10 +112,10 @@ void Connection::resume() {
 void Connection::on_readable() {
   const auto self = shared_from_this();
   for (int turn = 0; turn < kReadsPerTurn && !closed_ && !paused_; ++turn) {
-    const auto more = receive();
-    if (!more) return close(more.error());
+    auto more = receive();
+    if (!more) return refuse(std::move(more).error());
     if (!*more) return;
-    if (auto status = deliver(); !status) return close(std::move(status).error());
+    if (auto status = deliver(); !status) return refuse(std::move(status).error());
   }
 }
 
@@ -154,12 +154,7 @@ Status Connection::deliver() {
     ~Reset() { flag = false; }
   } const reset{delivering_};
   while (!closed_ && !paused_) {
-    auto next = cutter_.next();
-    if (!next) {
-      refuse(0, next.error());
-      return tl::unexpected(std::move(next).error());
-    }
-    auto& frame = *next;
+    RK_TRY(auto frame, cutter_.next());
     if (!frame) {
       if (cutter_.buffered() > limits_.max_frame_bytes)
         return fail(ErrorCode::kCorrupt, "a frame of more than " + std::to_string(limits_.max_frame_bytes) +
@@ -171,19 +166,22 @@ Status Connection::deliver() {
     std::vector<Descriptor> descriptors;
     RK_TRY_VOID(take_descriptors(*frame, descriptors));
     const auto callbacks = callbacks_;
-    const std::uint64_t request = frame->request;
-    if (auto status = callbacks->on_frame(std::move(*frame), std::move(descriptors)); !status) {
-      refuse(request, status.error());
-      return status;
-    }
+    request_ = frame->request;
+    RK_TRY_VOID(callbacks->on_frame(std::move(*frame), std::move(descriptors)));
+    request_ = 0;
   }
   return {};
 }
 
-// As far as the socket takes it at once: the connection ends.
-void Connection::refuse(std::uint64_t request, const Error& why) {
-  if (why.code != ErrorCode::kPeerGone)
-    send(wire::to_frame(wire::Refusal{static_cast<std::int32_t>(why.code), why.message}, request));
+// The refusal is sent as far as the socket takes it at once.
+void Connection::refuse(Error why) {
+  if (!closed_ && why.code != ErrorCode::kPeerGone) {
+    const wire::Refusal refusal{static_cast<std::int32_t>(why.code), why.message};
+    queue_.push_back({wire::encode_frame(wire::to_frame(refusal, request_)), 0, {}});
+    queued_bytes_ += queue_.back().bytes.size();
+    (void)flush();  // the connection ends for `why`, whether or not the other side still reads
+  }
+  close(std::move(why));
 }
 
 Status Connection::take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out) {

@@ -68,7 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
   Result<bool> receive();
   Status deliver();
-  void refuse(std::uint64_t request, const Error& why);
+  void refuse(Error why);
   Status take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out);
   // Sends until the queue is empty or the socket is full.
   Status flush();
@@ -83,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Descriptor> received_;
   std::deque<Outgoing> queue_;
   std::size_t queued_bytes_ = 0;
+  std::uint64_t request_ = 0;  // of the frame that is being handled
   bool closed_ = false;
   bool paused_ = false;
   bool delivering_ = false;
