@@ -12,6 +12,7 @@ namespace rk::ring {
 namespace {
 
 constexpr std::uint64_t kSeeds = 1200;
+static_assert(kSeeds >= 1000);
 
 std::string run_seed(std::uint64_t seed, sim::Trace& trace, PlantedBug bug, RingCounts* counts) {
   RingCluster cluster(seed, trace, bug);
@@ -32,8 +33,8 @@ TEST(RingSim, KeepsItsPromisesUnderFaults) {
       "RingSim.KeepsItsPromisesUnderFaults", kSeeds,
       [&](std::uint64_t seed, sim::Trace& trace) { return run_seed(seed, trace, PlantedBug::kNone, &counts); });
   EXPECT_FALSE(result.failing_seed) << result.report;
-  if (one_seed_only() || result.failing_seed) return;
-  EXPECT_GE(result.seeds_run, 1000U);
+  // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
+  if (result.failing_seed || result.seeds_run < kSeeds) return;
   // Every kind of fault happened, often.
   for (const std::uint64_t count :
        {counts.crashes, counts.pauses, counts.cuts, counts.partitions, counts.lost, counts.duplicated, counts.slowed,
