@@ -167,6 +167,26 @@ rusage real_usage() {
   return usage;
 }
 
+CpuReadings cpu_readings() {
+  timespec process{};
+  real.clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &process);
+  const rusage usage = real_usage();
+  tms ticks{};
+  real.times(&ticks);
+  return {{process_clock.adjust(process.tv_sec * kNanos + process.tv_nsec), user_time.adjust(as_us(usage.ru_utime)),
+           system_time.adjust(as_us(usage.ru_stime)), clock_ticks.adjust(real.clock()),
+           times_user.adjust(ticks.tms_utime), times_system.adjust(ticks.tms_stime)}};
+}
+
+void resume_cpu(const CpuReadings& readings) {
+  process_clock.repeated(readings.values[0]);
+  user_time.repeated(readings.values[1]);
+  system_time.repeated(readings.values[2]);
+  clock_ticks.repeated(readings.values[3]);
+  times_user.repeated(readings.values[4]);
+  times_system.repeated(readings.values[5]);
+}
+
 double Wtime() {
   if (replaying()) return std::bit_cast<double>(replay(log::OutcomeKind::kClock).value);
   const double seconds = static_cast<double>(monotonic_ns()) * 1e-9;

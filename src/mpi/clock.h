@@ -17,4 +17,11 @@ void find_clocks();
 std::uint64_t monotonic_ns();
 rusage real_usage();
 
+// CPU time as the program has seen it, for a checkpoint, and to go on from it in a new process.
+struct CpuReadings {
+  std::int64_t values[6] = {};
+};
+CpuReadings cpu_readings();
+void resume_cpu(const CpuReadings& readings);
+
 }  // namespace rk::mpi

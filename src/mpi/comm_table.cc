@@ -12,7 +12,10 @@ CommState* CommTable::find_slow(MPI_Comm comm) {
   return last_;
 }
 
+void CommTable::question_asked() { asked_ = true; }
+
 CommState& CommTable::add(std::unique_ptr<CommState> state) {
+  state->born_before_question = !asked_;
   states_.push_back(std::move(state));
   last_ = states_.back().get();
   last_handle_ = last_->handle;

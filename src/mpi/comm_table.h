@@ -48,12 +48,15 @@ class CommTable {
   // `in_use`: requests may still refer to it, so that its state must outlive it.
   void remove(MPI_Comm comm, bool in_use);
   CommState* of_context(std::uint64_t context);
+  // The restart question: communicators made from here on are not there when a restarted process asks it.
+  void question_asked();
   const std::vector<std::unique_ptr<CommState>>& all() const { return states_; }
 
   std::uint32_t next_context = kWorldContext + 1;
   std::uint32_t next_inside_context = 1;
 
  private:
+  bool asked_ = false;
   CommState* find_slow(MPI_Comm comm);
   CommState& add(std::unique_ptr<CommState> state);
 

@@ -34,13 +34,13 @@ void Control::send_frame(const wire::Frame& frame) {
   }
 }
 
-Result<wire::Frame> Control::answer(std::uint64_t request) {
+Result<wire::Frame> Control::answer(wire::MessageType type) {
   if (fd_ < 0)
     return fail(ErrorCode::kUnavailable, "this process has no launcher to ask; start the program by `ringkeep run`");
   for (;;) {
     RK_TRY(auto frame, cutter_.next());
     if (frame) {
-      if (frame->request == request) return std::move(*frame);
+      if (frame->type == type) return std::move(*frame);
       continue;
     }
     std::array<std::byte, 4096> buffer;

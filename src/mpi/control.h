@@ -22,7 +22,7 @@ class Control {
   template <class Answer, class Message>
   Result<Answer> ask(const Message& message) {
     send_frame(wire::to_frame(message, ++request_));
-    RK_TRY(const wire::Frame frame, answer(request_));
+    RK_TRY(const wire::Frame frame, answer(Answer::kType));
     return wire::from_frame<Answer>(frame);
   }
   // Until the launcher closes or `timeout_ms` have passed.
@@ -30,7 +30,8 @@ class Control {
 
  private:
   void send_frame(const wire::Frame& frame);
-  Result<wire::Frame> answer(std::uint64_t request);
+  // One question at a time: the next frame of that type is its answer.
+  Result<wire::Frame> answer(wire::MessageType type);
 
   int fd_ = -1;
   std::uint64_t request_ = 0;

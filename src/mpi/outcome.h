@@ -15,6 +15,9 @@ bool replaying();
 log::Outcome replay(log::OutcomeKind kind);
 void record(log::OutcomeKind kind, std::uint64_t value, std::uint64_t detail = 0, ByteView blob = {});
 
+// Messages that a matched probe has taken and that are not received yet.
+std::size_t matched_messages();
+
 // Waitsome and Testsome. Which are complete now; the recorded choice; its completion.
 int find_complete(std::span<const MPI_Request> requests, int* indices);
 void record_or_replay_some(int* outcount, int* indices);

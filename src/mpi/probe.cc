@@ -81,6 +81,8 @@ std::unique_ptr<Taken> release(MPI_Message message) {
 
 }  // namespace
 
+std::size_t matched_messages() { return taken().size(); }
+
 int Probe(int source, int tag, MPI_Comm comm, MPI_Status* status) {
   if (is_native(comm, source)) return native.Probe(source, tag, comm, status);
   const CommState& state = state_of(comm);

@@ -6,6 +6,7 @@
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/payload.h"
+#include "mpi/recv.h"
 #include "mpi/stats.h"
 
 namespace rk::mpi {
@@ -63,6 +64,8 @@ NativePost post_receive(Receive& receive, int source, int tag) {
   const LayerWork work;
   Layer& all = layer();
   const CommState& comm = *receive.comm;
+  if (all.restoring && by_layer(comm, source))
+    refuse("a wildcard or outside receive before rk_job_restore", Advice::k_checkpoint);
   log::RecvSpec spec;
   spec.context = comm.context;
   spec.source = source == MPI_ANY_SOURCE ? log::kAnySource : comm.ranks.world_of(source);
