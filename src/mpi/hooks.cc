@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What libringkeep hands over: rk_job_* and rk_send / rk_recv of an MPI program (client/layer_hooks.h).
+#include <algorithm>
 #include <exception>
 #include <new>
 
@@ -104,6 +105,7 @@ int send(rk_job* job, uint32_t dest, int32_t tag, const void* data, size_t size)
 void idle(client::LogSession& session, std::uint64_t bound_us) {
   constexpr std::uint64_t kMostUs = 1000;  // inside messages ring no bell
   native_progress();
+  if (progress_receives()) return;
   session.wait(std::min(bound_us, kMostUs));
 }
 
@@ -111,8 +113,6 @@ int recv(rk_job* job, uint32_t source, int32_t tag, void* data, size_t capacity,
          rk_message* message) {
   return edge(job, [&]() -> Status {
     RK_TRY_VOID(ready_for_messages());
-    if (layer().receives.any())
-      return fail(ErrorCode::kUnsupported, "rk_recv while an MPI receive is open is not supported; complete it first");
     watch_replay();
     client::ReceivedMessage received;
     const Status status = client::receive_message(

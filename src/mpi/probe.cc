@@ -137,7 +137,9 @@ int Improbe(int source, int tag, MPI_Comm comm, int* flag, MPI_Message* message,
   if (replaying()) {
     if (replay(log::OutcomeKind::kProbeFlag).value != 0) wait_until(true, take);
   } else {
-    record(log::OutcomeKind::kProbeFlag, take() ? 1 : 0);
+    // An earlier life may have been killed between its match and this outcome: the match stands, and comes again.
+    if (layer().log().matcher().next_on_record()) wait_until(true, take);
+    record(log::OutcomeKind::kProbeFlag, match || take() ? 1 : 0);
   }
   *flag = match ? 1 : 0;
   if (match) *message = keep(state, std::move(*match), status);
