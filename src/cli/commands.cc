@@ -22,7 +22,7 @@ namespace {
 bool colours_on(FILE* stream) { return ::isatty(::fileno(stream)) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
 std::string socket_of(const std::string& directory) {
-  return directory.empty() ? launch::configured_socket() : wire::server_socket(directory, 1);
+  return directory.empty() ? "" : wire::server_socket(directory, 1);
 }
 
 Status write_file(const std::string& path, const std::string& text) {

@@ -114,7 +114,10 @@ Result<wire::Frame> Connection::exchange(const wire::Frame& request, const CallO
     const bool refusal = answer->type == wire::MessageType::kRefusal;
     // Request number 0 in a refusal: the server found the connection itself at fault and closes it.
     if (answer->request != request.request && !(refusal && answer->request == 0)) {
-      if (begun_ != 0 && answer->request == begun_) begun_answer_ = *std::move(answer);
+      if (answer->type == wire::MessageType::kServerNotice)
+        keep_notice(*answer);
+      else if (begun_ != 0 && answer->request == begun_)
+        begun_answer_ = *std::move(answer);
       continue;
     }
     if (refusal) return refused(*answer);
@@ -159,7 +162,10 @@ Result<std::optional<wire::Frame>> Connection::poll_frame() {
       broken_ = answer.error();
       return tl::unexpected(broken_);
     }
-    if (answer->request == begun_ || answer->request == 0) begun_answer_ = *std::move(answer);
+    if (answer->type == wire::MessageType::kServerNotice)
+      keep_notice(*answer);
+    else if (answer->request == begun_ || answer->request == 0)
+      begun_answer_ = *std::move(answer);
   }
   if (!begun_answer_) return std::nullopt;
   begun_ = 0;
@@ -167,6 +173,29 @@ Result<std::optional<wire::Frame>> Connection::poll_frame() {
   if (answer.type == wire::MessageType::kRefusal)
     return refused(answer).map([](wire::Frame f) { return std::optional(std::move(f)); });
   return answer;
+}
+
+void Connection::keep_notice(const wire::Frame& frame) {
+  if (notices_.size() >= kMaxNotices) return;
+  if (auto notice = wire::from_frame<wire::ServerNotice>(frame))
+    notices_.push_back(*std::move(notice));
+  else
+    broken_ = notice.error();
+}
+
+Result<std::vector<wire::ServerNotice>> Connection::take_notices() {
+  while (!broken()) {
+    std::vector<shm::Descriptor> ignored;
+    const auto frame = receive(0, ignored);
+    if (!frame && frame.error().code == ErrorCode::kTimeout) return std::exchange(notices_, {});
+    if (!frame)
+      broken_ = frame.error();
+    else if (frame->type == wire::MessageType::kServerNotice)
+      keep_notice(*frame);
+    else if (begun_ != 0 && frame->request == begun_)
+      begun_answer_ = *frame;
+  }
+  return tl::unexpected(broken_);
 }
 
 Status Connection::wait_for(short events, std::uint64_t deadline_ms) const {

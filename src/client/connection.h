@@ -34,6 +34,8 @@ struct ConnectOptions {
 // A C caller's options in our words; nullptr is allowed.
 std::string resolve_socket_path(const std::string& given);
 
+inline constexpr std::size_t kMaxNotices = 64;
+
 struct CallOptions {
   Incarnation incarnation;                              // of the community, for the frame header
   std::vector<shm::Descriptor>* descriptors = nullptr;  // takes those of the answer; without it an answer has none
@@ -73,6 +75,10 @@ class Connection {
     return std::optional<Answer>(*std::move(message));
   }
 
+  // What the server said unasked since the last call, at most kMaxNotices of it; does not wait. For a connection that
+  // created a job (wire::ServerNotice), when descriptor() is readable. kPeerGone: the server has closed it.
+  Result<std::vector<wire::ServerNotice>> take_notices();
+
   const wire::ServerHello& server() const { return server_; }
   const std::string& socket_path() const { return socket_path_; }
   std::uint32_t timeout_ms() const { return timeout_ms_; }
@@ -87,6 +93,7 @@ class Connection {
   Result<wire::Frame> exchange(const wire::Frame& request, const CallOptions& options);
   Status begin_frame(const wire::Frame& request);
   Result<std::optional<wire::Frame>> poll_frame();
+  void keep_notice(const wire::Frame& frame);
   Result<wire::Frame> refused(const wire::Frame& answer);
   Status send_all(ByteView bytes, std::uint64_t deadline_ms);
   // The next frame, with its descriptors in `arrived`.
@@ -101,6 +108,7 @@ class Connection {
   std::uint64_t begun_ = 0;                  // number of the request of begin(), 0 if none is open
   std::optional<wire::Frame> begun_answer_;  // it came while call() waited for another one
   wire::FrameCutter cutter_;
+  std::vector<wire::ServerNotice> notices_;
   std::deque<shm::Descriptor> received_;  // descriptors that came before their frame was whole
   wire::ServerHello server_;
   Error broken_{ErrorCode::kOk, {}};

@@ -70,10 +70,10 @@ void bind_to(const std::vector<std::uint32_t>& cpus) {
 }
 
 Status take_streams(FrameChannel& channel, const wire::ProcessStart& start) {
-  const std::vector<Descriptor> streams = channel.take_descriptors(start.has_stdin ? 3 : 2);
+  const std::vector<shm::Descriptor> streams = channel.take_descriptors(start.has_stdin ? 3 : 2);
   if (streams.size() != (start.has_stdin ? 3U : 2U))
     return fail(ErrorCode::kCorrupt, "the launcher sent too few standard streams");
-  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const shm::Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const int input = start.has_stdin ? streams[2].get() : null.get();
   if (::dup2(input, 0) < 0 || ::dup2(streams[0].get(), 1) < 0 || ::dup2(streams[1].get(), 2) < 0)
     return fail_errno("take over the standard streams", errno);
@@ -99,7 +99,7 @@ Status prepare() {
       ::setenv(variable.name.c_str(), variable.value.c_str(), 1);
   }
   ::unsetenv(kEnvControlSocket);
-  const Descriptor socket = channel.release();
+  const shm::Descriptor socket = channel.release();
   const int kept = ::dup(socket.get());  // without close-on-exec
   if (kept < 0) return fail_errno("keep the control socket", errno);
   ::setenv(wire::kEnvControlFd, std::to_string(kept).c_str(), 1);

@@ -30,7 +30,7 @@ Result<sockaddr_un> address_of(const std::string& path) {
 
 Result<FrameChannel> FrameChannel::connect(const std::string& path) {
   RK_TRY(const sockaddr_un address, address_of(path));
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  shm::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("make a socket", errno);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("connect to " + path, errno);
@@ -108,8 +108,8 @@ Result<bool> FrameChannel::receive() {
   return true;
 }
 
-std::vector<Descriptor> FrameChannel::take_descriptors(std::size_t count) {
-  std::vector<Descriptor> out;
+std::vector<shm::Descriptor> FrameChannel::take_descriptors(std::size_t count) {
+  std::vector<shm::Descriptor> out;
   while (out.size() < count && !descriptors_.empty()) {
     out.push_back(std::move(descriptors_.front()));
     descriptors_.pop_front();
@@ -117,9 +117,9 @@ std::vector<Descriptor> FrameChannel::take_descriptors(std::size_t count) {
   return out;
 }
 
-Result<Descriptor> listen_at(const std::string& path) {
+Result<shm::Descriptor> listen_at(const std::string& path) {
   RK_TRY(const sockaddr_un address, address_of(path));
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  shm::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return fail_errno("make a socket", errno);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("make the socket " + path, errno);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "launch/descriptor.h"
+#include "shm/descriptor.h"
 #include "wire/codec.h"
 
 namespace rk::launch {
@@ -25,7 +25,7 @@ struct PeerCredentials {
 class FrameChannel {
  public:
   FrameChannel() = default;
-  explicit FrameChannel(Descriptor socket) : socket_(std::move(socket)) {}
+  explicit FrameChannel(shm::Descriptor socket) : socket_(std::move(socket)) {}
   static Result<FrameChannel> connect(const std::string& path);
 
   int fd() const { return socket_.get(); }
@@ -46,17 +46,17 @@ class FrameChannel {
   // The next whole frame that was received.
   Result<std::optional<wire::Frame>> next() { return cutter_.next(); }
   // Descriptors that arrived, oldest first.
-  std::vector<Descriptor> take_descriptors(std::size_t count);
+  std::vector<shm::Descriptor> take_descriptors(std::size_t count);
   // Gives the socket away: the conversation goes on elsewhere. Nothing may be left unread.
-  Descriptor release() { return std::move(socket_); }
+  shm::Descriptor release() { return std::move(socket_); }
 
  private:
-  Descriptor socket_;
+  shm::Descriptor socket_;
   wire::FrameCutter cutter_;
-  std::deque<Descriptor> descriptors_;
+  std::deque<shm::Descriptor> descriptors_;
 };
 
 // A listening local socket at `path`.
-Result<Descriptor> listen_at(const std::string& path);
+Result<shm::Descriptor> listen_at(const std::string& path);
 
 }  // namespace rk::launch

@@ -47,8 +47,8 @@ void let_go_of_everything(int pipe) {
 Result<Guard> Guard::start(const GuardDuty& duty) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
-  Descriptor reading(ends[0]);
-  Descriptor writing(ends[1]);
+  shm::Descriptor reading(ends[0]);
+  shm::Descriptor writing(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("start the guard of the job", errno);
   if (pid == 0) {

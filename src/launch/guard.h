@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "launch/descriptor.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -30,9 +30,9 @@ class Guard {
   pid_t pid() const { return pid_; }
 
  private:
-  Guard(pid_t pid, Descriptor pipe) : pid_(pid), pipe_(std::move(pipe)) {}
+  Guard(pid_t pid, shm::Descriptor pipe) : pid_(pid), pipe_(std::move(pipe)) {}
   pid_t pid_ = 0;
-  Descriptor pipe_;
+  shm::Descriptor pipe_;
 };
 
 }  // namespace rk::launch

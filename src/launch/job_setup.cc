@@ -46,14 +46,20 @@ bool wants_binding() {
   return threads == nullptr || std::atoi(threads) <= 1;
 }
 
+Result<std::unique_ptr<client::Connection>> connect_to(const std::string& socket) {
+  client::ConnectOptions connection;
+  connection.socket_path = socket;
+  connection.program = "ringkeep run";
+  return client::Connection::open(connection);
+}
+
 Status find_ring(JobSetup& setup) {
-  const std::string socket = configured_socket();
   const bool named = std::getenv("RINGKEEP_SOCKET") != nullptr;
   if (!setup.options.embedded) {
-    auto link = ServerLink::connect(socket, "ringkeep run");
+    auto link = connect_to("");
     if (link) {
-      setup.link = std::make_unique<ServerLink>(std::move(*link));
-      setup.server = "server " + std::to_string(setup.link->server().node.value) + " at " + socket;
+      setup.link = std::move(*link);
+      setup.server = "server " + std::to_string(setup.link->server().node.value) + " at " + setup.link->socket_path();
       return {};
     }
     // A server that is there but not ours to use is an error; so is a name that was given.
@@ -66,9 +72,8 @@ Status find_ring(JobSetup& setup) {
   ring.environment = {{wire::kEnvJob, job_text(setup.job)}};
   RK_TRY(PrivateRing started, PrivateRing::start(ring));
   setup.ring = std::make_unique<PrivateRing>(std::move(started));
-  RK_TRY(ServerLink link, ServerLink::connect(setup.ring->socket(), "ringkeep run"));
-  setup.link = std::make_unique<ServerLink>(std::move(link));
-  setup.server = "an embedded ring of " + std::to_string(ring.servers) + " servers";
+  RK_TRY(setup.link, connect_to(setup.ring->socket()));
+  setup.server = "an embedded ring of " + std::to_string(ring.servers) + (ring.servers == 1 ? " server" : " servers");
   return {};
 }
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <map>
 
-#include "launch/descriptor.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 

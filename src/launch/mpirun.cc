@@ -52,8 +52,8 @@ std::vector<std::string> mpirun_arguments(const MpirunRequest& request, bool as_
 Result<Mpirun> Mpirun::start(Loop& loop, const MpirunRequest& request) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
-  Descriptor reading(ends[0]);
-  const Descriptor writing(ends[1]);
+  shm::Descriptor reading(ends[0]);
+  const shm::Descriptor writing(ends[1]);
   ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
   SpawnRequest child;
   child.arguments = mpirun_arguments(request, ::geteuid() == 0);
@@ -64,7 +64,7 @@ Result<Mpirun> Mpirun::start(Loop& loop, const MpirunRequest& request) {
   return Mpirun(loop, pid, std::move(reading));
 }
 
-Mpirun::Mpirun(Loop& loop, pid_t pid, Descriptor pipe)
+Mpirun::Mpirun(Loop& loop, pid_t pid, shm::Descriptor pipe)
     : loop_(&loop), pid_(pid), pipe_(std::move(pipe)), listener_(std::make_unique<Listener>()) {
   loop_->watch(pipe_.get(), POLLIN, [loop = loop_, fd = pipe_.get(), listener = listener_.get()](short) {
     if (!listener->read_once(fd)) loop->unwatch(fd);

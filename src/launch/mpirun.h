@@ -10,8 +10,8 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "launch/descriptor.h"
 #include "launch/loop.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -41,11 +41,11 @@ class Mpirun {
   std::string said();
 
  private:
-  Mpirun(Loop& loop, pid_t pid, Descriptor pipe);
+  Mpirun(Loop& loop, pid_t pid, shm::Descriptor pipe);
   struct Listener;
   Loop* loop_;
   pid_t pid_ = 0;
-  Descriptor pipe_;
+  shm::Descriptor pipe_;
   std::unique_ptr<Listener> listener_;
 };
 

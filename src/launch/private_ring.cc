@@ -20,7 +20,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "client/connection.h"
 #include "launch/directories.h"
+#include "launch/frame_channel.h"
 #include "launch/processes.h"
 #include "launch/programs.h"
 #include "launch/spawn.h"
@@ -39,13 +41,13 @@ constexpr int kParentFd = 4;
 constexpr int kListenFd = 5;
 
 struct LoopbackPort {
-  Descriptor socket;
+  shm::Descriptor socket;
   std::uint16_t port = 0;
 };
 
 Result<LoopbackPort> free_port() {
   LoopbackPort out;
-  out.socket = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  out.socket = shm::Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -63,7 +65,7 @@ Status write_key(const std::string& path) {
   if (::getrandom(key, sizeof key, 0) != static_cast<ssize_t>(sizeof key))
     return fail_errno("draw a cluster key", errno);
   ::unlink(path.c_str());
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const shm::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file || ::write(file.get(), key, sizeof key) != static_cast<ssize_t>(sizeof key))
     return fail_errno("write the cluster key " + path, errno);
   return {};
@@ -91,19 +93,19 @@ std::string log_of(const std::string& directory, std::uint32_t node) {
 }
 
 // Waits until the process is dead, at most `limit_ms`.
-bool await_death(const Descriptor& process, int limit_ms) {
+bool await_death(const shm::Descriptor& process, int limit_ms) {
   if (!process) return true;
   pollfd wait{process.get(), POLLIN, 0};
   return ::poll(&wait, 1, limit_ms) == 1;
 }
 
 void end_processes(const std::vector<pid_t>& pids) {
-  std::vector<Descriptor> processes;
+  std::vector<shm::Descriptor> processes;
   for (const pid_t pid : pids) {
     processes.push_back(open_process(pid));
     signal_process(processes.back(), SIGTERM);
   }
-  for (const Descriptor& process : processes) {
+  for (const shm::Descriptor& process : processes) {
     if (await_death(process, kStopLimitMs)) continue;
     signal_process(process, SIGKILL);
     await_death(process, kStopLimitMs);
@@ -151,18 +153,18 @@ Status PrivateRing::launch(const RingSettings& settings) {
   }
   int parent_ends[2];
   if (::pipe2(parent_ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
-  const Descriptor parent_reading(parent_ends[0]);
-  parent_ = Descriptor(parent_ends[1]);
+  const shm::Descriptor parent_reading(parent_ends[0]);
+  parent_ = shm::Descriptor(parent_ends[1]);
   for (std::uint32_t node = 1; node <= settings.servers; ++node) {
     const std::string folder = wire::server_directory(directory_, node);
     RK_TRY_VOID(make_private_directory(folder));
     ::unlink(wire::server_socket(directory_, node).c_str());
-    const Descriptor log(::open(log_of(directory_, node).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const shm::Descriptor log(::open(log_of(directory_, node).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!log) return fail_errno("write " + log_of(directory_, node), errno);
     int ready_ends[2];
     if (::pipe2(ready_ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
     ready_.emplace_back(ready_ends[0]);
-    const Descriptor ready_writing(ready_ends[1]);
+    const shm::Descriptor ready_writing(ready_ends[1]);
     SpawnRequest request;
     request.arguments = {server,
                          "--node",
@@ -222,7 +224,7 @@ Status PrivateRing::await_view(const RingSettings& settings) {
     if (status.state == "serving" && status.members.size() == settings.servers) return {};
     reason = status.reason;
     // Nothing announces a view to a stranger; the wait is over early if a server dies.
-    const Descriptor first = open_process(pids_[0]);
+    const shm::Descriptor first = open_process(pids_[0]);
     if (await_death(first, kStepMs)) return did_not_start(1, "ended before it had a view");
   }
   return fail(ErrorCode::kUnavailable,
@@ -259,8 +261,11 @@ Result<std::uint32_t> stop_ring(const std::string& directory) {
 }
 
 Result<wire::StatusAnswer> ask_status(const std::string& socket) {
-  RK_TRY(ServerLink link, ServerLink::connect(socket, "ringkeep"));
-  return link.ask<wire::StatusAnswer>(wire::StatusQuery{});
+  client::ConnectOptions options;
+  options.socket_path = socket;
+  options.program = "ringkeep";
+  RK_TRY(const auto connection, client::Connection::open(options));
+  return connection->call<wire::StatusAnswer>(wire::StatusQuery{});
 }
 
 }  // namespace rk::launch

@@ -13,8 +13,8 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "launch/descriptor.h"
-#include "launch/server_link.h"
+#include "shm/descriptor.h"
+#include "wire/client_messages.h"
 
 namespace rk::launch {
 
@@ -51,15 +51,15 @@ class PrivateRing {
 
   std::string directory_;
   std::vector<pid_t> pids_;
-  std::vector<Descriptor> ready_;
-  Descriptor parent_;  // the servers' --parent-fd closes with it
+  std::vector<shm::Descriptor> ready_;
+  shm::Descriptor parent_;  // the servers' --parent-fd closes with it
   bool outlives_us_ = false;
 };
 
 // Ends the servers of a ring that another process started; the number of those that were running.
 Result<std::uint32_t> stop_ring(const std::string& directory);
 
-// Status of the server at `socket`.
+// Status of the server at `socket`; empty: $RINGKEEP_SOCKET, then the user's own ring.
 Result<wire::StatusAnswer> ask_status(const std::string& socket);
 
 }  // namespace rk::launch

@@ -9,7 +9,7 @@
 
 namespace rk::launch {
 
-ProcessTable::ProcessTable(Loop& loop, Descriptor listener, ProcessHandler& handler, std::size_t max_connections)
+ProcessTable::ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections)
     : loop_(loop), listener_(std::move(listener)), handler_(handler), max_connections_(max_connections) {
   loop_.watch(listener_.get(), POLLIN, [this](short) { accept_one(); });
 }
@@ -20,7 +20,7 @@ ProcessTable::~ProcessTable() {
 }
 
 void ProcessTable::accept_one() {
-  Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  shm::Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) return;
   auto connection = std::make_unique<Connection>();
   connection->channel = FrameChannel(std::move(socket));
@@ -74,7 +74,7 @@ Status ProcessTable::introduce(Connection& connection, const wire::Frame& frame)
   connection.incarnation = hello.incarnation;
   ranks_[admission->rank] = &connection;
   std::vector<int> descriptors;
-  for (const Descriptor& one : admission->descriptors) descriptors.push_back(one.get());
+  for (const shm::Descriptor& one : admission->descriptors) descriptors.push_back(one.get());
   return connection.channel.send(admission->start, descriptors);
 }
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "launch/descriptor.h"
 #include "launch/frame_channel.h"
 #include "launch/loop.h"
+#include "shm/descriptor.h"
 #include "wire/control_messages.h"
 
 namespace rk::launch {
@@ -20,7 +20,7 @@ namespace rk::launch {
 struct Admission {
   Rank rank;
   wire::ProcessStart start;
-  std::vector<Descriptor> descriptors;
+  std::vector<shm::Descriptor> descriptors;
 };
 
 class ProcessHandler {
@@ -36,7 +36,7 @@ class ProcessHandler {
 
 class ProcessTable {
  public:
-  ProcessTable(Loop& loop, Descriptor listener, ProcessHandler& handler, std::size_t max_connections);
+  ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections);
   ~ProcessTable();
   ProcessTable(const ProcessTable&) = delete;
   ProcessTable& operator=(const ProcessTable&) = delete;
@@ -58,7 +58,7 @@ class ProcessTable {
  private:
   struct Connection {
     FrameChannel channel;
-    Descriptor process;
+    shm::Descriptor process;
     pid_t pid = 0;
     bool introduced = false;
     Rank rank;
@@ -71,7 +71,7 @@ class ProcessTable {
   void close(int fd);
 
   Loop& loop_;
-  Descriptor listener_;
+  shm::Descriptor listener_;
   ProcessHandler& handler_;
   std::size_t max_connections_;
   std::map<int, std::unique_ptr<Connection>> connections_;

@@ -21,7 +21,7 @@ namespace {
 // The environment block, entries separated by zero bytes; empty for a zombie or a process that is not ours to read.
 std::string environment_of(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/environ";
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const shm::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string block;
   if (!file) return block;
   char buffer[16384];
@@ -70,9 +70,9 @@ std::vector<pid_t> processes_with(const std::vector<std::string>& entries) {
   return found;
 }
 
-Descriptor open_process(pid_t pid) { return Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+shm::Descriptor open_process(pid_t pid) { return shm::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
-void signal_process(const Descriptor& process, int number) {
+void signal_process(const shm::Descriptor& process, int number) {
   if (process) ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
 }
 
@@ -89,7 +89,7 @@ Killer::~Killer() {
 
 void Killer::look() {
   for (const pid_t pid : processes_with(entries_)) {
-    Descriptor process = open_process(pid);
+    shm::Descriptor process = open_process(pid);
     if (!process) continue;
     signal_process(process, SIGKILL);
     const int fd = process.get();
@@ -112,12 +112,12 @@ bool kill_all_with(const std::vector<std::string>& entries, int limit_ms) {
   for (;;) {
     const std::vector<pid_t> found = processes_with(entries);
     if (found.empty()) return true;
-    std::vector<Descriptor> processes;
+    std::vector<shm::Descriptor> processes;
     for (const pid_t pid : found) {
       processes.push_back(open_process(pid));
       signal_process(processes.back(), SIGKILL);
     }
-    for (const Descriptor& process : processes) {
+    for (const shm::Descriptor& process : processes) {
       const std::uint64_t now = monotonic_ms();
       if (now >= due) return false;
       if (!process) continue;

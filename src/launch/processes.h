@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "launch/descriptor.h"
 #include "launch/loop.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -21,8 +21,8 @@ inline constexpr char kEnvCommunity[] = "RINGKEEP_COMMUNITY";
 std::vector<pid_t> processes_with(const std::vector<std::string>& entries);
 
 // An open pidfd, readable once the process is dead; empty if it is dead already.
-Descriptor open_process(pid_t pid);
-void signal_process(const Descriptor& process, int number);
+shm::Descriptor open_process(pid_t pid);
+void signal_process(const shm::Descriptor& process, int number);
 
 // Kills all processes with those environment entries, and calls `done` when a look finds none any more. One look
 // follows the death of everything that the one before found, so a process that was just being forked is found too.
@@ -40,7 +40,7 @@ class Killer {
   Loop& loop_;
   std::vector<std::string> entries_;
   std::function<void()> done_;
-  std::map<int, Descriptor> waiting_;
+  std::map<int, shm::Descriptor> waiting_;
   Loop::TimerId timer_ = 0;
 };
 

@@ -21,14 +21,14 @@ RankOutput::~RankOutput() {
       if (one.pipe) loop_.unwatch(one.pipe.get());
 }
 
-Result<std::array<Descriptor, 2>> RankOutput::open(Rank rank) {
-  std::array<Descriptor, 2> writing;
+Result<std::array<shm::Descriptor, 2>> RankOutput::open(Rank rank) {
+  std::array<shm::Descriptor, 2> writing;
   for (int number = 1; number <= 2; ++number) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
     Stream& one = stream(rank, number);
-    one.pipe = Descriptor(ends[0]);
-    writing[static_cast<std::size_t>(number - 1)] = Descriptor(ends[1]);
+    one.pipe = shm::Descriptor(ends[0]);
+    writing[static_cast<std::size_t>(number - 1)] = shm::Descriptor(ends[1]);
     if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return fail_errno("set up a pipe", errno);
     loop_.watch(ends[0], reading_ ? POLLIN : short{0}, [this, rank, number](short) {
       read_once(rank, number);

@@ -9,10 +9,10 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "launch/descriptor.h"
 #include "launch/loop.h"
 #include "launch/screen.h"
 #include "recovery/output_filter.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -24,7 +24,7 @@ class RankOutput {
   RankOutput& operator=(const RankOutput&) = delete;
 
   // New pipes for a new life: the ends to write to, standard output and standard error.
-  Result<std::array<Descriptor, 2>> open(Rank rank);
+  Result<std::array<shm::Descriptor, 2>> open(Rank rank);
   // Takes everything that the process has written by now.
   void drain(Rank rank);
   // The process is dead: drains and closes its pipes.
@@ -47,7 +47,7 @@ class RankOutput {
 
  private:
   struct Stream {
-    Descriptor pipe;
+    shm::Descriptor pipe;
     recovery::OutputFilter filter;
   };
   Stream& stream(Rank rank, int number) { return streams_[rank.value][static_cast<std::size_t>(number - 1)]; }

@@ -52,20 +52,20 @@ Result<recovery::RunRecord> Runner::run() {
                               loop_, [this](pid_t pid, int status) { on_child(pid, status); },
                               [this](int number) { on_signal(number); }));
   signals_.emplace(std::move(signals));
-  RK_TRY(Descriptor listener, listen_at(setup_.directories->root() + "/control"));
+  RK_TRY(shm::Descriptor listener, listen_at(setup_.directories->root() + "/control"));
   table_ = std::make_unique<ProcessTable>(loop_, std::move(listener), *this, setup_.options.ranks * 2 + 16);
   RK_TRY_VOID(create_job());
-  loop_.watch(setup_.link->fd(), POLLIN, [this](short) { on_server(); });
+  loop_.watch(setup_.link->descriptor(), POLLIN, [this](short) { on_server(); });
   plan_kills();
   loop_.after(kTickMs, [this] { on_tick(); });
   feed(recovery::Start{});
   while (!end_) loop_.turn();
-  loop_.unwatch(setup_.link->fd());
+  loop_.unwatch(setup_.link->descriptor());
   for (std::uint32_t rank = 0; rank < setup_.options.ranks; ++rank) output_.finish(Rank(rank));
   show_mpirun_words();
   screen_.flush();
   // The server forgets the job when the connection closes, too; a server that is gone needs no farewell.
-  if (const auto removed = setup_.link->ask<wire::Done>(wire::JobRemove{setup_.job}); !removed && end_->exit_code == 0)
+  if (const auto removed = setup_.link->call<wire::Done>(wire::JobRemove{setup_.job}); !removed && end_->exit_code == 0)
     screen_.say("the server did not release the job's memory (" + removed.error().message + ")");
   finish_record();
   return record_;
@@ -76,7 +76,7 @@ Status Runner::create_job() {
   create.job = setup_.job;
   create.community_of = setup_.community_of;
   create.log_limit_bytes = setup_.options.log_limit_bytes;
-  RK_TRY(const wire::Done done, setup_.link->ask<wire::Done>(create));
+  RK_TRY(const wire::Done done, setup_.link->call<wire::Done>(create));
   static_cast<void>(done);
   return {};
 }
@@ -161,7 +161,9 @@ void Runner::on_dead(CommunityId community, Incarnation incarnation) {
 }
 
 void Runner::carry_out(const recovery::FenceCommunity& effect) {
-  const auto done = setup_.link->ask<wire::Done>(wire::JobFence{setup_.job, effect.community}, effect.incarnation);
+  client::CallOptions call;
+  call.incarnation = effect.incarnation;
+  const auto done = setup_.link->call<wire::Done>(wire::JobFence{setup_.job, effect.community}, call);
   if (done)
     feed(recovery::Fenced{effect.community, effect.incarnation});
   else
@@ -214,7 +216,7 @@ void Runner::on_signal(int number) {
 void Runner::on_server() {
   const auto notices = setup_.link->take_notices();
   if (!notices) {
-    loop_.unwatch(setup_.link->fd());
+    loop_.unwatch(setup_.link->descriptor());
     return feed(recovery::AbortRequested{kServerFailed, notices.error().message});
   }
   for (const wire::ServerNotice& notice : *notices) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "client/connection.h"
 #include "launch/binding.h"
 #include "launch/directories.h"
 #include "launch/guard.h"
@@ -22,7 +23,6 @@
 #include "launch/programs.h"
 #include "launch/rank_output.h"
 #include "launch/screen.h"
-#include "launch/server_link.h"
 #include "launch/signals.h"
 #include "launch/standard_input.h"
 #include "recovery/job.h"
@@ -44,7 +44,7 @@ struct JobSetup {
   std::unique_ptr<Guard> guard;
   std::unique_ptr<JobDirectories> directories;
   std::unique_ptr<PrivateRing> ring;  // null: servers that were running
-  std::unique_ptr<ServerLink> link;
+  std::unique_ptr<client::Connection> link;
   std::string server;  // for people
 };
 

@@ -37,7 +37,7 @@ Result<Admission> Runner::admit(const wire::ProcessHello& hello, pid_t pid) {
   Admission admission;
   admission.rank = rank;
   RK_TRY(auto streams, output_.open(rank));
-  for (Descriptor& stream : streams) admission.descriptors.push_back(std::move(stream));
+  for (shm::Descriptor& stream : streams) admission.descriptors.push_back(std::move(stream));
   admission.start = start_message(rank, hello.incarnation);
   if (rank == Rank(0) && input_.open()) {
     auto input = input_.begin_life();
@@ -68,7 +68,7 @@ wire::ProcessStart Runner::start_message(Rank rank, Incarnation incarnation) {
   for (const CommunityId community : setup_.community_of)
     communities += (communities.empty() ? "" : ",") + std::to_string(community.value);
   const auto set = [&](const char* name, const std::string& value) { start.environment.push_back({name, value}); };
-  set(wire::kEnvSocket, setup_.link->socket());
+  set(wire::kEnvSocket, setup_.link->socket_path());
   set(wire::kEnvJob, job_text(setup_.job));
   set(wire::kEnvRank, std::to_string(rank.value));
   set(wire::kEnvCommunities, communities);

@@ -57,7 +57,7 @@ Result<Signals> Signals::start(Loop& loop, ChildHandler on_child, SignalHandler 
     }
     if (child) reap(on_child);
   });
-  return Signals(loop, Descriptor(fd));
+  return Signals(loop, shm::Descriptor(fd));
 }
 
 Signals::~Signals() {

@@ -8,8 +8,8 @@
 #include <functional>
 
 #include "base/result.h"
-#include "launch/descriptor.h"
 #include "launch/loop.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -26,9 +26,9 @@ class Signals {
   ~Signals();
 
  private:
-  Signals(Loop& loop, Descriptor fd) : loop_(&loop), fd_(std::move(fd)) {}
+  Signals(Loop& loop, shm::Descriptor fd) : loop_(&loop), fd_(std::move(fd)) {}
   Loop* loop_;
-  Descriptor fd_;
+  shm::Descriptor fd_;
 };
 
 }  // namespace rk::launch

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <string_view>
 
-#include "launch/descriptor.h"
+#include "shm/descriptor.h"
 
 extern char** environ;
 
@@ -80,8 +80,8 @@ Result<pid_t> spawn(const SpawnRequest& request) {
   std::vector<char*> environment = pointers(request.environment);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
-  Descriptor reading(ends[0]);
-  Descriptor writing(ends[1]);
+  shm::Descriptor reading(ends[0]);
+  shm::Descriptor writing(ends[1]);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("start " + request.arguments[0], errno);

@@ -31,7 +31,7 @@ StandardInput::~StandardInput() {
   if (pipe_) loop_.unwatch(pipe_.get());
 }
 
-Result<Descriptor> StandardInput::begin_life() {
+Result<shm::Descriptor> StandardInput::begin_life() {
   if (forgotten_)
     return fail(ErrorCode::kNoMemory,
                 "more than " + std::to_string(kMaxRemembered >> 20U) +
@@ -39,11 +39,11 @@ Result<Descriptor> StandardInput::begin_life() {
                     "again: give the program its input as a file");
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe", errno);
-  pipe_ = Descriptor(ends[1]);
+  pipe_ = shm::Descriptor(ends[1]);
   ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
   sent_ = 0;
   arrange();
-  return Descriptor(ends[0]);
+  return shm::Descriptor(ends[0]);
 }
 
 void StandardInput::end_life() {

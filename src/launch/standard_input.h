@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/result.h"
-#include "launch/descriptor.h"
 #include "launch/loop.h"
+#include "shm/descriptor.h"
 
 namespace rk::launch {
 
@@ -23,7 +23,7 @@ class StandardInput {
   // There is something to read from at all.
   bool open() const { return source_ >= 0; }
   // A pipe for a new life of rank 0: its end to read from. kNoMemory if more was passed on than is remembered.
-  Result<Descriptor> begin_life();
+  Result<shm::Descriptor> begin_life();
   void end_life();
 
  private:
@@ -37,7 +37,7 @@ class StandardInput {
   bool forgotten_ = false;  // remembered_ lacks its beginning
   std::string remembered_;
   std::size_t sent_ = 0;  // of remembered_, in this life
-  Descriptor pipe_;
+  shm::Descriptor pipe_;
 };
 
 }  // namespace rk::launch
