@@ -36,6 +36,7 @@ struct Entry {
   Version committed;         // newest version known to have been committed
   Incarnation fence;         // writers of an older life of the community are refused
   bool shared = false;       // more than one server has claimed it
+  Version inherited;         // numbers up to this one were given by earlier homes
   std::set<Member> told;     // members that know who is home
   std::set<Member> offered;  // servers that may have copies of some versions
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late

@@ -36,12 +36,10 @@ void Keep::fetch_from_next(SlotId slot) {
   Fetch& item = fetches_.at(slot);
   if (item.copy != 0) emit(StopCopy{item.from.node, item.copy});
   std::erase_if(item.candidates, [this](const Member& member) { return !in_view(member); });
-  if (item.candidates.empty()) {
-    const bool waiting_for_view = !view_.serving;
-    return end_fetch(slot, waiting_for_view ? ErrorCode::kUnavailable : ErrorCode::kLost,
+  if (item.candidates.empty())
+    return end_fetch(slot, ErrorCode::kUnavailable,
                      "no server that held version " + std::to_string(item.content.version.value) + " of \"" +
-                         item.key.name + "\" can give its bytes: ask for another version or try again");
-  }
+                         item.key.name + "\" gives its bytes: it may have been replaced by a newer one, try again");
   item.from = item.candidates.front();
   item.candidates.erase(item.candidates.begin());
   item.copy = ++last_copy_ | wire::kFetchBit;

@@ -50,7 +50,7 @@ void Keep::forget_homes() {
     if (!entry.home) continue;
     entry.home = false;
     entry.told.clear();
-    if (key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
+    // What its group records name stays held until the next home of the group, likely this server, knows better.
   }
   to_heal_.clear();
 }

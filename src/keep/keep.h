@@ -204,6 +204,9 @@ class Keep {
   void finish_round(std::uint64_t id);
   void finish_claim(Round& round);
   void adopt(Entry& entry, const Round& round);
+  void learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer);
+  bool told_all(const Entry& entry) const;
+  void look_up(const wire::KeepKey& key, const ClientRequest& request);
   void handle(const Member& from, const wire::KeepLookup& message);
   void handle(const Member& from, const wire::KeepLookupAnswer& message);
   void handle(const Member& from, const wire::KeepRemove& message);

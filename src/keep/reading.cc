@@ -30,20 +30,18 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
     return refuse(request, named.error().code, named.error().message);
   const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
   const Entry* entry = catalogue_.find(key);
-  if (entry == nullptr || !entry->home) {
-    Round round;
-    round.kind = Round::Kind::kLookup;
-    round.key = key;
-    round.waiting.push_back(request);
-    round.deadline_ms = now_ms_ + config_.answer_timeout_ms;
-    return start_round(std::move(round));
-  }
+  // A member that this home has not heard yet, because it just came, may hold something newer than what is known here.
+  if (entry == nullptr || !entry->home || !told_all(*entry)) return look_up(key, request);
   const VersionRecord* record = choose(*entry, message.version);
   if (record == nullptr && entry->committed > entry->floor && entry->newest_committed() == nullptr)
     return refuse(request, ErrorCode::kLost,
                   "every copy of " + quoted(message.name) + " is gone; its last known version is " +
                       std::to_string(entry->committed.value));
   if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
+  if (!record->here && record->holders.empty())
+    return refuse(request, ErrorCode::kLost,
+                  "every copy of version " + std::to_string(record->content.version.value) + " of " +
+                      quoted(message.name) + " is gone: ask for another version");
   if (record->here) return answer_content(request, record->content, record->slot, config_.self.node);
   fetch(key, record->content, {record->holders.begin(), record->holders.end()}, true, &request);
 }
@@ -62,6 +60,13 @@ void Keep::answer_content(const ClientRequest& request, const wire::VersionConte
 
 // Nobody here is the home. If another member is, it alone says what exists; else every complete copy counts.
 void Keep::finish_lookup(Round& round) {
+  if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home) {
+    for (const auto& [node, answer] : round.answers)
+      for (const Member& member : view_.members)
+        if (member.node == node) learn(*entry, member, answer);
+    to_heal_.insert(round.key);
+    return resume(std::move(round.waiting));
+  }
   std::map<Version, std::pair<wire::VersionContent, std::vector<Member>>> found;
   Version committed;
   Version floor;
@@ -72,18 +77,18 @@ void Keep::finish_lookup(Round& round) {
   for (const auto& [node, answer] : round.answers) floor = std::max(floor, answer.floor);
   const Entry* own = catalogue_.find(round.key);
   if (own != nullptr) floor = std::max(floor, own->floor);
-  const auto add = [&](const Member& member, const wire::VersionContent& content) {
+  const auto add = [&](const Member& member, const wire::VersionContent& content, bool here) {
     if (content.version <= floor) return;
     auto& [kept, holders] = found[content.version];
-    if (holders.empty()) kept = content;
-    if (kept == content) holders.push_back(member);
+    if (!kept.version) kept = content;
+    if (here && kept == content) holders.push_back(member);
   };
   if (own != nullptr) {
     known = own->highest || own->home_member.node;
     removed = own->removed;
     committed = own->committed;
     for (const auto& [version, record] : own->versions)
-      if (record.here) add(config_.self, record.content);
+      if (record.here) add(config_.self, record.content, true);
   }
   for (const auto& [node, answer] : round.answers) {
     known = known || answer.known;
@@ -91,7 +96,7 @@ void Keep::finish_lookup(Round& round) {
     committed = std::max(committed, answer.committed);
     const auto member =
         std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
-    for (const wire::HeldVersion& held : answer.versions) add(*member, held.content);
+    for (const wire::HeldVersion& held : answer.versions) add(*member, held.content, held.here);
   }
   if (has_home) {
     std::set<Version> visible;
@@ -113,7 +118,11 @@ void Keep::finish_lookup(Round& round) {
     if (at != found.end()) {
       auto& [content, holders] = at->second;
       const bool here = std::find(holders.begin(), holders.end(), config_.self) != holders.end();
-      if (here) {
+      if (holders.empty()) {
+        refuse(request, ErrorCode::kLost,
+               "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
+                   " is gone: ask for another version");
+      } else if (here) {
         answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
       } else {
         fetch(round.key, content, holders, false, &request);

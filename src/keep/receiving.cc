@@ -95,12 +95,18 @@ void Keep::handle(const Member& from, const wire::CopyRetain& message) {
   entry->home_member = from;
   entry->committed = std::max(entry->committed, message.committed);
   entry->highest = std::max(entry->highest, message.up_to);
+  const auto goes = [&](Version version) {
+    return version <= message.up_to &&
+           std::find(message.retained.begin(), message.retained.end(), version) == message.retained.end();
+  };
+  std::vector<SlotId> given_up;
+  for (const auto& [slot, item] : incoming_)
+    if (item.key == message.key && goes(item.content.version)) given_up.push_back(slot);
+  for (const SlotId slot : given_up) drop_incoming(slot);
   std::vector<Version> old;
   for (auto& [version, record] : entry->versions) {
     if (version <= message.committed) record.committed = true;
-    if (version <= message.up_to &&
-        std::find(message.retained.begin(), message.retained.end(), version) == message.retained.end())
-      old.push_back(version);
+    if (goes(version)) old.push_back(version);
   }
   for (const Version version : old) drop_version(*entry, version);
 }

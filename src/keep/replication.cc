@@ -191,7 +191,8 @@ void Keep::drop_version(Entry& entry, Version version) {
   std::vector<SlotId> fetching;
   for (const auto& [slot, item] : fetches_)
     if (item.install && item.key == entry.key && item.content.version == version) fetching.push_back(slot);
-  for (const SlotId slot : fetching) end_fetch(slot, ErrorCode::kNotFound, "the version was replaced by newer ones");
+  for (const SlotId slot : fetching)
+    end_fetch(slot, ErrorCode::kUnavailable, "the version was replaced by newer ones: try again");
   free_slot(at->second.slot);
   entry.versions.erase(version);
 }

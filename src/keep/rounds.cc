@@ -138,6 +138,7 @@ void Keep::finish_claim(Round& round) {
 
 // This server becomes the home: what the members hold is what exists, and every complete copy is visible.
 void Keep::adopt(Entry& entry, const Round& round) {
+  entry.inherited = Version(UINT64_MAX);
   bool known = entry.shared || !entry.versions.empty() || entry.highest ||
                (entry.home_member.node && entry.home_member != config_.self);
   for (const auto& [node, answer] : round.answers) {
@@ -147,19 +148,9 @@ void Keep::adopt(Entry& entry, const Round& round) {
     entry.highest = std::max(entry.highest, answer.highest);
     entry.committed = std::max(entry.committed, answer.committed);
   }
-  for (const auto& [node, answer] : round.answers) {
-    const auto member =
-        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
-    entry.told.insert(*member);
-    if (!answer.versions.empty()) entry.offered.insert(*member);
-    for (const wire::HeldVersion& held : answer.versions) {
-      if (held.content.version <= entry.floor) continue;
-      VersionRecord& record = entry.versions[held.content.version];
-      if (!record.content.version) record.content = held.content;
-      if (record.content == held.content) record.holders.insert(*member);
-      entry.fence = std::max(entry.fence, held.content.incarnation);
-    }
-  }
+  for (const auto& [node, answer] : round.answers)
+    for (const Member& member : view_.members)
+      if (member.node == node) learn(entry, member, answer);
   for (auto& [version, record] : entry.versions) {
     record.committed = true;
     if (record.content.total == 0) record.here = true;
@@ -170,10 +161,47 @@ void Keep::adopt(Entry& entry, const Round& round) {
   if (known && entry.home_member != config_.self)
     entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
   if (!entry.versions.empty()) entry.removed = false;
+  entry.inherited = entry.highest;
   entry.home = true;
   entry.home_member = config_.self;
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   to_heal_.insert(entry.key);
+}
+
+// What a member holds of earlier homes' versions. It may have been out of the view when this home asked first.
+void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer) {
+  entry.told.insert(from);
+  if (!answer.versions.empty()) entry.offered.insert(from);
+  for (const wire::HeldVersion& held : answer.versions) {
+    const Version version = held.content.version;
+    const VersionRecord* newest = entry.newest_committed();
+    const bool newer = version <= entry.inherited && (newest == nullptr || newest->content.version < version);
+    if (version <= entry.floor || !(newer || !entry.home || entry.versions.contains(version))) continue;
+    VersionRecord& record = entry.versions[version];
+    if (!record.content.version) {
+      record.content = held.content;
+      record.committed = true;
+      record.here = record.content.total == 0;
+    }
+    if (held.here && record.content == held.content) record.holders.insert(from);
+    entry.committed = std::max(entry.committed, record.committed ? version : Version());
+    entry.fence = std::max(entry.fence, held.content.incarnation);
+  }
+  if (entry.home && entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
+}
+
+bool Keep::told_all(const Entry& entry) const {
+  return std::all_of(view_.members.begin(), view_.members.end(),
+                     [&](const Member& member) { return member == config_.self || entry.told.contains(member); });
+}
+
+void Keep::look_up(const wire::KeepKey& key, const ClientRequest& request) {
+  Round round;
+  round.kind = Round::Kind::kLookup;
+  round.key = key;
+  round.waiting.push_back(request);
+  round.deadline_ms = now_ms_ + config_.answer_timeout_ms;
+  start_round(std::move(round));
 }
 
 void Keep::handle(const Member& from, const wire::KeepLookup& message) {
@@ -213,10 +241,10 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
     std::size_t bytes = 0;
     for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at) {
       const VersionRecord& record = at->second;
-      if (!record.here || (entry->home && !record.committed)) continue;
+      if (entry->home ? !record.committed : !record.here) continue;
       bytes += table_bytes(record.content);
       if (bytes > kAnswerTableBytes) break;
-      answer.versions.push_back({record.content, record.committed});
+      answer.versions.push_back({record.content, record.committed, record.here});
     }
     if (message.claim && !answer.home) {
       if (entry->home_member.node && entry->home_member != from) entry->shared = true;
@@ -229,7 +257,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
 void Keep::handle(const Member& from, const wire::KeepLookupAnswer& message) {
   if (message.round == 0) {
     Entry* entry = catalogue_.find(message.key);
-    if (entry != nullptr && entry->home && !message.home) entry->told.insert(from);
+    if (entry != nullptr && entry->home && !message.home) learn(*entry, from, message);
     return;
   }
   const auto at = rounds_.find(message.round);

@@ -116,7 +116,8 @@ struct KeepLookup {
 struct HeldVersion {
   VersionContent content;
   bool committed = false;  // known to be; a holder that is not the home may not know it yet
-  RK_FIELDS(content, committed)
+  bool here = false;       // a complete copy is at the server that says so
+  RK_FIELDS(content, committed, here)
 };
 
 struct KeepLookupAnswer {
@@ -129,7 +130,7 @@ struct KeepLookupAnswer {
   Version floor;                      // versions up to this one were removed
   Version highest;                    // no number up to this one may be used again
   Version committed;                  // newest version known to have been committed
-  std::vector<HeldVersion> versions;  // complete copies here
+  std::vector<HeldVersion> versions;  // complete copies here; of the home: all that is committed
   KeepKey key;
   RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, key)
 };
