@@ -71,9 +71,7 @@ class TableReader {
   std::map<std::string, Setter> setters_;
 };
 
-Status read_server(const toml::node& node, const std::string& file, Config& config) {
-  const toml::table* table = node.as_table();
-  if (table == nullptr) return fail(ErrorCode::kInvalidArgument, "write each server as its own [[server]] table");
+Status read_server(const toml::table& table, const std::string& file, Config& config) {
   io::RosterEntry entry;
   TableReader reader(file, "server.");
   reader.number("node", 1, UINT32_MAX, [&](std::uint64_t v) { entry.node = NodeId(static_cast<std::uint32_t>(v)); });
@@ -81,27 +79,25 @@ Status read_server(const toml::node& node, const std::string& file, Config& conf
     RK_TRY(entry.address, io::parse_host_port(value));
     return {};
   });
-  RK_TRY_VOID(reader.read(*table));
+  RK_TRY_VOID(reader.read(table));
   if (!entry.node || entry.address.host.empty())
     return fail(ErrorCode::kInvalidArgument,
-                file + ":" + std::to_string(node.source().begin.line) + ": server: it needs both 'node' and 'address'");
+                file + ":" + std::to_string(table.source().begin.line) + ": server: it needs both 'node' and 'address'");
   config.roster.push_back(entry);
   return {};
 }
 
-Status read_limits(const toml::node& node, const std::string& file, Limits& limits) {
-  const toml::table* table = node.as_table();
-  if (table == nullptr) return fail(ErrorCode::kInvalidArgument, "it must be a table: [limits]");
+Status read_limits(const toml::table& table, const std::string& file, Limits& limits) {
   TableReader reader(file, "limits.");
   reader.number("clients", 1, 65536, [&](std::uint64_t v) { limits.clients = v; });
   reader.number("jobs", 1, 4096, [&](std::uint64_t v) { limits.jobs = v; });
   reader.number("ranks", 1, 65536, [&](std::uint64_t v) { limits.ranks = v; });
   reader.number("unproven_peers", 1, 1024, [&](std::uint64_t v) { limits.unproven_peers = v; });
   reader.number("hello_ms", 10, 600'000, [&](std::uint64_t v) { limits.hello_ms = v; });
-  return reader.read(*table);
+  return reader.read(table);
 }
 
-// An error that has its place already goes on as it is: the nested readers name file, line and key themselves.
+// The nested readers name file, line and key themselves: their error goes on as it is.
 Status read_top(const toml::table& top, const std::string& file, Config& config) {
   TableReader reader(file, "");
   reader.number("node", 1, UINT32_MAX, [&](std::uint64_t v) { config.node = NodeId(static_cast<std::uint32_t>(v)); });
@@ -135,13 +131,16 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
   Status nested;
   reader.key("server", [&](const toml::node& node) -> Status {
     const toml::array* servers = node.as_array();
-    if (servers == nullptr) return fail(ErrorCode::kInvalidArgument, "write each server as its own [[server]] table");
+    if (servers == nullptr || !servers->is_homogeneous<toml::table>())
+      return fail(ErrorCode::kInvalidArgument, "write each server as its own [[server]] table");
     for (const toml::node& server : *servers)
-      if (nested) nested = read_server(server, file, config);
+      if (nested) nested = read_server(*server.as_table(), file, config);
     return {};
   });
   reader.key("limits", [&](const toml::node& node) -> Status {
-    if (nested) nested = read_limits(node, file, config.limits);
+    const toml::table* limits = node.as_table();
+    if (limits == nullptr) return fail(ErrorCode::kInvalidArgument, "it must be a table: [limits]");
+    if (nested) nested = read_limits(*limits, file, config.limits);
     return {};
   });
   RK_TRY_VOID(reader.read(top));
