@@ -152,11 +152,12 @@ Status Connection::begin_frame(const wire::Frame& request) {
   return {};
 }
 
-Result<std::optional<wire::Frame>> Connection::poll_frame() {
+Result<std::optional<wire::Frame>> Connection::poll_frame(std::uint32_t timeout_ms) {
   if (broken()) return tl::unexpected(broken_);
+  const std::uint64_t deadline_ms = timeout_ms == 0 ? 0 : now_ms() + timeout_ms;  // 0: in the past, no wait
   while (begun() && !begun_answer_) {
     std::vector<shm::Descriptor> ignored;
-    auto answer = receive(0, ignored);  // a bound in the past: what is there, and no wait
+    auto answer = receive(deadline_ms, ignored);
     if (!answer) {
       if (answer.error().code == ErrorCode::kTimeout) return std::nullopt;
       broken_ = answer.error();

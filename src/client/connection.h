@@ -62,10 +62,10 @@ class Connection {
     return begin_frame(wire::to_frame(request, ++last_request_, options.incarnation));
   }
   bool begun() const { return begun_ != 0; }
-  // The answer to begin(), or nullopt if it has not come yet. Does not wait. A refusal by the server is its Error.
+  // The answer to begin(), or nullopt if it has not come after `timeout_ms`. A refusal by the server is its Error.
   template <class Answer>
-  Result<std::optional<Answer>> poll_answer() {
-    RK_TRY(const auto answer, poll_frame());
+  Result<std::optional<Answer>> poll_answer(std::uint32_t timeout_ms = 0) {
+    RK_TRY(const auto answer, poll_frame(timeout_ms));
     if (!answer) return std::nullopt;
     auto message = wire::from_frame<Answer>(*answer);
     if (!message) {
@@ -92,7 +92,7 @@ class Connection {
   Status greet(const ConnectOptions& options);
   Result<wire::Frame> exchange(const wire::Frame& request, const CallOptions& options);
   Status begin_frame(const wire::Frame& request);
-  Result<std::optional<wire::Frame>> poll_frame();
+  Result<std::optional<wire::Frame>> poll_frame(std::uint32_t timeout_ms);
   void keep_notice(const wire::Frame& frame);
   Result<wire::Frame> refused(const wire::Frame& answer);
   Status send_all(ByteView bytes, std::uint64_t deadline_ms);

@@ -71,6 +71,11 @@ struct LogSession::Shell : public log::ArenaSource, public log::PeerSource {
   }
 
   Result<std::uint64_t> grow(std::uint64_t bytes) override {
+    // What was asked for ahead comes first: it may be the last that there is.
+    if (connection->begun()) {
+      const auto answer = connection->poll_answer<wire::LogGrown>(connection->timeout_ms());
+      if (answer && *answer) return checked((*answer)->usable_bytes);
+    }
     const CallOptions options{environment.incarnation, nullptr, 0};
     RK_TRY(const auto grown, connection->call<wire::LogGrown>(request(bytes), options));
     return checked(grown.usable_bytes);
