@@ -35,7 +35,8 @@ void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   run.add_option("--communities", options.communities, "number of communities")->capture_default_str();
   run.add_option("--partition", options.partition, "'blocks', or a file with one community number a rank")
       ->capture_default_str();
-  run.add_option("--kill", raw.kills, "kill a process: RANK@2.5s or RANK@msg:5000; may be repeated")->expected(1);
+  run.add_option("--kill", raw.kills, "kill a process: RANK@2.5s or RANK@msg:5000; may be repeated")
+      ->allow_extra_args(false);
   run.add_flag("--strict-output", options.strict_output, "fail if a line is printed again differently");
   run.add_option("--on-log-full", raw.on_log_full, "what a full log does: stop")->check(CLI::IsMember({"stop"}));
   run.add_option("--on-divergence", raw.on_divergence, "what another payload of a message sent again does")
