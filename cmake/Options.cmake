@@ -32,3 +32,7 @@ elseif(RINGKEEP_SANITIZE STREQUAL "thread")
 elseif(RINGKEEP_SANITIZE)
   message(FATAL_ERROR "RINGKEEP_SANITIZE is '${RINGKEEP_SANITIZE}': use 'address' or 'thread'")
 endif()
+
+if(RINGKEEP_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
