@@ -22,17 +22,17 @@ def lammps(folder):
     program = checks.Lammps(folder, checks.Setting(8, 2), steps=300)
     yield "without a failure", program.reference_is_right()
     for rank, share in ((1, 0.1), (6, 0.6)):
-        kill = (rank, f"msg:{checks.message_of(program.reference, rank, share)}")
+        kill = checks.kill_at(program.reference, rank, share)
         yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
 
 
 def heat2d(folder):
     """A rank killed between checkpoints repeats at most one interval, and only its community does."""
-    program = checks.Heat2d(folder, checks.Setting(6, 2), steps=300, every=60, size=256)
+    program = checks.Heat2d(folder, checks.Setting(6, 2), steps=400, every=80, size=384)
     yield "without a failure", program.reference_is_right()
-    for rank, share in ((1, 0.5), (5, 0.7)):
-        kill = (rank, f"{checks.moment(program.reference, share):.2f}s")
-        yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
+    for kill in ((1, 40), (5, 130), (0, 300)):
+        yield f"rank {kill[0]} killed after step {kill[1]}", program.killed([kill])[0]
+    yield "two communities, one after the other", program.killed([(2, 100), (4, 250)])[0]
 
 
 def taskfarm(folder):
@@ -41,7 +41,7 @@ def taskfarm(folder):
     wrong, reference = program.killed([], "reference")
     yield "without a failure", wrong
     for rank, share in ((0, 0.2), (0, 0.8), (1, 0.5), (3, 0.4), (4, 0.9)):
-        kill = (rank, f"msg:{checks.message_of(reference, rank, share)}")
+        kill = checks.kill_at(reference, rank, share)
         yield f"kill {kill[0]}@{kill[1]}", program.killed([kill])[0]
 
 

@@ -63,14 +63,14 @@ class Watch(threading.Thread):
     def __init__(self, mark, interval_s=0.1):
         super().__init__(daemon=True)
         self.mark, self.interval_s = mark, interval_s
-        self.pids, self._known, self._stop = {}, {}, threading.Event()
+        self.pids, self._known, self._ended = {}, {}, threading.Event()
 
     def run(self):
-        while not self._stop.wait(self.interval_s):
+        while not self._ended.wait(self.interval_s):
             self.sample()
 
     def stop(self):
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     def sample(self):
@@ -115,13 +115,14 @@ def is_zombie(pid):
         return True
 
 
-def run_job(command, ranks, communities, options=(), cwd=None, watch=True, timeout_s=PATIENCE_S):
-    """`ringkeep run` of that command. The report of the run (JSON) is in `report`."""
+def run_job(command, ranks, communities, options=(), cwd=None, watch=True, timeout_s=PATIENCE_S, during=None):
+    """`ringkeep run` of that command. The report of the run (JSON) is in `report`. `during` runs beside it, in a thread,
+    and takes the function that tells whether the job still runs."""
     cwd = pathlib.Path(cwd or os.getcwd())
     report = cwd / f"report-{uuid.uuid4().hex[:8]}.json"
     words = [program("ringkeep"), "run", "-n", str(ranks), "--communities", str(communities), "--report", str(report),
              *options, "--", *map(str, command)]
-    outcome = run(words, cwd, watch, timeout_s)
+    outcome = run(words, cwd, watch, timeout_s, during)
     if report.exists():
         outcome.report = json.loads(report.read_text())
         report.unlink()
@@ -136,7 +137,7 @@ def plain_job(command, ranks, cwd=None, timeout_s=PATIENCE_S, options=()):
     return run([*words, *map(str, command)], pathlib.Path(cwd or os.getcwd()), False, timeout_s)
 
 
-def run(words, cwd, watch, timeout_s):
+def run(words, cwd, watch, timeout_s, during=None):
     mark = uuid.uuid4().hex
     watcher = Watch(mark) if watch else None
     if watcher:
@@ -144,12 +145,17 @@ def run(words, cwd, watch, timeout_s):
     start = time.monotonic()
     job = subprocess.Popen(words, cwd=cwd, env={**os.environ, MARK: mark}, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    beside = threading.Thread(target=during, args=(lambda: job.poll() is None,), daemon=True) if during else None
+    if beside:
+        beside.start()
     try:
         stdout, stderr = job.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         stdout, stderr = end_all(job, mark)
         stderr += f"\n[ended after {timeout_s} s: the job hangs]\n"
     seconds = time.monotonic() - start
+    if beside:
+        beside.join(timeout=5)
     if watcher:
         watcher.stop()
     left = remains(mark) if watch else []
