@@ -66,7 +66,6 @@ void Catalogue::refresh_holds(const Entry& group) {
   parts_of_.erase(group.key);
   if (!group.home) return;
   for (const auto& [version, record] : group.versions) {
-    if (!record.committed) continue;
     for (const wire::GroupPart& part : record.content.parts) {
       const wire::KeepKey key{group.key.owner, wire::KeepKind::kCheckpoint, part.name};
       held_[key][group.key].insert(part.version);

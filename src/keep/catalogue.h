@@ -55,7 +55,8 @@ class Catalogue {
 
   // Versions of the entry that must stay. `open`: commits that are not decided.
   std::set<Version> retained(const Entry& entry, const std::set<Version>& open) const;
-  // To be called when the committed versions of a group changed: what its records name stays retained.
+  // To be called when the records of a group changed: what they name stays retained, also while a record's own commit
+  // is open.
   void refresh_holds(const Entry& group);
 
   // Sorted by key; for walking.

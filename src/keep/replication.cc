@@ -151,7 +151,6 @@ void Keep::commit(Entry& entry, VersionRecord& record) {
     for (const auto& [number, other] : entry.versions)
       for (const wire::GroupPart& part : other.content.parts) parts.insert(part.name);
     retire(entry);
-    catalogue_.refresh_holds(entry);
     for (const std::string& name : parts)
       if (Entry* part = catalogue_.find({entry.key.owner, wire::KeepKind::kCheckpoint, name}); part && part->home)
         retire(*part);
@@ -195,6 +194,7 @@ void Keep::drop_version(Entry& entry, Version version) {
     end_fetch(slot, ErrorCode::kUnavailable, "the version was replaced by newer ones: try again");
   free_slot(at->second.slot);
   entry.versions.erase(version);
+  if (entry.home && entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
 }
 
 // An UNKNOWN commit that a newer version has overtaken is no longer waited for.

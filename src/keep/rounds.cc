@@ -22,8 +22,9 @@ std::size_t table_bytes(const wire::VersionContent& content) {
 }  // namespace
 
 void Keep::start_round(Round round) {
+  // Only a claim is shared: a reader that joined an older lookup would get answers from before its own question.
   for (auto& [id, running] : rounds_) {
-    if (running.kind != round.kind || running.key != round.key || round.kind == Round::Kind::kRemove) continue;
+    if (round.kind != Round::Kind::kClaim || running.kind != round.kind || running.key != round.key) continue;
     running.waiting.insert(running.waiting.end(), round.waiting.begin(), round.waiting.end());
     return;
   }

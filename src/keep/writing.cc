@@ -166,6 +166,7 @@ void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& 
   record.content.version = entry.highest;
   const bool local = record.level == wire::CommitLevel::kLocal;
   VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
+  if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   pending_[version] = {request.session, request.request, deadline_ms, false, {}};
   if (local) return commit(entry, placed);
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
