@@ -41,14 +41,14 @@ bool bad_root(const RankMap& ranks, int root) { return root < 0 || root >= ranks
 
 int Barrier(MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Barrier, native.Ibarrier, comm);
+  if (state == nullptr) return inside(native.Barrier, comm);
   return barrier(*state, "MPI_Barrier");
 }
 
 int barrier(CommState& state, const char* call) {
   const Exchange exchange(state, call);
   int code = MPI_SUCCESS;
-  if (exchange.team_size() > 1) code = inside(native.Barrier, native.Ibarrier, exchange.carrier());
+  if (exchange.team_size() > 1) code = inside(native.Barrier, exchange.carrier());
   if (code != MPI_SUCCESS) return code;
   const auto& teams = exchange.ranks().teams();
   if (exchange.leads()) {
@@ -59,13 +59,13 @@ int barrier(CommState& state, const char* call) {
   }
   char go = 0;
   if (exchange.team_size() > 1)
-    code = inside(native.Bcast, native.Ibcast, static_cast<void*>(&go), 1, MPI_CHAR, kLeader, exchange.carrier());
+    code = inside(native.Bcast, static_cast<void*>(&go), 1, MPI_CHAR, kLeader, exchange.carrier());
   return code;
 }
 
 int Bcast(void* buffer, int count, MPI_Datatype type, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Bcast, native.Ibcast, buffer, count, type, root, comm);
+  if (state == nullptr) return inside(native.Bcast, buffer, count, type, root, comm);
   const Exchange exchange(*state, "MPI_Bcast");
   const RankMap& ranks = exchange.ranks();
   if (bad_root(ranks, root)) return raise(comm, MPI_ERR_ROOT);
@@ -81,15 +81,14 @@ int Bcast(void* buffer, int count, MPI_Datatype type, int root, MPI_Comm comm) {
     if (code != MPI_SUCCESS) return raise(comm, code);
   }
   if (exchange.team_size() == 1) return MPI_SUCCESS;
-  return inside(native.Bcast, native.Ibcast, buffer, count, type, native_root, comm);
+  return inside(native.Bcast, buffer, count, type, native_root, comm);
 }
 
 int Gatherv(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* recvbuf, const int* recvcounts,
             const int* displs, MPI_Datatype recvtype, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Gatherv, native.Igatherv, sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype,
-                  root, comm);
+    return inside(native.Gatherv, sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype, root, comm);
   const Exchange exchange(*state, "MPI_Gatherv");
   const RankMap& ranks = exchange.ranks();
   if (bad_root(ranks, root)) return raise(comm, MPI_ERR_ROOT);
@@ -106,17 +105,15 @@ int Gatherv(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* rec
       if (code != MPI_SUCCESS) return raise(comm, code);
     }
   }
-  return inside(native.Gatherv, native.Igatherv, sendbuf, sendcount, sendtype, recvbuf,
-                static_cast<const int*>(team.counts.data()), static_cast<const int*>(team.places.data()), recvtype,
-                ranks.native_of(root), comm);
+  return inside(native.Gatherv, sendbuf, sendcount, sendtype, recvbuf, static_cast<const int*>(team.counts.data()),
+                static_cast<const int*>(team.places.data()), recvtype, ranks.native_of(root), comm);
 }
 
 int Gather(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* recvbuf, int recvcount,
            MPI_Datatype recvtype, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Gather, native.Igather, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root,
-                  comm);
+    return inside(native.Gather, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm);
   const Even even(state->ranks.rank() == root ? state->ranks.size() : 0, recvcount);
   return Gatherv(sendbuf, sendcount, sendtype, recvbuf, even.counts.data(), even.places.data(), recvtype, root, comm);
 }
@@ -125,8 +122,7 @@ int Scatterv(const void* sendbuf, const int* sendcounts, const int* displs, MPI_
              int recvcount, MPI_Datatype recvtype, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Scatterv, native.Iscatterv, sendbuf, sendcounts, displs, sendtype, recvbuf, recvcount,
-                  recvtype, root, comm);
+    return inside(native.Scatterv, sendbuf, sendcounts, displs, sendtype, recvbuf, recvcount, recvtype, root, comm);
   const Exchange exchange(*state, "MPI_Scatterv");
   const RankMap& ranks = exchange.ranks();
   if (bad_root(ranks, root)) return raise(comm, MPI_ERR_ROOT);
@@ -138,7 +134,7 @@ int Scatterv(const void* sendbuf, const int* sendcounts, const int* displs, MPI_
       if (ranks.native_of(rank) < 0)
         exchange.send(rank, at_extent(sendbuf, displs[rank], sendtype), sendcounts[rank], sendtype);
   }
-  return inside(native.Scatterv, native.Iscatterv, sendbuf, static_cast<const int*>(team.counts.data()),
+  return inside(native.Scatterv, sendbuf, static_cast<const int*>(team.counts.data()),
                 static_cast<const int*>(team.places.data()), sendtype, recvbuf, recvcount, recvtype,
                 ranks.native_of(root), comm);
 }
@@ -147,8 +143,7 @@ int Scatter(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* rec
             MPI_Datatype recvtype, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Scatter, native.Iscatter, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root,
-                  comm);
+    return inside(native.Scatter, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, root, comm);
   const Even even(state->ranks.rank() == root ? state->ranks.size() : 0, sendcount);
   return Scatterv(sendbuf, even.counts.data(), even.places.data(), sendtype, recvbuf, recvcount, recvtype, root, comm);
 }
@@ -157,8 +152,7 @@ int Allgatherv(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* 
                const int* displs, MPI_Datatype recvtype, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Allgatherv, native.Iallgatherv, sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs,
-                  recvtype, comm);
+    return inside(native.Allgatherv, sendbuf, sendcount, sendtype, recvbuf, recvcounts, displs, recvtype, comm);
   const Exchange exchange(*state, "MPI_Allgatherv");
   const RankMap& ranks = exchange.ranks();
   std::vector<std::uint64_t> sizes;
@@ -183,8 +177,7 @@ int Allgather(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* r
               MPI_Datatype recvtype, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Allgather, native.Iallgather, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype,
-                  comm);
+    return inside(native.Allgather, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
   const Even even(state->ranks.size(), recvcount);
   return Allgatherv(sendbuf, sendcount, sendtype, recvbuf, even.counts.data(), even.places.data(), recvtype, comm);
 }
@@ -213,8 +206,8 @@ int Alltoallv(const void* sendbuf, const int* sendcounts, const int* sdispls, MP
               const int* recvcounts, const int* rdispls, MPI_Datatype recvtype, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Alltoallv, native.Ialltoallv, sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts,
-                  rdispls, recvtype, comm);
+    return inside(native.Alltoallv, sendbuf, sendcounts, sdispls, sendtype, recvbuf, recvcounts, rdispls, recvtype,
+                  comm);
   if (sendbuf == MPI_IN_PLACE) return alltoallv_in_place(recvbuf, recvcounts, rdispls, recvtype, comm, state->ranks);
   const Exchange exchange(*state, "MPI_Alltoallv");
   const RankMap& ranks = exchange.ranks();
@@ -223,7 +216,7 @@ int Alltoallv(const void* sendbuf, const int* sendcounts, const int* sdispls, MP
       exchange.send(rank, at_extent(sendbuf, sdispls[rank], sendtype), sendcounts[rank], sendtype);
   const TeamVector sends = of_team(ranks, sendcounts, sdispls);
   const TeamVector receives = of_team(ranks, recvcounts, rdispls);
-  int code = inside(native.Alltoallv, native.Ialltoallv, sendbuf, static_cast<const int*>(sends.counts.data()),
+  int code = inside(native.Alltoallv, sendbuf, static_cast<const int*>(sends.counts.data()),
                     static_cast<const int*>(sends.places.data()), sendtype, recvbuf,
                     static_cast<const int*>(receives.counts.data()), static_cast<const int*>(receives.places.data()),
                     recvtype, comm);
@@ -238,7 +231,7 @@ int Alltoall(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* re
              MPI_Datatype recvtype, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
   if (state == nullptr)
-    return inside(native.Alltoall, native.Ialltoall, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
+    return inside(native.Alltoall, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
   const Even sends(state->ranks.size(), sendcount);
   const Even receives(state->ranks.size(), recvcount);
   return Alltoallv(sendbuf, sends.counts.data(), sends.places.data(), sendtype, recvbuf, receives.counts.data(),

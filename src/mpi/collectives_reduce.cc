@@ -92,8 +92,7 @@ int reduce_team(const Exchange& exchange, const void* input, void* partial, cons
     copy(input, partial, what);
     return MPI_SUCCESS;
   }
-  return inside(native.Reduce, native.Ireduce, input, partial, what.count, what.type, what.op, root,
-                exchange.carrier());
+  return inside(native.Reduce, input, partial, what.count, what.type, what.op, root, exchange.carrier());
 }
 
 int allreduce(CommState& state, const char* call, const void* input, void* output, const Operation& what) {
@@ -112,7 +111,7 @@ int allreduce(CommState& state, const char* call, const void* input, void* outpu
                                    : fold.add(exchange.receive(ranks.teams()[t].leader()).payload);
   }
   if (code != MPI_SUCCESS || exchange.team_size() == 1) return code;
-  return inside(native.Bcast, native.Ibcast, output, what.count, what.type, kLeader, exchange.carrier());
+  return inside(native.Bcast, output, what.count, what.type, kLeader, exchange.carrier());
 }
 
 const void* input_of(const void* sendbuf, const void* recvbuf) { return sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf; }
@@ -121,13 +120,13 @@ const void* input_of(const void* sendbuf, const void* recvbuf) { return sendbuf 
 
 int Allreduce(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Allreduce, native.Iallreduce, sendbuf, recvbuf, count, type, op, comm);
+  if (state == nullptr) return inside(native.Allreduce, sendbuf, recvbuf, count, type, op, comm);
   return raise(comm, allreduce(*state, "MPI_Allreduce", input_of(sendbuf, recvbuf), recvbuf, {count, type, op}));
 }
 
 int Reduce(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI_Op op, int root, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Reduce, native.Ireduce, sendbuf, recvbuf, count, type, op, root, comm);
+  if (state == nullptr) return inside(native.Reduce, sendbuf, recvbuf, count, type, op, root, comm);
   const Exchange exchange(*state, "MPI_Reduce");
   const RankMap& ranks = exchange.ranks();
   if (root < 0 || root >= ranks.size()) return raise(comm, MPI_ERR_ROOT);
@@ -155,7 +154,7 @@ int Reduce(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI
 
 int Scan(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Scan, native.Iscan, sendbuf, recvbuf, count, type, op, comm);
+  if (state == nullptr) return inside(native.Scan, sendbuf, recvbuf, count, type, op, comm);
   const Exchange exchange(*state, "MPI_Scan");
   const Operation what{count, type, op};
   const Pieces pieces = gather_all(exchange, input_of(sendbuf, recvbuf), what);
@@ -164,7 +163,7 @@ int Scan(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI_O
 
 int Exscan(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr) return inside(native.Exscan, native.Iexscan, sendbuf, recvbuf, count, type, op, comm);
+  if (state == nullptr) return inside(native.Exscan, sendbuf, recvbuf, count, type, op, comm);
   const Exchange exchange(*state, "MPI_Exscan");
   const Operation what{count, type, op};
   const Pieces pieces = gather_all(exchange, input_of(sendbuf, recvbuf), what);
@@ -174,8 +173,7 @@ int Exscan(const void* sendbuf, void* recvbuf, int count, MPI_Datatype type, MPI
 int Reduce_scatter(const void* sendbuf, void* recvbuf, const int* recvcounts, MPI_Datatype type, MPI_Op op,
                    MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr)
-    return inside(native.Reduce_scatter, native.Ireduce_scatter, sendbuf, recvbuf, recvcounts, type, op, comm);
+  if (state == nullptr) return inside(native.Reduce_scatter, sendbuf, recvbuf, recvcounts, type, op, comm);
   int total = 0;
   int before = 0;
   for (int rank = 0; rank < state->ranks.size(); ++rank) {
@@ -194,9 +192,7 @@ int Reduce_scatter(const void* sendbuf, void* recvbuf, const int* recvcounts, MP
 int Reduce_scatter_block(const void* sendbuf, void* recvbuf, int recvcount, MPI_Datatype type, MPI_Op op,
                          MPI_Comm comm) {
   CommState* state = layer().comms.spanning(comm);
-  if (state == nullptr)
-    return inside(native.Reduce_scatter_block, native.Ireduce_scatter_block, sendbuf, recvbuf, recvcount, type, op,
-                  comm);
+  if (state == nullptr) return inside(native.Reduce_scatter_block, sendbuf, recvbuf, recvcount, type, op, comm);
   const std::vector<int> counts(static_cast<std::size_t>(state->ranks.size()), recvcount);
   return Reduce_scatter(sendbuf, recvbuf, counts.data(), type, op, comm);
 }

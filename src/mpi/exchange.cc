@@ -69,8 +69,8 @@ Bytes gather_team(const Exchange& exchange, ByteView own, const std::vector<std:
     std::copy(own.begin(), own.end(), out.begin());
     return out;
   }
-  inside(native.Gatherv, native.Igatherv, own.data(), as_count(own.size()), MPI_BYTE, out.data(), counts.data(),
-         places.data(), MPI_BYTE, kLeader, exchange.carrier());
+  inside(native.Gatherv, own.data(), as_count(own.size()), MPI_BYTE, out.data(), counts.data(), places.data(), MPI_BYTE,
+         kLeader, exchange.carrier());
   return out;
 }
 
@@ -112,8 +112,8 @@ Pieces allgather_bytes(const Exchange& exchange, ByteView own, const std::vector
     }
   }
   if (exchange.team_size() > 1)
-    inside(native.Bcast, native.Ibcast, static_cast<void*>(out.bytes.data()), as_count(out.bytes.size()), MPI_BYTE,
-           kLeader, exchange.carrier());
+    inside(native.Bcast, static_cast<void*>(out.bytes.data()), as_count(out.bytes.size()), MPI_BYTE, kLeader,
+           exchange.carrier());
   return out;
 }
 

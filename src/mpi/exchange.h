@@ -16,6 +16,7 @@
 #include "mpi/comm_table.h"
 #include "mpi/layer.h"
 #include "mpi/native.h"
+#include "mpi/progress_hook.h"
 #include "mpi/send.h"
 
 namespace rk::mpi {
@@ -43,15 +44,13 @@ class Exchange {
   int tag_;
 };
 
-// A native collective inside the community. While the program has receives open that the layer must match, the call
-// may not block, because another process's send may wait for such a match; whether it does depends on the program
-// alone, because the nonblocking algorithm may add in another order.
-template <class Blocking, class Nonblocking, class... Arguments>
-int inside(Blocking blocking, Nonblocking nonblocking, Arguments... arguments) {
-  if (layer().receives.outstanding == 0) return blocking(arguments...);
-  MPI_Request request = MPI_REQUEST_NULL;
-  const int code = nonblocking(arguments..., &request);
-  return code == MPI_SUCCESS ? wait_native(&request, MPI_STATUS_IGNORE) : code;
+// A native collective inside the community. While the program has receives open that the layer must match, the layer
+// goes on matching during the call.
+template <class Call, class... Arguments>
+int inside(Call call, Arguments... arguments) {
+  if (layer().receives.outstanding == 0) return call(arguments...);
+  const MatchWhileBlocked matching;
+  return call(arguments...);
 }
 
 // Data of every rank, in a row.
