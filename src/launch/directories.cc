@@ -26,12 +26,17 @@ Result<std::string> make_unique(const std::string& folder) {
   return path;
 }
 
+// The directory in memory bears the same name, so that the two are recognised as one job's.
+std::string make_in_memory(const std::string& root) {
+  const std::string path = "/dev/shm" + root.substr(root.rfind('/'));
+  return ::mkdir(path.c_str(), 0700) == 0 ? path : root;
+}
+
 }  // namespace
 
 Result<JobDirectories> JobDirectories::make() {
   RK_TRY(const std::string root, make_unique(temporary_folder()));
-  auto memory = make_unique("/dev/shm");
-  return JobDirectories(root, memory ? *memory : root);
+  return JobDirectories(root, make_in_memory(root));
 }
 
 JobDirectories::JobDirectories(JobDirectories&& other) noexcept

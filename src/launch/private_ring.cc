@@ -35,6 +35,7 @@ constexpr int kReadyLimitMs = 60000;
 constexpr int kViewLimitMs = 60000;
 constexpr int kStopLimitMs = 5000;
 constexpr std::size_t kKeyBytes = 32;
+constexpr int kServerMemory = 4;  // ringkeepd: the budget is larger than the machine (docs/exit-codes.md)
 // Numbers of the descriptors in a server.
 constexpr int kReadyFd = 3;
 constexpr int kParentFd = 4;
@@ -135,8 +136,12 @@ std::string PrivateRing::name_of(pid_t pid) const {
 
 tl::unexpected<Error> PrivateRing::did_not_start(std::uint32_t node, const std::string& why) const {
   const std::string said = last_line_of(log_of(directory_, node));
-  return fail(ErrorCode::kUnavailable, "checkpoint server " + std::to_string(node) + " " + why +
-                                           (said.empty() ? "; its log is empty" : ": " + said));
+  int status = 0;
+  const bool ended = ::waitpid(pids_[node - 1], &status, WNOHANG) == pids_[node - 1];
+  const bool memory = ended && WIFEXITED(status) && WEXITSTATUS(status) == kServerMemory;
+  return fail(
+      memory ? ErrorCode::kNoMemory : ErrorCode::kUnavailable,
+      "checkpoint server " + std::to_string(node) + " " + why + (said.empty() ? "; its log is empty" : ": " + said));
 }
 
 Status PrivateRing::launch(const RingSettings& settings) {

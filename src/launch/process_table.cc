@@ -113,4 +113,11 @@ bool ProcessTable::signal(Rank rank, int number) {
   return true;
 }
 
+bool ProcessTable::hung_up(Rank rank) const {
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end()) return true;
+  pollfd look{found->second->channel.fd(), POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) > 0;
+}
+
 }  // namespace rk::launch

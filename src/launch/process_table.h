@@ -46,7 +46,8 @@ class ProcessTable {
   void signal_all(int number);
   // False if that rank is not connected.
   bool signal(Rank rank, int number);
-  bool connected(Rank rank) const { return ranks_.count(rank) != 0; }
+  // Its connection has ended, whether that was handled or not.
+  bool hung_up(Rank rank) const;
   template <class Message>
   Status send(Rank rank, const Message& message) {
     const auto found = ranks_.find(rank);

@@ -98,7 +98,8 @@ class Runner final : public ProcessHandler {
   Status create_job();
   Status start_community(CommunityId community, Incarnation incarnation);
   wire::ProcessStart start_message(Rank rank, Incarnation incarnation);
-  std::string layer_options(Rank rank);
+  std::optional<std::size_t> message_kill(Rank rank, Incarnation incarnation) const;
+  std::string layer_options(Rank rank, Incarnation incarnation) const;
   void plan_kills();
   void kill_now(std::size_t request);
   void show_progress();

@@ -73,7 +73,7 @@ wire::ProcessStart Runner::start_message(Rank rank, Incarnation incarnation) {
   set(wire::kEnvRank, std::to_string(rank.value));
   set(wire::kEnvCommunities, communities);
   set(wire::kEnvIncarnation, std::to_string(incarnation.value));
-  set(wire::kEnvOptions, layer_options(rank));
+  set(wire::kEnvOptions, layer_options(rank, incarnation));
   const char* temporary = std::getenv("TMPDIR");
   set("TMPDIR", temporary != nullptr ? temporary : "");  // mpirun's own was ours
   if (setup_.layer) {
@@ -83,18 +83,21 @@ wire::ProcessStart Runner::start_message(Rank rank, Incarnation incarnation) {
   return start;
 }
 
-std::string Runner::layer_options(Rank rank) {
-  std::string options = setup_.binding.oversubscribed ? "spin=0" : "spin=1";
-  options += setup_.options.strict_divergence ? ",on_divergence=strict" : ",on_divergence=keep";
-  // Each request for this rank belongs to one life, in the order of the command line.
-  std::size_t skip = record_.processes[rank.value].lives.size();
+// Each request for a rank by messages belongs to one life of it, in the order of the command line.
+std::optional<std::size_t> Runner::message_kill(Rank rank, Incarnation incarnation) const {
+  std::uint64_t life_number = 0;
   for (std::size_t i = 0; i < setup_.options.kills.size(); ++i) {
     const KillRequest& kill = setup_.options.kills[i];
-    if (kill.rank != rank || !kill.at_message) continue;
-    if (skip-- != 0) continue;
-    options += ",kill_at_message=" + std::to_string(*kill.at_message);
-    break;
+    if (kill.rank == rank && kill.at_message && ++life_number == incarnation.value) return i;
   }
+  return std::nullopt;
+}
+
+std::string Runner::layer_options(Rank rank, Incarnation incarnation) const {
+  std::string options = setup_.binding.oversubscribed ? "spin=0" : "spin=1";
+  options += setup_.options.strict_divergence ? ",on_divergence=strict" : ",on_divergence=keep";
+  if (const auto kill = message_kill(rank, incarnation))
+    options += ",kill_at_message=" + std::to_string(*setup_.options.kills[*kill].at_message);
   return options;
 }
 
@@ -150,8 +153,16 @@ Status Runner::on_output_request(Rank rank, const wire::Frame& frame) {
 }
 
 void Runner::on_gone(Rank rank, Incarnation incarnation) {
-  if (recovery::LifeRecord* const record = life(rank, incarnation)) record->gone_at = loop_.now_ms();
-  feed(recovery::ProcessGone{rank, incarnation});
+  recovery::LifeRecord* const record = life(rank, incarnation);
+  RK_CHECK(record != nullptr);
+  record->gone_at = loop_.now_ms();
+  const auto kill = message_kill(rank, incarnation);
+  if (kill && !record->finished && !job_.ending()) record_.kills[*kill].done_at = record->gone_at;
+  const std::vector<Rank>& members = job_.members(setup_.community_of[rank.value]);
+  const auto others = std::count_if(members.begin(), members.end(), [&](Rank other) {
+    return other != rank && life(other, incarnation) != nullptr && table_->hung_up(other);
+  });
+  feed(recovery::ProcessGone{rank, incarnation, others == 0});
 }
 
 }  // namespace rk::launch

@@ -132,7 +132,7 @@ void Job::on(TimeMs at, const ProcessGone& event, Effects& out) {
   Community& community = of(event.rank);
   // A program that does not use MPI ends without a word, each process when it likes: mpirun's status tells.
   if (before != ProcessState::kReady || community.info.state != CommunityState::kRunning) return;
-  note_lost(at, community, event.rank, out);
+  note_lost(at, community, event.first ? std::optional(event.rank) : std::nullopt, out);
   if (!community.verdict_due) community.verdict_due = at + config_.verdict_wait_ms;
 }
 

@@ -65,6 +65,7 @@ struct LayerFinished {  // the process has left MPI_Finalize
 struct ProcessGone {
   Rank rank;
   Incarnation incarnation;
+  bool first = true;  // false: others of its community were gone at the same look, so who came first is unknown
 };
 struct MpirunExited {
   CommunityId community;

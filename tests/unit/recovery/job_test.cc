@@ -98,6 +98,14 @@ TEST_F(JobTest, ALostProcessWaitsForTheVerdictOfMpirunAndIsACrashWithoutOne) {
   EXPECT_EQ(of<KillCommunity>().size(), 1U);
 }
 
+TEST_F(JobTest, WhoWasLostFirstIsNotGuessed) {
+  start_all();
+  feed(100, ProcessGone{Rank(1), Incarnation(1), false});
+  ASSERT_EQ(of<Note>().size(), 1U);
+  EXPECT_EQ(of<Note>()[0].kind, Note::Kind::kLost);
+  EXPECT_FALSE(of<Note>()[0].rank);
+}
+
 TEST_F(JobTest, AProcessThatFinalizedMayGoWhenItLikes) {
   start_all();
   feed(50, LayerFinished{Rank(0), Incarnation(1)});

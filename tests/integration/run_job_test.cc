@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ringkeep run` with a real MPI program: what the user sees, the exit status, and that nothing is left.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "tests/integration/run_fixture.h"
+
+namespace rk::testing {
+namespace {
+
+class RunJob : public RunFixture {};
+
+std::string steps(int count, int ranks) {
+  std::string text;
+  for (int i = 0; i < count; ++i)
+    text += "step " + std::to_string(i) + " sum " + std::to_string(ranks * (ranks - 1) / 2 + ranks * i) + " pid 0\n";
+  return text + "the end, without a newline";
+}
+
+TEST_F(RunJob, ShowsTheProgramsOutputAndLeavesNothing) {
+  const Ended ended = run(job(4, 2, {program(), "steps", "5"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, steps(5, 4));
+  EXPECT_EQ(ended.err, "");
+  expect_nothing_left();
+}
+
+TEST_F(RunJob, OneCommunityIsAnOrdinaryMpiJob) {
+  const Ended ended = run(job(3, 1, {program(), "steps", "5"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, steps(5, 3));
+}
+
+TEST_F(RunJob, AKilledProcessRollsItsCommunityBackAndNothingIsShownTwice) {
+  const Ended ended =
+      run(job(4, 2, {program(), "steps", "150"}, {"--kill", "1@1.0s", "--report", folder() + "/report"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, steps(150, 4));
+  EXPECT_NE(ended.err.find("community 0 (ranks 0-1) rolled back 1 time"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("community 1 (ranks 2-3) kept working"), std::string::npos) << ended.err;
+  const std::string report = text_of(folder() + "/report");
+  EXPECT_NE(report.find("\"restarts\": 1"), std::string::npos) << report;
+  expect_nothing_left();
+}
+
+TEST_F(RunJob, AKillByMessagesIsCarriedOutOnce) {
+  const Ended ended = run(job(4, 2, {program(), "steps", "50"}, {"--kill", "2@msg:20"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, steps(50, 4));
+  EXPECT_NE(ended.err.find("community 1 (ranks 2-3) rolled back 1 time"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("--kill 2@msg:20 was carried out"), std::string::npos) << ended.err;
+}
+
+TEST_F(RunJob, DifferingLinesAreSwallowedAndCountedAndAnErrorOnlyIfAskedFor) {
+  const Ended lenient = run(job(4, 2, {program(), "varying", "100"}, {"--kill", "0@0.8s"}));
+  EXPECT_EQ(lenient.status, 0) << lenient.err;
+  EXPECT_EQ(std::count(lenient.out.begin(), lenient.out.end(), '\n'), 100);
+  const Ended strict = run(job(4, 2, {program(), "varying", "100"}, {"--kill", "0@0.8s", "--strict-output"}));
+  EXPECT_EQ(std::count(strict.out.begin(), strict.out.end(), '\n'), 100);
+  // A kill before the first line leaves nothing to differ.
+  if (strict.err.find("printed again") != std::string::npos) EXPECT_EQ(strict.status, 65) << strict.err;
+}
+
+TEST_F(RunJob, TheExitStatusIsThePrograms) {
+  EXPECT_EQ(run(job(2, 2, {program(), "exit", "7"})).status, 7);
+  EXPECT_EQ(run(job(4, 2, {program(), "abort", "9"})).status, 9);
+  EXPECT_EQ(run(job(2, 1, {"false"})).status, 1);
+  EXPECT_EQ(run(job(2, 2, {"true"})).status, 0);
+  expect_nothing_left();
+}
+
+TEST_F(RunJob, AFaultThatRepeatsEndsTheJobWithItsSignal) {
+  const Ended ended = run(job(2, 1, {program(), "crash"}, {"--max-restarts", "2"}));
+  EXPECT_EQ(ended.status, 128 + SIGSEGV) << ended.err;
+  EXPECT_NE(ended.err.find("2 restarts without progress"), std::string::npos) << ended.err;
+  expect_nothing_left();
+}
+
+TEST_F(RunJob, StandardInputGoesToRankZero) {
+  std::string input;
+  std::string expected;
+  for (int i = 0; i < 20000; ++i) {
+    input += "line " + std::to_string(i) + "\n";
+    expected += "LINE " + std::to_string(i) + "\n";
+  }
+  const Ended ended = run(job(2, 2, {program(), "cat"}), input);
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, expected + "the end, without a newline");
+}
+
+TEST_F(RunJob, OtherSignalsReachTheProgram) {
+  start(job(2, 2, {program(), "usr1"}));
+  await_output("waiting");
+  ::kill(launcher(), SIGUSR1);
+  const Ended ended = finish();
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_NE(ended.out.find("told " + std::to_string(SIGUSR1)), std::string::npos);
+}
+
+TEST_F(RunJob, RanksAreBoundByOnePlanAndSeeTheirEnvironment) {
+  const Ended ended = run(job(2, 2, {program(), "where"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_NE(ended.out.find("rank 1 of 2 on "), std::string::npos) << ended.out;
+  EXPECT_EQ(ended.out.find("preload no"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace rk::testing

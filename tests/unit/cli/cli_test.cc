@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/status_table.h"
+
+namespace rk::cli {
+namespace {
+
+wire::StatusAnswer ring_of_three() {
+  wire::StatusAnswer status;
+  status.cluster = ClusterId(0xabc);
+  status.node = NodeId(1);
+  status.view = ViewNumber(7);
+  status.state = "serving";
+  for (std::uint32_t node = 1; node <= 3; ++node)
+    status.members.push_back({NodeId(node), Incarnation(9), "127.0.0.1:700" + std::to_string(node), node != 3});
+  status.budget_bytes = std::uint64_t{1} << 30U;
+  status.jobs.push_back({JobId(0xff), OwnerId(1000), 8, 6, std::uint64_t{3} << 20U});
+  return status;
+}
+
+TEST(StatusTable, ShowsLeaderPredecessorLinksAndJobs) {
+  const std::string text = status_table(ring_of_three(), false);
+  EXPECT_NE(text.find("ring of 3, view 7: serving"), std::string::npos) << text;
+  EXPECT_NE(text.find("1       127.0.0.1:7001         leader   server 3        this server"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("3       127.0.0.1:7003         member   server 2        no link"), std::string::npos) << text;
+  EXPECT_NE(text.find("00000000000000ff  1000    6/8        3 MiB"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos) << "colours only on a terminal";
+  EXPECT_NE(status_table(ring_of_three(), true).find('\x1b'), std::string::npos);
+}
+
+TEST(StatusTable, SaysWhyItDoesNotServe) {
+  wire::StatusAnswer status;
+  status.state = "wedged";
+  status.reason = "server 2 is silent";
+  EXPECT_NE(status_table(status, false).find("wedged (server 2 is silent)"), std::string::npos);
+}
+
+TEST(Json, OfAStatus) {
+  const auto json = nlohmann::json::parse(to_json(ring_of_three()));
+  EXPECT_EQ(json["state"], "serving");
+  EXPECT_EQ(json["members"].size(), 3U);
+  EXPECT_EQ(json["members"][2]["connected"], false);
+  EXPECT_EQ(json["jobs"][0]["job"], "00000000000000ff");
+}
+
+TEST(Json, OfARunHasWhatScriptsRead) {
+  recovery::RunRecord record;
+  record.communities = 2;
+  record.elapsed = 4000;
+  recovery::LifeRecord life;
+  life.incarnation = Incarnation(1);
+  life.pid = 42;
+  life.ready_at = 500;
+  life.stats = wire::LayerStats{};
+  life.stats->messages_sent = 5;
+  life.stats->layer_cpu_us = 7;
+  record.processes = {{CommunityId(0), {life}}, {CommunityId(1), {life}}};
+  using Kind = recovery::Note::Kind;
+  const auto note = [](recovery::TimeMs at, Kind kind, std::uint32_t community, std::uint64_t incarnation) {
+    return recovery::Note{at, kind, CommunityId(community), Incarnation(incarnation), std::nullopt, {}, ""};
+  };
+  record.notes = {note(1000, Kind::kLost, 1, 1), note(1100, Kind::kDead, 1, 1), note(1200, Kind::kStarted, 1, 2),
+                  note(3000, Kind::kFinished, 0, 1), note(3500, Kind::kFinished, 1, 2)};
+  record.difference = "rank 0, line 1: \xff not UTF-8";
+  const auto json = nlohmann::json::parse(to_json(record));
+  EXPECT_EQ(json["ready_s"], 0.5);
+  EXPECT_EQ(json["finished_s"], 3.5);
+  EXPECT_EQ(json["ranks"][1]["messages_sent"], 5);
+  EXPECT_EQ(json["ranks"][1]["pids"][0], 42);
+  EXPECT_EQ(json["totals"]["layer_cpu_us"], 14);
+  EXPECT_EQ(json["communities"][0]["restarts"], 0);
+  EXPECT_EQ(json["communities"][1]["restarts"], 1);
+  EXPECT_EQ(json["communities"][1]["recoveries"][0]["dead_s"], 1.1);
+}
+
+TEST(ExitCodes, DoNotCollideWithSignalsAndDifferByCause) {
+  for (int code = 0; code <= static_cast<int>(ErrorCode::kPeerGone); ++code) {
+    const int exit = exit_code_of(static_cast<ErrorCode>(code));
+    EXPECT_LT(exit, 128);
+    EXPECT_TRUE(code == 0 ? exit == 0 : exit >= 64) << code;
+  }
+  EXPECT_EQ(exit_code_of(ErrorCode::kInvalidArgument), kUsage);
+  EXPECT_EQ(exit_code_of(ErrorCode::kUnsupported), kUnsupported);
+  EXPECT_NE(exit_code_of(ErrorCode::kUnavailable), exit_code_of(ErrorCode::kWrongCluster));
+}
+
+}  // namespace
+}  // namespace rk::cli
