@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bad input to the command: one clear error each, a documented exit status, nothing left, servers unharmed.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
 #include "launch/frame_channel.h"
 #include "tests/integration/run_fixture.h"
+#include "wire/client_messages.h"
 #include "wire/locations.h"
 
 namespace rk::testing {

@@ -61,7 +61,9 @@ TEST_F(RunJob, DifferingLinesAreSwallowedAndCountedAndAnErrorOnlyIfAskedFor) {
   const Ended strict = run(job(4, 2, {program(), "varying", "100"}, {"--kill", "0@0.8s", "--strict-output"}));
   EXPECT_EQ(std::count(strict.out.begin(), strict.out.end(), '\n'), 100);
   // A kill before the first line leaves nothing to differ.
-  if (strict.err.find("printed again") != std::string::npos) EXPECT_EQ(strict.status, 65) << strict.err;
+  if (strict.err.find("printed again") != std::string::npos) {
+    EXPECT_EQ(strict.status, 65) << strict.err;
+  }
 }
 
 TEST_F(RunJob, TheExitStatusIsThePrograms) {
