@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one server knows of each name: its versions, where complete copies of them are, and which numbers are used up.
 //
-// Numbers: a home gives versions rising numbers. A home that finds that the name was known before its own life starts
-// at view << 32, so that no number of an earlier life comes again, whether it was committed, failed or only local.
+// Numbers: a home gives versions rising numbers. It starts at 1 if a member that was in every view from the first on
+// has not heard of the name; else at view << 32, so that no number of an earlier home comes again, whether that was
+// committed, failed or only local.
 //
 // Kept versions: the two newest committed ones, those that a retained group record names, and those whose commit is
 // still open. Group records: the two newest committed ones; so only a group record lets go what an older one named.

@@ -62,7 +62,11 @@ void Keep::on(const ViewInstalled& event) {
   const bool next = event.number.value == view_.number.value + 1;
   view_ = event;
   if (!in_view(config_.self)) view_.serving = false;
-  if (changed && (!was_member || !next || !in_view(config_.self))) forget_homes();
+  if (changed && view_.number == ViewNumber(1)) since_first_ = in_view(config_.self);
+  if (changed && view_.number != ViewNumber(1) && (!was_member || !next || !in_view(config_.self))) {
+    since_first_ = false;
+    forget_homes();
+  }
   if (changed) {
     const auto gone = [this](const Member& member) { return !in_view(member); };
     for (auto& [key, entry] : catalogue_.entries()) {

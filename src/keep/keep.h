@@ -239,6 +239,7 @@ class Keep {
   Config config_;
   std::uint64_t now_ms_ = 0;
   ViewInstalled view_;
+  bool since_first_ = false;  // this server was in every view from the first on
   Catalogue catalogue_;
   std::uint64_t last_slot_ = 0;
   std::uint64_t last_copy_ = 0;

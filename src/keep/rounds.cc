@@ -140,10 +140,11 @@ void Keep::finish_claim(Round& round) {
 // This server becomes the home: what the members hold is what exists, and every complete copy is visible.
 void Keep::adopt(Entry& entry, const Round& round) {
   entry.inherited = Version(UINT64_MAX);
-  bool known = entry.shared || !entry.versions.empty() || entry.highest ||
-               (entry.home_member.node && entry.home_member != config_.self);
+  bool known = entry.shared || !entry.versions.empty() || entry.highest || entry.home_member.node;
+  bool sure = since_first_;
   for (const auto& [node, answer] : round.answers) {
     known = known || answer.known;
+    sure = sure || answer.since_first;
     entry.removed = entry.removed || (answer.removed && answer.floor > entry.committed);
     entry.floor = std::max(entry.floor, answer.floor);
     entry.highest = std::max(entry.highest, answer.highest);
@@ -158,9 +159,8 @@ void Keep::adopt(Entry& entry, const Round& round) {
     entry.highest = std::max(entry.highest, version);
     entry.committed = std::max(entry.committed, version);
   }
-  // The same life that claimed before has not forgotten its numbers.
-  if (known && entry.home_member != config_.self)
-    entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
+  // Only a name that surely nobody has claimed before starts at 1.
+  if (known || !sure) entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
   if (!entry.versions.empty()) entry.removed = false;
   entry.inherited = entry.highest;
   entry.home = true;
@@ -210,8 +210,11 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   answer.view = view_.number;
   answer.round = message.round;
   answer.key = message.key;
+  answer.since_first = since_first_;
   Entry* entry =
       message.claim ? catalogue_.obtain(message.key, config_.max_names_per_owner) : catalogue_.find(message.key);
+  // A home that has not heard everybody cannot say yet what exists: the asker asks again.
+  if (!message.claim && entry != nullptr && entry->home && !told_all(*entry)) return;
   if (message.claim) {
     // Two servers claim at once: the lower node id wins, the other one's writers are told to try again.
     std::vector<std::uint64_t> losing;

@@ -131,8 +131,9 @@ struct KeepLookupAnswer {
   Version highest;                    // no number up to this one may be used again
   Version committed;                  // newest version known to have been committed
   std::vector<HeldVersion> versions;  // complete copies here; of the home: all that is committed
+  bool since_first = false;           // I was in every view from the first on: I know each name that was ever claimed
   KeepKey key;
-  RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, key)
+  RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, since_first, key)
 };
 
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with

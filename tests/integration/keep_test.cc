@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints through the C ABI on rings of real servers.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "ringkeep/ringkeep.h"
+#include "tests/integration/ring_fixture.h"
+
+namespace rk::testing {
+namespace {
+
+struct Client {
+  rk_client* handle = nullptr;
+  explicit Client(const std::string& socket) {
+    rk_options options{sizeof(rk_options), socket.c_str(), "keep_test", 0};
+    EXPECT_EQ(rk_open(&options, &handle), RK_OK) << rk_last_error();
+  }
+  ~Client() { rk_close(handle); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+};
+
+// The version and the bytes of section "data"; an error's name and words where there is none.
+std::string read_all(rk_client* client, const std::string& name, std::uint64_t* version = nullptr) {
+  rk_reader* reader = nullptr;
+  if (const int code = rk_read(client, name.c_str(), 0, &reader); code != RK_OK)
+    return std::string(rk_error_name(code)) + ": " + rk_last_error();
+  const void* data = nullptr;
+  size_t size = 0;
+  EXPECT_EQ(rk_reader_section(reader, "data", &data, &size), RK_OK);
+  if (version != nullptr) *version = rk_reader_version(reader);
+  std::string out(static_cast<const char*>(data), size);
+  rk_reader_close(reader);
+  return out;
+}
+
+TEST(KeepOnServers, CommitsAndReadsBackOnRingsOfTwoToFour) {
+  for (const std::uint32_t servers : {2U, 3U, 4U}) {
+    RingFixture ring(servers);
+    const Client writer(ring.socket(1));
+    for (std::uint64_t expected = 1; expected <= 4; ++expected) {
+      const std::string text = "round " + std::to_string(expected);
+      std::uint64_t version = 0;
+      ASSERT_EQ(rk_put(writer.handle, "state", text.data(), text.size(), &version), RK_OK) << rk_last_error();
+      EXPECT_EQ(version, expected);
+    }
+    std::uint64_t version = 0;
+    const Client reader(ring.socket(1));
+    EXPECT_EQ(read_all(reader.handle, "state", &version), "round 4");
+    EXPECT_EQ(version, 4U);
+    // From any other server of the ring as well.
+    const Client far(ring.socket(servers));
+    EXPECT_EQ(read_all(far.handle, "state"), "round 4");
+    // Two versions are kept, no more.
+    rk_reader* old = nullptr;
+    EXPECT_EQ(rk_read(reader.handle, "state", 3, &old), RK_OK) << rk_last_error();
+    rk_reader_close(old);
+    EXPECT_EQ(rk_read(reader.handle, "state", 2, &old), RK_ERR_NOT_FOUND);
+  }
+}
+
+TEST(KeepOnServers, SeveralSectionsLargeAndEmptyComeBackWhole) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  const rk_section sections[] = {{"large", 9'000'001}, {"empty", 0}, {"small", 3}};
+  rk_writer* writer = nullptr;
+  ASSERT_EQ(rk_begin(client.handle, "mixed", sections, 3, &writer), RK_OK) << rk_last_error();
+  void* data = nullptr;
+  size_t size = 0;
+  ASSERT_EQ(rk_writer_section(writer, "large", &data, &size), RK_OK);
+  ASSERT_EQ(size, sections[0].size);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 4096, 0U);
+  for (size_t i = 0; i < size; ++i) static_cast<unsigned char*>(data)[i] = static_cast<unsigned char>(i * 7);
+  ASSERT_EQ(rk_writer_section(writer, "small", &data, &size), RK_OK);
+  std::memcpy(data, "abc", 3);
+  EXPECT_EQ(rk_writer_section(writer, "none", &data, &size), RK_ERR_NOT_FOUND);
+  ASSERT_EQ(rk_commit(writer, RK_LEVEL_REPLICATED, nullptr), RK_OK) << rk_last_error();
+  // At the other server the bytes come over the link.
+  const Client far(ring.socket(2));
+  for (rk_client* each : {client.handle, far.handle}) {
+    rk_reader* reader = nullptr;
+    ASSERT_EQ(rk_read(each, "mixed", 0, &reader), RK_OK) << rk_last_error();
+    const void* found = nullptr;
+    ASSERT_EQ(rk_reader_section(reader, "large", &found, &size), RK_OK);
+    ASSERT_EQ(size, sections[0].size);
+    for (size_t i = 0; i < size; i += 4099)
+      ASSERT_EQ(static_cast<const unsigned char*>(found)[i], static_cast<unsigned char>(i * 7)) << i;
+    ASSERT_EQ(rk_reader_section(reader, "small", &found, &size), RK_OK);
+    EXPECT_EQ(std::memcmp(found, "abc", 3), 0);
+    ASSERT_EQ(rk_reader_section(reader, "empty", &found, &size), RK_OK);
+    EXPECT_EQ(size, 0U);
+    rk_reader_close(reader);
+  }
+}
+
+TEST(KeepOnServers, WhatIsMappedStaysWhileNewVersionsCome) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  ASSERT_EQ(rk_put(client.handle, "state", "first", 5, nullptr), RK_OK) << rk_last_error();
+  rk_reader* reader = nullptr;
+  ASSERT_EQ(rk_read(client.handle, "state", 0, &reader), RK_OK);
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(rk_put(client.handle, "state", "later", 5, nullptr), RK_OK);
+  const void* data = nullptr;
+  size_t size = 0;
+  ASSERT_EQ(rk_reader_section(reader, "data", &data, &size), RK_OK);
+  EXPECT_EQ(std::string(static_cast<const char*>(data), size), "first");
+  rk_reader_close(reader);
+}
+
+TEST(KeepOnServers, AClientKilledWhileItWritesLeavesTheVersionBefore) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  ASSERT_EQ(rk_put(client.handle, "state", "good", 4, nullptr), RK_OK) << rk_last_error();
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const Client own(ring.socket(1));
+    const rk_section section{"data", 30'000'000};
+    rk_writer* writer = nullptr;
+    void* data = nullptr;
+    if (rk_begin(own.handle, "state", &section, 1, &writer) != RK_OK ||
+        rk_writer_section(writer, "data", &data, nullptr) != RK_OK)
+      _exit(1);
+    std::memset(data, 'x', section.size / 2);
+    if (write(ready[1], "r", 1) != 1) _exit(1);
+    pause();
+    _exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(read_all(client.handle, "state"), "good");
+  // Its memory is free again: the budget of 64 MiB has no room for two such versions beside each other.
+  const std::string large(40'000'000, 'y');
+  EXPECT_TRUE(ring.await_status(1, [](const wire::StatusAnswer& answer) { return answer.used_bytes < 40'000'000; }));
+  EXPECT_EQ(rk_put(client.handle, "large", large.data(), large.size(), nullptr), RK_OK) << rk_last_error();
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST(KeepOnServers, ABudgetThatIsFullRefusesAndChangesNothing) {
+  RingFixture ring(RingFixture::Options{2, "16M", {}, true});
+  const Client client(ring.socket(1));
+  ASSERT_EQ(rk_put(client.handle, "state", "good", 4, nullptr), RK_OK) << rk_last_error();
+  const rk_section section{"data", 64U << 20U};
+  rk_writer* writer = nullptr;
+  EXPECT_EQ(rk_begin(client.handle, "state", &section, 1, &writer), RK_ERR_NO_MEMORY);
+  EXPECT_NE(std::string(rk_last_error()).find(std::to_string(section.size)), std::string::npos) << rk_last_error();
+  EXPECT_EQ(writer, nullptr);
+  EXPECT_EQ(read_all(client.handle, "state"), "good");
+}
+
+TEST(KeepOnServers, AServerAloneKeepsOnlyLocalVersionsAndSaysWhy) {
+  RingFixture ring(1);
+  const Client client(ring.socket(1));
+  EXPECT_EQ(rk_put(client.handle, "state", "x", 1, nullptr), RK_ERR_UNAVAILABLE);
+  EXPECT_NE(std::string(rk_last_error()).find("alone"), std::string::npos) << rk_last_error();
+  const rk_section section{"data", 1};
+  rk_writer* writer = nullptr;
+  ASSERT_EQ(rk_begin(client.handle, "state", &section, 1, &writer), RK_OK) << rk_last_error();
+  void* data = nullptr;
+  ASSERT_EQ(rk_writer_section(writer, "data", &data, nullptr), RK_OK);
+  *static_cast<char*>(data) = 'l';
+  std::uint64_t version = 0;
+  ASSERT_EQ(rk_commit(writer, RK_LEVEL_LOCAL, &version), RK_OK) << rk_last_error();
+  EXPECT_EQ(version, 2U);  // the number of the failed commit is not used again
+  EXPECT_EQ(read_all(client.handle, "state"), "l");
+}
+
+TEST(KeepOnServers, RemovedIsNotFoundAndItsNumbersAreNotUsedAgain) {
+  RingFixture ring(3);
+  const Client client(ring.socket(1));
+  ASSERT_EQ(rk_put(client.handle, "state", "a", 1, nullptr), RK_OK) << rk_last_error();
+  ASSERT_EQ(rk_delete(client.handle, "state"), RK_OK) << rk_last_error();
+  EXPECT_EQ(rk_delete(client.handle, "state"), RK_ERR_NOT_FOUND);
+  EXPECT_EQ(read_all(client.handle, "state").substr(0, 9), "not-found");
+  const Client far(ring.socket(2));
+  EXPECT_EQ(read_all(far.handle, "state").substr(0, 9), "not-found");
+  std::uint64_t version = 0;
+  ASSERT_EQ(rk_put(client.handle, "state", "b", 1, &version), RK_OK) << rk_last_error();
+  EXPECT_EQ(version, 2U);
+}
+
+TEST(KeepOnServers, ANameHasOneHome) {
+  RingFixture ring(3);
+  const Client one(ring.socket(1));
+  const Client two(ring.socket(2));
+  ASSERT_EQ(rk_put(one.handle, "state", "a", 1, nullptr), RK_OK) << rk_last_error();
+  EXPECT_EQ(rk_put(two.handle, "state", "b", 1, nullptr), RK_ERR_EXISTS);
+  EXPECT_EQ(read_all(two.handle, "state"), "a");
+}
+
+TEST(KeepOnServers, NoServerAtTheSocketIsSaidPlainly) {
+  rk_options options{sizeof(rk_options), "/nonexistent/ringkeep.socket", nullptr, 0};
+  rk_client* client = nullptr;
+  EXPECT_EQ(rk_open(&options, &client), RK_ERR_UNAVAILABLE);
+  EXPECT_EQ(client, nullptr);
+  EXPECT_NE(std::string(rk_last_error()).find("/nonexistent/ringkeep.socket"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace rk::testing
