@@ -54,6 +54,16 @@ TEST_F(RunJob, AKillByMessagesIsCarriedOutOnce) {
   EXPECT_NE(ended.err.find("--kill 2@msg:20 was carried out"), std::string::npos) << ended.err;
 }
 
+TEST_F(RunJob, KilledAgainDuringItsRecoveryAndTwoCommunitiesAtOnce) {
+  // The second kill of rank 0 is due while its community restarts.
+  const Ended ended =
+      run(job(4, 2, {program(), "steps", "150"}, {"--kill", "0@1s", "--kill", "0@1.05s", "--kill", "3@1s"}));
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(ended.out, steps(150, 4));
+  EXPECT_NE(ended.err.find("community 0 (ranks 0-1) rolled back 2 times"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("community 1 (ranks 2-3) rolled back 1 time"), std::string::npos) << ended.err;
+}
+
 TEST_F(RunJob, DifferingLinesAreSwallowedAndCountedAndAnErrorOnlyIfAskedFor) {
   const Ended lenient = run(job(4, 2, {program(), "varying", "100"}, {"--kill", "0@0.8s"}));
   EXPECT_EQ(lenient.status, 0) << lenient.err;
