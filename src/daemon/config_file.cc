@@ -26,7 +26,7 @@ class TableReader {
 
   TableReader(const std::string& file, std::string where) : file_(file), where_(std::move(where)) {}
 
-  void key(const std::string& name, Setter setter) { setters_.emplace(name, std::move(setter)); }
+  void key(const std::string& name, const Setter& setter) { setters_.emplace(name, setter); }
   void text(const std::string& name, std::function<Status(const std::string&)> setter) {
     key(name, [setter = std::move(setter)](const toml::node& node) -> Status {
       const auto value = node.value_exact<std::string>();
@@ -35,7 +35,7 @@ class TableReader {
     });
   }
   void number(const std::string& name, std::uint64_t lowest, std::uint64_t highest,
-              std::function<void(std::uint64_t)> setter) {
+              const std::function<void(std::uint64_t)>& setter) {
     key(name, [=](const toml::node& node) -> Status {
       const auto value = node.value_exact<std::int64_t>();
       if (!value || *value < 0 || static_cast<std::uint64_t>(*value) < lowest ||
@@ -81,8 +81,8 @@ Status read_server(const toml::table& table, const std::string& file, Config& co
   });
   RK_TRY_VOID(reader.read(table));
   if (!entry.node || entry.address.host.empty())
-    return fail(ErrorCode::kInvalidArgument,
-                file + ":" + std::to_string(table.source().begin.line) + ": server: it needs both 'node' and 'address'");
+    return fail(ErrorCode::kInvalidArgument, file + ":" + std::to_string(table.source().begin.line) +
+                                                 ": server: it needs both 'node' and 'address'");
   config.roster.push_back(entry);
   return {};
 }

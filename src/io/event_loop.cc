@@ -53,7 +53,12 @@ struct Timer::State {
 };
 
 Timer::Timer(EventLoop& loop) : state_(std::make_shared<State>(loop.state_->context)) {}
-Timer::~Timer() { cancel(); }
+Timer::~Timer() {
+  try {
+    cancel();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the expiry that then comes is void by its generation
+  }
+}
 
 void Timer::start(std::uint64_t delay_ms, std::function<void()> callback) {
   const std::uint64_t generation = ++state_->generation;

@@ -63,29 +63,33 @@ Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const Peer
                                                      const std::vector<RosterEntry>& roster, Descriptor listening,
                                                      PeerLinkLimits limits, Callbacks callbacks) {
   std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(key), limits, std::move(callbacks)));
-  RK_TRY_VOID(links->add_peers(roster, std::move(listening)));
+  RK_TRY_VOID(links->add_peers(roster));
+  RK_TRY_VOID(links->listen(roster, std::move(listening)));
   for (auto& [node, peer] : links->peers_)
     if (peer->dialled_by_us) links->dial(*peer);
   return links;
 }
 
-Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster, Descriptor listening) {
+Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster) {
   for (const RosterEntry& entry : roster) {
-    if (entry.node == self_.node) {
-      if (roster.size() == 1) continue;  // nobody to listen for
-      if (!listening) {
-        RK_TRY(listening, listen_tcp(entry.address));
-      }
-      listener_ =
-          std::make_unique<Listener>(loop_, std::move(listening), [this](Descriptor fd) { accept(std::move(fd)); });
-      continue;
-    }
+    if (entry.node == self_.node) continue;
     auto peer = std::make_unique<Peer>(loop_);
     peer->node = entry.node;
     RK_TRY(peer->address, resolve(entry.address));
     peer->dialled_by_us = self_.node < entry.node;
     peers_.emplace(entry.node, std::move(peer));
   }
+  return {};
+}
+
+Status PeerLinks::listen(const std::vector<RosterEntry>& roster, Descriptor listening) {
+  const auto own =
+      std::find_if(roster.begin(), roster.end(), [&](const auto& entry) { return entry.node == self_.node; });
+  if (own == roster.end() || peers_.empty()) return {};  // nobody to listen for
+  if (!listening) {
+    RK_TRY(listening, listen_tcp(own->address));
+  }
+  listener_ = std::make_unique<Listener>(loop_, std::move(listening), [this](Descriptor fd) { accept(std::move(fd)); });
   return {};
 }
 

@@ -73,7 +73,8 @@ class PeerLinks {
   struct Unproven;
 
   PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits, Callbacks callbacks);
-  Status add_peers(const std::vector<RosterEntry>& roster, Descriptor listening);
+  Status add_peers(const std::vector<RosterEntry>& roster);
+  Status listen(const std::vector<RosterEntry>& roster, Descriptor listening);
   void accept(Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
