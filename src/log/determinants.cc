@@ -154,11 +154,11 @@ Result<std::uint64_t> OutcomeLog::trim(const OutcomePosition& prologue, const Ou
 Result<std::unique_ptr<MatchLog>> MatchLog::open(Units& units) {
   std::unique_ptr<MatchLog> log(new MatchLog(units));
   RK_TRY(log->writer_, StreamWriter::open(units, units.segment().matches_stream()));
-  RK_TRY_VOID(log->load(0));
+  RK_TRY_VOID(log->load(0, 0));
   return log;
 }
 
-Status MatchLog::load(std::uint64_t after_items) {
+Status MatchLog::load(std::uint64_t after_items, std::uint64_t after_postings) {
   past_.clear();
   highest_rsn_ = 0;
   StreamCursor cursor(units_.segment(), units_.segment().matches_stream());
@@ -168,10 +168,12 @@ Status MatchLog::load(std::uint64_t after_items) {
     if (at.empty()) break;
     MatchEntry entry;
     std::memcpy(&entry, at.data(), sizeof entry);
+    const std::uint64_t item = cursor.number();
     cursor.advance(sizeof entry);
-    const auto kind = static_cast<MatchKind>(entry.key % kKindsOfMatch);
-    past_.push_back({entry.key / kKindsOfMatch, kind, entry.source, entry.tag, entry.ssn, entry.rsn});
     highest_rsn_ = std::max(highest_rsn_, entry.rsn);
+    if (entry.key / kKindsOfMatch <= after_postings) continue;
+    const auto kind = static_cast<MatchKind>(entry.key % kKindsOfMatch);
+    past_.push_back({entry.key / kKindsOfMatch, kind, entry.source, entry.tag, entry.ssn, entry.rsn, item});
   }
   std::sort(past_.begin(), past_.end(), [](const MatchRecord& a, const MatchRecord& b) { return a.psn < b.psn; });
   return {};
@@ -195,10 +197,17 @@ const MatchRecord* MatchLog::find(std::uint64_t psn) const {
   return at != past_.end() && at->psn == psn ? &*at : nullptr;
 }
 
-Status MatchLog::jump(std::uint64_t items) {
+std::uint64_t MatchLog::position(std::uint64_t postings) const {
+  std::uint64_t position = writer_.published();
+  for (auto match = past_.rbegin(); match != past_.rend() && match->psn > postings; ++match)
+    position = std::min(position, match->item - 1);
+  return position;
+}
+
+Status MatchLog::jump(std::uint64_t items, std::uint64_t postings) {
   if (items > writer_.published())
     return fail(ErrorCode::kLost, "the log has lost matches that the checkpoint counts: restart the job");
-  return load(items);
+  return load(items, postings);
 }
 
 Result<std::uint64_t> MatchLog::trim(std::uint64_t prologue_items, std::uint64_t oldest_items) {

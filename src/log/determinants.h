@@ -96,6 +96,7 @@ struct MatchRecord {
   std::int32_t tag = 0;
   std::uint64_t ssn = 0;
   std::uint64_t rsn = 0;
+  std::uint64_t item = 0;  // number in the stream, once it is there
 };
 
 class MatchLog {
@@ -109,16 +110,19 @@ class MatchLog {
   bool recorded_above(std::uint64_t psn) const { return !past_.empty() && past_.back().psn > psn; }
 
   std::uint64_t items() const { return writer_.published(); }
+  // Items before the first match that a process standing behind posting number `postings` will ask for. Below items()
+  // while matches of an earlier life are still to be repeated.
+  std::uint64_t position(std::uint64_t postings) const;
   // Highest rsn on record; new ones go above it.
   std::uint64_t highest_rsn() const { return highest_rsn_; }
-  // Continues at a checkpoint's place: only matches recorded behind it are found.
-  Status jump(std::uint64_t items);
+  // Continues at a checkpoint's place: only matches of receives posted behind it are found.
+  Status jump(std::uint64_t items, std::uint64_t postings);
   Result<std::uint64_t> trim(std::uint64_t prologue_items, std::uint64_t oldest_items);
   std::uint64_t recorded() const { return recorded_; }
 
  private:
   explicit MatchLog(Units& units) : units_(units) {}
-  Status load(std::uint64_t after_items);
+  Status load(std::uint64_t after_items, std::uint64_t after_postings);
 
   Units& units_;
   StreamWriter writer_;

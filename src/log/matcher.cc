@@ -317,14 +317,14 @@ Result<bool> Matcher::cancel(std::uint64_t psn) {
 void Matcher::snapshot(LogState& state) const {
   state.rsn = rsn_;
   state.postings = postings_;
-  state.matches = log_.items();
+  state.matches = log_.position(postings_);
 }
 
 Status Matcher::jump(const LogState& state) {
   if (!pending_.empty() || !ready_.empty())
     return fail(ErrorCode::kInvalidArgument,
                 "a restore while a receive is open would lose it: complete every receive before the restore");
-  RK_TRY_VOID(log_.jump(state.matches));
+  RK_TRY_VOID(log_.jump(state.matches, state.postings));
   postings_ = state.postings;
   rsn_ = std::max(state.rsn, log_.highest_rsn());
   return {};
