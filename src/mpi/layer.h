@@ -47,7 +47,7 @@ Layer& layer();
 // The value, or the end of the job with the error's words: nothing that fails here can be left to the program.
 template <class T>
 T must(Result<T> result, const char* doing) {
-  if (!result) end_job(kExitLayer, std::string(doing) + ": " + result.error().message);
+  if (!result) end_job(exit_code_of(result.error().code), std::string(doing) + ": " + result.error().message);
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 

@@ -45,7 +45,7 @@ void started(MPI_Request request) {
   }
   // A native receive would overtake the wildcard receives that the layer holds.
   if (entry->comm->wildcards > 0)
-    end_job(kExitLayer,
+    end_job(kExitUnsupported,
             "MPI_Start of a receive while a wildcard receive on the same communicator is open is not supported; use "
             "MPI_Irecv");
   ++all.received_inside[world];

@@ -39,6 +39,14 @@ const char* text(Advice advice) {
 
 }  // namespace
 
+int exit_code_of(ErrorCode code) {
+  constexpr int kDiffers = 65;
+  constexpr int kMemory = 75;
+  if (code == ErrorCode::kDivergence) return kDiffers;
+  if (code == ErrorCode::kNoMemory) return kMemory;
+  return code == ErrorCode::kUnsupported ? kExitUnsupported : kExitLayer;
+}
+
 void end_job(int exit_code, const std::string& message) {
   std::fflush(nullptr);
   Layer& all = layer();
@@ -55,7 +63,7 @@ void end_job(int exit_code, const std::string& message) {
 }
 
 void refuse(const char* call, Advice advice) {
-  end_job(kExitLayer, std::string(call) + " cannot cross communities; " + text(advice));
+  end_job(kExitUnsupported, std::string(call) + " cannot cross communities; " + text(advice));
 }
 
 void refuse_if_spanning(MPI_Comm comm, const char* call, Advice advice) {

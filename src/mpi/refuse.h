@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/result.h"
 #include "mpi/mpi_header.h"
 
 namespace rk::mpi {
@@ -17,7 +18,10 @@ enum class Advice { k_split, k_blocking, k_file, k_window, k_spawn, k_persistent
 void refuse_if_spanning(MPI_Comm comm, const char* call, Advice advice);
 void refuse_if_communities(const char* call, Advice advice);
 
-// Exit code of a job that the layer ended: a refused call, a divergence, a full log.
-inline constexpr int kExitLayer = 1;
+// Exit codes of a job that the layer ended (docs/exit-codes.md): a call that is refused, and anything else that has no
+// code of its own.
+inline constexpr int kExitUnsupported = 78;
+inline constexpr int kExitLayer = 70;
+int exit_code_of(ErrorCode code);
 
 }  // namespace rk::mpi

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""MPI programs under `ringkeep run`, judged from outside: jobs.py TEST, with RINGKEEP_BUILD and MPIRUN set.
+
+same         what a program prints in 1, 2 and 3 communities is what it prints under plain mpirun
+killed       the same with a process killed; the order of arrival that a program has shown stays as it was
+refused      each call that cannot cross communities ends the job, by name
+abort        MPI_Abort ends all communities with its code
+without_job  the library under plain mpirun changes nothing
+checkpoints  a restart goes on from the newest checkpoint; what a checkpoint cannot keep is refused by name
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+BUILD = pathlib.Path(os.environ["RINGKEEP_BUILD"])
+HANG_S = 120  # only for hangs
+UNSUPPORTED = 78
+
+
+def program(name):
+    return str(BUILD / "bin" / f"mpi_{name}")
+
+
+def run(command, environment=None):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, env={**os.environ, **(environment or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+def plain(ranks, name, *arguments, environment=None):
+    command = [os.environ["MPIRUN"], "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+    if os.geteuid() == 0:
+        command.insert(1, "--allow-run-as-root")
+    for variable in environment or {}:
+        command += ["-x", variable]
+    code, out, err = run([*command, program(name), *arguments], environment)
+    require(code == 0, f"plain {name} ended with {code}: {err}")
+    return sorted(out.splitlines())
+
+
+def ringkeep(ranks, communities, name, *arguments, options=()):
+    return run([str(BUILD / "bin" / "ringkeep"), "run", "--embedded", "-n", str(ranks), "--communities", str(communities),
+                "--summary", *options, "--", program(name), *arguments])
+
+
+def require(condition, message):
+    if not condition:
+        sys.exit(f"FAILED: {message}")
+
+
+def rolled_back(err):
+    return len(re.findall(r"rolled back", err))
+
+
+def test_same():
+    for name in ("point_to_point", "communicators", "collectives", "wildcards"):
+        for ranks in (4, 5):
+            expected = plain(ranks, name)
+            for communities in (1, 2, 3):
+                code, out, err = ringkeep(ranks, communities, name)
+                what = f"{name} with {ranks} ranks in {communities} communities"
+                require(code == 0, f"{what} ended with {code}: {err}")
+                require(sorted(out.splitlines()) == expected, f"{what} printed something else:\n{out}")
+                require(rolled_back(err) == 0, f"{what} rolled back: {err}")
+
+
+def test_killed():
+    for name, kill in (("point_to_point", "1@msg:3"), ("communicators", "2@msg:9"), ("collectives", "0@msg:40"),
+                       ("collectives", "3@msg:150")):
+        code, out, err = ringkeep(4, 2, name, options=["--kill", kill])
+        require(code == 0, f"{name} with {kill} ended with {code}: {err}")
+        require(sorted(out.splitlines()) == plain(4, name), f"{name} with {kill} printed something else:\n{out}")
+        require(rolled_back(err) == 1, f"{name} with {kill}: not one community rolled back: {err}")
+    for kill in ("0@msg:60", "1@msg:40", "3@msg:70", "2@msg:20"):
+        code, out, err = ringkeep(4, 2, "wildcards", "--order", options=["--kill", kill])
+        require(code == 0, f"wildcards with {kill} ended with {code}: {err}")
+        require(rolled_back(err) == 1, f"wildcards with {kill}: not one community rolled back: {err}")
+        require("wrong" not in out, f"wildcards with {kill} found a wrong message:\n{out}")
+        require(re.search(r"swallowed, 0 of them different", err), f"wildcards with {kill} repeated another order: {err}")
+
+
+CALLS = ("MPI_Ssend", "MPI_Issend", "MPI_Send_init", "MPI_Recv_init", "MPI_Ibarrier", "MPI_Iallreduce", "MPI_Win_create",
+         "MPI_File_open", "MPI_Comm_group", "MPI_Comm_spawn", "MPI_Intercomm_create")
+
+
+def test_refused():
+    for call in CALLS:
+        code, _, err = ringkeep(4, 2, "refused", call)
+        require(code == UNSUPPORTED, f"{call} ended with {code}: {err}")
+        require(f"{call} cannot cross communities; " in err, f"{call} is not named: {err}")
+    code, out, err = ringkeep(4, 2, "refused", "thread")
+    require(code == 0 and out.count("funneled 1") == 4, f"the thread level is not told: {out} {err}")
+
+
+def test_abort():
+    for code in (7, 1, 42):
+        ended, _, err = ringkeep(4, 2, "refused", "abort", str(code))
+        require(ended == code, f"MPI_Abort({code}) ended with {ended}: {err}")
+        require(rolled_back(err) == 0, f"MPI_Abort was taken for a failure: {err}")
+
+
+def test_without_job():
+    layer = {"LD_PRELOAD": str(BUILD / "lib" / "libringkeep-mpi.so")}
+    for name in ("point_to_point", "collectives", "communicators"):
+        require(plain(4, name, environment=layer) == plain(4, name), f"{name} under the idle layer printed something else")
+
+
+def test_checkpoints():
+    expected = plain(4, "checkpoints", "run")
+    for kill in ((), ("--kill", "1@msg:30"), ("--kill", "2@msg:55"), ("--kill", "0@msg:14", "--kill", "3@msg:70")):
+        code, out, err = ringkeep(4, 2, "checkpoints", "run", options=kill)
+        require(code == 0, f"checkpoints with {kill} ended with {code}: {err}")
+        require(sorted(out.splitlines()) == expected, f"checkpoints with {kill} printed something else:\n{out}\n{err}")
+        require(not kill or "from checkpoint" in err or "from the start" in err, f"{kill} killed nobody: {err}")
+    code, out, err = ringkeep(4, 2, "checkpoints", "run", options=["--kill", "2@msg:55"])
+    require("from checkpoint" in err, f"the restart did not use a checkpoint: {err}")
+    for mistake, words in (("request", "active requests"), ("undrained", "has sent"), ("communicator", "spans communities"),
+                           ("unasked", "rk_job_restart_version")):
+        code, out, err = ringkeep(4, 2, "checkpoints", mistake)
+        require(code == 0, f"{mistake} ended with {code}: {err}")
+        answers = re.findall(r"^\d: refused: (.*)$", out, re.M)
+        require(len(answers) == 4 and all(words in answer for answer in answers), f"{mistake} was not refused: {out} {err}")
+
+
+if __name__ == "__main__":
+    {name[5:]: test for name, test in globals().items() if name.startswith("test_")}[sys.argv[1]]()
+    print("passed")
