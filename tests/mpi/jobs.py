@@ -68,7 +68,7 @@ def test_same():
 
 def test_killed():
     for name, kill in (("point_to_point", "1@msg:3"), ("communicators", "2@msg:9"), ("collectives", "0@msg:40"),
-                       ("collectives", "3@msg:150")):
+                       ("collectives", "2@msg:90")):
         code, out, err = ringkeep(4, 2, name, options=["--kill", kill])
         require(code == 0, f"{name} with {kill} ended with {code}: {err}")
         require(sorted(out.splitlines()) == plain(4, name), f"{name} with {kill} printed something else:\n{out}")
@@ -109,7 +109,7 @@ def test_without_job():
 
 def test_checkpoints():
     expected = plain(4, "checkpoints", "run")
-    for kill in ((), ("--kill", "1@msg:30"), ("--kill", "2@msg:55"), ("--kill", "0@msg:14", "--kill", "3@msg:70")):
+    for kill in ((), ("--kill", "1@msg:30"), ("--kill", "2@msg:55"), ("--kill", "3@msg:20")):
         code, out, err = ringkeep(4, 2, "checkpoints", "run", options=kill)
         require(code == 0, f"checkpoints with {kill} ended with {code}: {err}")
         require(sorted(out.splitlines()) == expected, f"checkpoints with {kill} printed something else:\n{out}\n{err}")
