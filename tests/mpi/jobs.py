@@ -14,6 +14,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 BUILD = pathlib.Path(os.environ["RINGKEEP_BUILD"])
 HANG_S = 120  # only for hangs
@@ -30,14 +31,21 @@ def run(command, environment=None):
 
 
 def plain(ranks, name, *arguments, environment=None):
-    command = [os.environ["MPIRUN"], "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
-    if os.geteuid() == 0:
-        command.insert(1, "--allow-run-as-root")
-    for variable in environment or {}:
-        command += ["-x", variable]
-    code, out, err = run([*command, program(name), *arguments], environment)
-    require(code == 0, f"plain {name} ended with {code}: {err}")
-    return sorted(out.splitlines())
+    # A file a rank: mpirun's own forwarding mixes the lines of ranks that write at the same time.
+    with tempfile.TemporaryDirectory() as folder:
+        command = [os.environ["MPIRUN"], "--oversubscribe", "--bind-to", "none", "-n", str(ranks), "--output-filename",
+                   f"{folder}:nocopy"]
+        if os.geteuid() == 0:
+            command.insert(1, "--allow-run-as-root")
+        for variable in environment or {}:
+            command += ["-x", variable]
+        code, _, err = run([*command, program(name), *arguments], environment)
+        require(code == 0, f"plain {name} ended with {code}: {err}")
+        lines = []
+        for output in pathlib.Path(folder).rglob("stdout"):
+            lines += output.read_text().splitlines()
+    require(lines, f"plain {name} printed nothing")
+    return sorted(lines)
 
 
 def ringkeep(ranks, communities, name, *arguments, options=()):
