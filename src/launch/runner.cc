@@ -19,6 +19,13 @@ constexpr int kServerFailed = 69;  // EX_UNAVAILABLE
 constexpr int kSystemFailed = 71;  // EX_OSERR
 constexpr int kOutputClosed = 128 + SIGPIPE;
 
+// For the progress line.
+std::string what_it_does(const recovery::CommunityInfo& info) {
+  if (info.state != recovery::CommunityState::kRunning) return recovery::to_string(info.state);
+  if (!info.ready) return "starting";
+  return info.replaying ? "replaying" : "working";
+}
+
 }  // namespace
 
 Runner::Runner(JobSetup setup)
@@ -264,7 +271,7 @@ void Runner::show_progress() {
   std::string line = clock + std::to_string(setup_.options.ranks) + " processes";
   for (std::uint32_t i = 0; i < job_.communities(); ++i) {
     const recovery::CommunityInfo info = job_.community(CommunityId(i));
-    line += std::string(i == 0 ? ": " : ", ") + "community " + std::to_string(i) + " " + to_string(info.state);
+    line += std::string(i == 0 ? ": " : ", ") + "community " + std::to_string(i) + " " + what_it_does(info);
     if (info.restarts > 0) line += " (restart " + std::to_string(info.restarts) + ")";
   }
   screen_.progress(line.substr(0, 160));

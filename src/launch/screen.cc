@@ -34,6 +34,7 @@ void Screen::show(int stream, std::string_view text) {
   erase_progress();
   Stream& to = stream == 1 ? out_ : err_;
   if (to.broken) return;
+  line_open_ = text.back() != '\n';
   to.waiting.append(text);
   watch(to);
 }
@@ -46,7 +47,7 @@ void Screen::say(std::string_view line) {
 }
 
 void Screen::progress(const std::string& line) {
-  if (!terminal_ || line == progress_ || !err_.waiting.empty()) return;
+  if (!terminal_ || line_open_ || line == progress_ || !out_.waiting.empty() || !err_.waiting.empty()) return;
   const std::string text = "\r\x1b[K" + line;
   if (::write(2, text.data(), text.size()) < 0) return;
   progress_ = line;

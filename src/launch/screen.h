@@ -50,7 +50,8 @@ class Screen {
   Stream out_{1, {}, false, false};
   Stream err_{2, {}, false, false};
   bool terminal_ = false;
-  std::string progress_;  // on the screen now
+  std::string progress_;    // on the screen now
+  bool line_open_ = false;  // the last text shown has no newline: a progress line would overwrite it
 };
 
 }  // namespace rk::launch

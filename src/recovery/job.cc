@@ -53,7 +53,13 @@ const std::vector<Rank>& Job::members(CommunityId community) const {
 
 CommunityInfo Job::community(CommunityId community) const {
   RK_CHECK(community.value < communities_.size());
-  return communities_[community.value].info;
+  const Community& one = communities_[community.value];
+  CommunityInfo info = one.info;
+  info.ready = all_in(one, [](const Process& process) {
+    return process.state == ProcessState::kReady || process.state == ProcessState::kFinished;
+  });
+  info.replaying = info.state == CommunityState::kRunning && !one.replayed_at;
+  return info;
 }
 
 bool Job::expects(CommunityId community, Incarnation incarnation) const {

@@ -162,6 +162,8 @@ struct CommunityInfo {
   CommunityState state = CommunityState::kIdle;
   Incarnation incarnation;
   std::uint32_t restarts = 0;
+  bool ready = false;      // all its processes have left MPI_Init
+  bool replaying = false;  // a later life that has not caught up yet
 };
 
 class Job {

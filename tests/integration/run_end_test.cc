@@ -2,8 +2,14 @@
 // However a job ends, nothing of it remains within ten seconds, and the next one works.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <optional>
+
+#include "launch/frame_channel.h"
 #include "tests/integration/run_fixture.h"
+#include "wire/control_messages.h"
 
 namespace rk::testing {
 namespace {
@@ -60,6 +66,47 @@ TEST_F(RunEnd, AKilledMpirunIsAFailureOfItsCommunityOnly) {
   EXPECT_EQ(ended.status, 0) << ended.err;
   EXPECT_NE(ended.err.find("rolled back 1 time"), std::string::npos) << ended.err;
   EXPECT_NE(ended.err.find("kept working"), std::string::npos) << ended.err;
+  expect_nothing_left();
+}
+
+TEST_F(RunEnd, GarbageOnTheControlSocketHarmsNothing) {
+  start(job(4, 2, {program(), "steps", "200"}, {"--report", folder() + "/report"}));
+  await_output("step 5 ");
+  const std::string socket = folder() + "/tmp/" + private_directory() + "/control";
+  const std::string garbage(4096, '\x5a');
+  // Ranks 0 to 3 have introduced themselves; nobody else is welcome, however well it speaks.
+  auto stranger = launch::FrameChannel::connect(socket);
+  ASSERT_TRUE(stranger) << stranger.error().message;
+  ASSERT_EQ(::write(stranger->fd(), garbage.data(), garbage.size()), static_cast<ssize_t>(garbage.size()));
+  auto late = launch::FrameChannel::connect(socket);
+  ASSERT_TRUE(late);
+  ASSERT_TRUE(late->send(wire::ProcessHello{}));
+  for (launch::FrameChannel* one : {&*stranger, &*late}) {
+    Result<bool> more = true;
+    std::optional<wire::Frame> answer;
+    while (more && *more && !answer) {
+      more = one->receive();
+      answer = *one->next();
+    }
+    EXPECT_TRUE(!answer || answer->type == wire::MessageType::kRefusal);
+  }
+  const Ended ended = finish();
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_NE(text_of(folder() + "/report").find("\"malformed_frames\": 1"), std::string::npos);
+  expect_nothing_left();
+}
+
+TEST_F(RunEnd, StoppedAndContinued) {
+  start(job(4, 2, {program(), "steps", "150"}));
+  await_output("step 5 ");
+  ::kill(launcher(), SIGTSTP);
+  int status = 0;
+  ASSERT_EQ(::waitpid(launcher(), &status, WUNTRACED), launcher());
+  ASSERT_TRUE(WIFSTOPPED(status));
+  for (const pid_t pid : await_processes("run_program"))
+    EXPECT_NE(text_of("/proc/" + std::to_string(pid) + "/stat").find(" T "), std::string::npos);
+  ::kill(launcher(), SIGCONT);
+  EXPECT_EQ(finish().status, 0);
   expect_nothing_left();
 }
 

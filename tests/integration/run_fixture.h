@@ -44,6 +44,8 @@ class RunFixture : public ::testing::Test {
   void await_output(const std::string& text);
   // Processes of the run with that name (comm), once there is one at least.
   std::vector<pid_t> await_processes(const std::string& name);
+  // Name of the job's private directory, below TMPDIR. After await_output().
+  std::string private_directory() const { return roots_.empty() ? "" : roots_.back(); }
   // Nothing of the run is left within ten seconds: processes, files below TMPDIR, directories in /dev/shm.
   void expect_nothing_left();
   void set_environment(const std::string& name, const std::string& value) { environment_.emplace_back(name, value); }

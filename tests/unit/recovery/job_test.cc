@@ -76,6 +76,21 @@ TEST_F(JobTest, ACrashRestartsOnlyItsCommunityAndOnlyAfterDeathAndFence) {
   EXPECT_EQ(of<StartCommunity>()[0].incarnation, Incarnation(2));
 }
 
+TEST_F(JobTest, SaysWhoIsReadyAndWhoReplays) {
+  feed(0, Start{});
+  EXPECT_FALSE(job_.community(CommunityId(0)).ready);
+  start_all();
+  EXPECT_TRUE(job_.community(CommunityId(0)).ready);
+  EXPECT_FALSE(job_.community(CommunityId(0)).replaying) << "a first life has nothing to replay";
+  crash(30, 1);
+  EXPECT_FALSE(job_.community(CommunityId(0)).ready);
+  EXPECT_TRUE(job_.community(CommunityId(0)).replaying);
+  EXPECT_FALSE(job_.community(CommunityId(1)).replaying);
+  for (const std::uint32_t rank : {0U, 1U})
+    feed(50, PhaseReached{Rank(rank), Incarnation(2), PhaseReached::Kind::kReplayed, {}});
+  EXPECT_FALSE(job_.community(CommunityId(0)).replaying);
+}
+
 TEST_F(JobTest, EventsOfAnOlderIncarnationAreIgnored) {
   start_all();
   crash(30, 1);
