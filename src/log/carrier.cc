@@ -131,7 +131,7 @@ Status CarrierSink::take_record(const wire::CarriedRecord& record) {
   header.length = record.length;
   header.incarnation = record.incarnation.value;
   header.sum = record_sum(header);
-  const Status accepted = inbox_.accept(header, payload);
+  Status accepted = inbox_.accept(header, payload);
   // Too much came early: it is sent again.
   if (!accepted && accepted.error().code == ErrorCode::kNoMemory) return {};
   return accepted;
