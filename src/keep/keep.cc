@@ -26,6 +26,12 @@ std::uint64_t Keep::checkpoints() const {
   return count;
 }
 
+std::string Keep::under_way() const {
+  return std::to_string(writings_.size()) + " being written, " + std::to_string(pending_.size()) + " commits open, " +
+         std::to_string(incoming_.size()) + " copies coming, " + std::to_string(outgoing_.size()) + " going, " +
+         std::to_string(fetches_.size()) + " fetched, " + std::to_string(rounds_.size()) + " questions";
+}
+
 bool Keep::in_view(const Member& member) const {
   return std::find(view_.members.begin(), view_.members.end(), member) != view_.members.end();
 }
@@ -196,6 +202,7 @@ void Keep::on(const PrefixRemoved& event) {
 
 void Keep::on(const Tick&) {
   expire_pending();
+  expire_incoming();
   retry_rounds();
   if (!view_.serving) return;
   retry_outgoing();

@@ -62,6 +62,8 @@ class Keep {
   // Names with a committed version or a complete copy here.
   std::uint64_t checkpoints() const;
   const Catalogue& catalogue() const { return catalogue_; }
+  // What is under way, for people.
+  std::string under_way() const;
 
  private:
   using VersionKey = std::pair<wire::KeepKey, Version>;
@@ -101,6 +103,7 @@ class Keep {
     wire::KeepKey key;
     wire::VersionContent content;
     bool ready = false;
+    std::uint64_t deadline_ms = 0;  // the sender has given it up then
   };
   // Bytes on their way back: for the home's own record (`install`) or for one reader.
   struct Fetch {
@@ -196,6 +199,7 @@ class Keep {
   void incoming_ready(SlotId slot, const Status& status);
   void incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
   void drop_incoming(SlotId slot);
+  void expire_incoming();
   void answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult result, std::string reason = {});
 
   // rounds.cc: lookup, claim, remove

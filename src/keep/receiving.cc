@@ -42,7 +42,8 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
     return refused("the user's quota is used up there");
   entry->home_member = from;
   const SlotId slot = take_slot(message.key.owner, content.total);
-  incoming_[slot] = Incoming{from, message.copy, message.eager, message.key, content, false};
+  const std::uint64_t deadline_ms = now_ms_ + config_.answer_timeout_ms + content.total / config_.copy_bytes_per_ms;
+  incoming_[slot] = Incoming{from, message.copy, message.eager, message.key, content, false, deadline_ms};
   if (content.total == 0) incoming_arrived(slot, true, {});
 }
 
@@ -71,6 +72,13 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
     return drop_incoming(slot);
   }
   incoming_.erase(slot);
+  if (const auto held = entry->versions.find(item.content.version);
+      held != entry->versions.end() && held->second.here) {
+    // It was fetched meanwhile.
+    const bool same = held->second.content == item.content;
+    free_slot(slot);
+    return answer_copy(item.from, item.copy, same ? wire::CopyResult::kComplete : wire::CopyResult::kRefused);
+  }
   VersionRecord record;
   record.content = item.content;
   record.here = true;
@@ -87,6 +95,14 @@ void Keep::drop_incoming(SlotId slot) {
   if (at->second.ready) emit(StopCopy{at->second.from.node, at->second.copy});
   incoming_.erase(at);
   free_slot(slot);
+}
+
+// What its sender neither finishes nor offers again.
+void Keep::expire_incoming() {
+  std::vector<SlotId> late;
+  for (const auto& [slot, item] : incoming_)
+    if (now_ms_ >= item.deadline_ms) late.push_back(slot);
+  for (const SlotId slot : late) drop_incoming(slot);
 }
 
 void Keep::handle(const Member& from, const wire::CopyRetain& message) {

@@ -230,6 +230,7 @@ void Keep::tell_retained(Entry& entry) {
   }
   std::vector<Member> released;
   for (const Member& member : entry.offered) {
+    if (!entry.told.contains(member)) continue;  // it may hold what this home has not heard of yet
     const bool keeps = needed.contains(member);
     emit(Send{member.node, wire::CopyRetain{view_.number, entry.key, entry.highest, entry.committed,
                                             keeps ? retained : std::vector<Version>{}}});

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readers and writers against servers that answer wrongly.
+#include "client/checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/checksum.h"
+#include "shm/memory_file.h"
+#include "tests/unit/client/fake_server.h"
+#include "wire/version_sum.h"
+
+namespace rk::client {
+namespace {
+
+constexpr std::uint64_t kTotal = 8192;
+
+std::unique_ptr<Connection> connect(const FakeServer& server) {
+  ConnectOptions options;
+  options.socket_path = server.socket_path();
+  options.timeout_ms = 60'000;
+  auto connection = Connection::open(options);
+  EXPECT_TRUE(connection) << connection.error().message;
+  return connection ? *std::move(connection) : nullptr;
+}
+
+// A version of one section, "hello", as a good server gives it.
+struct Content {
+  shm::MemoryFile file;
+  wire::CheckpointContent message;
+  Content() : file(*shm::MemoryFile::create("test", kTotal)) {
+    auto mapping = *shm::Mapping::map(file, shm::Access::kReadWrite);
+    std::memcpy(mapping.writable().data(), "hello", 5);
+    message.version = Version(3);
+    message.total = kTotal;
+    message.sections = {{"data", 0, 5, checksum(as_bytes("hello"))}};
+    message.sum = wire::version_sum(message.sections);
+  }
+};
+
+// Opens a reader at a server that gives this content.
+Result<std::string> read_from(const wire::CheckpointContent& message, const std::vector<int>& descriptors) {
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    session.answer(session.next(), message, descriptors);
+    session.next();
+  });
+  const auto connection = connect(server);
+  RK_TRY(const Reader reader, Reader::open(*connection, "state", {}));
+  RK_TRY(const ByteView bytes, reader.section("data"));
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+TEST(Reader, GivesTheBytes) {
+  const Content content;
+  const auto text = read_from(content.message, {content.file.descriptor()});
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(*text, "hello");
+}
+
+TEST(Reader, DamagedBytesAreCorrupt) {
+  Content content;
+  auto mapping = *shm::Mapping::map(content.file, shm::Access::kReadWrite);
+  mapping.writable()[1] = std::byte{'u'};
+  EXPECT_EQ(read_from(content.message, {content.file.descriptor()}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Reader, ADamagedTableIsCorrupt) {
+  Content content;
+  content.message.sum ^= 1;
+  EXPECT_EQ(read_from(content.message, {content.file.descriptor()}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Reader, SectionsOutsideOfTheMemoryAreCorrupt) {
+  for (const auto& [offset, size] : std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>{
+           {4096, 5000}, {kTotal + 4096, 1}, {UINT64_MAX - 4095, 4096}, {0, UINT64_MAX}, {17, 5}}) {
+    Content content;
+    content.message.sections[0].offset = offset;
+    content.message.sections[0].size = size;
+    EXPECT_EQ(read_from(content.message, {content.file.descriptor()}).error().code, ErrorCode::kCorrupt) << offset;
+  }
+}
+
+TEST(Reader, AFileThatIsSmallerThanAnnouncedIsCorrupt) {
+  Content content;
+  content.message.total = 2 * kTotal;
+  EXPECT_EQ(read_from(content.message, {content.file.descriptor()}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Reader, AFileThatCouldShrinkIsCorrupt) {
+  const Content content;
+  const shm::Descriptor plain(::memfd_create("plain", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(plain.get(), kTotal), 0);
+  EXPECT_EQ(read_from(content.message, {plain.get()}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Reader, NoFileIsCorrupt) {
+  const Content content;
+  EXPECT_EQ(read_from(content.message, {}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Writer, SectionsThatWereNotAskedForAreCorrupt) {
+  const Content content;
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    session.answer(session.next(), wire::CheckpointSlot{1, kTotal, {{"other", 0, 5, 0}}}, {content.file.descriptor()});
+    session.answer(session.next(), wire::Done{});  // the abandon
+  });
+  const auto connection = connect(server);
+  EXPECT_EQ(Writer::begin(*connection, "state", {{"data", 5}}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Writer, ResultsOfACommitAreToldApart) {
+  const Content content;
+  const auto commit = [&](const wire::CommitAnswer& answer) {
+    FakeServer server([&](FakeSession& session) {
+      session.greet();
+      session.answer(session.next(), wire::CheckpointSlot{1, kTotal, {{"data", 0, 5, 0}}}, {content.file.descriptor()});
+      session.answer(session.next(), answer);
+    });
+    const auto connection = connect(server);
+    auto writer = Writer::begin(*connection, "state", {{"data", 5}});
+    EXPECT_TRUE(writer) << writer.error().message;
+    return writer->commit(wire::CommitLevel::kReplicated);
+  };
+  const auto ok = commit({wire::CommitResult::kOk, Version(4), 77, {}});
+  ASSERT_TRUE(ok);
+  EXPECT_EQ(ok->version, Version(4));
+  EXPECT_EQ(commit({wire::CommitResult::kFailed, {}, 0, "why"}).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(commit({wire::CommitResult::kUnknown, {}, 0, "why"}).error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(commit({static_cast<wire::CommitResult>(9), {}, 0, {}}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Names, OfAJobsPartsAreFixed) {
+  EXPECT_EQ(group_name(JobId(0xabc), CommunityId(2)), "job/0000000000000abc/c2");
+  EXPECT_EQ(part_name(JobId(0xabc), CommunityId(2), Rank(17)), "job/0000000000000abc/c2/r17");
+}
+
+}  // namespace
+}  // namespace rk::client
