@@ -108,7 +108,8 @@ class Matcher {
   // True, and on record: the receive is gone. False: it is matched, or will be (on record).
   Result<bool> cancel(std::uint64_t psn);
 
-  std::size_t pending() const { return pending_.size(); }
+  // Receives whose match progress() has not reported yet: some may be matched by now.
+  std::size_t pending() const { return pending_.size() + ready_.size(); }
   // True while the receive posted next has its match on record: a wait for it may not time out.
   bool next_on_record() const { return log_.find(postings_ + 1) != nullptr; }
   // True while matches of an earlier life are still to be repeated.

@@ -52,6 +52,17 @@ TEST_F(MatcherTest, AMessageGoesToTheEarliestReceiveThatAcceptsIt) {
   EXPECT_EQ(matches[2].psn, 3U);
 }
 
+// Whoever asks for progress only while something is pending must not miss a match that another call made on its way.
+TEST_F(MatcherTest, AMatchMadeOnTheWayStaysPendingUntilItIsReported) {
+  EXPECT_EQ(post(2, 5).state, PostState::kPending);
+  ASSERT_OK(job.send(2, 0, 5, "for the first"));
+  ASSERT_OK(job.send(2, 0, 6, "for the second"));
+  EXPECT_EQ(post(2, 6).state, PostState::kMatched);
+  EXPECT_EQ(matcher().pending(), 1U);
+  EXPECT_EQ(progress().size(), 1U);
+  EXPECT_EQ(matcher().pending(), 0U);
+}
+
 TEST_F(MatcherTest, InsideReceivesGoToTheNativeLibraryUnlessTheyOverlap) {
   EXPECT_EQ(post(1, 5).state, PostState::kNative);
   const Posted open_tag = post(1, kAnyTag);
