@@ -7,23 +7,40 @@ namespace rk {
 
 const char* to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kOk: return "ok";
-    case ErrorCode::kInvalidArgument: return "invalid-argument";
-    case ErrorCode::kNotFound: return "not-found";
-    case ErrorCode::kNoMemory: return "no-memory";
-    case ErrorCode::kUnavailable: return "unavailable";
-    case ErrorCode::kTimeout: return "timeout";
-    case ErrorCode::kCorrupt: return "corrupt";
-    case ErrorCode::kVersionMismatch: return "version-mismatch";
-    case ErrorCode::kWrongCluster: return "wrong-cluster";
-    case ErrorCode::kFenced: return "fenced";
-    case ErrorCode::kPermission: return "permission";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kLost: return "lost";
-    case ErrorCode::kDivergence: return "divergence";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kExists: return "exists";
-    case ErrorCode::kPeerGone: return "peer-gone";
+    case ErrorCode::kOk:
+      return "ok";
+    case ErrorCode::kInvalidArgument:
+      return "invalid-argument";
+    case ErrorCode::kNotFound:
+      return "not-found";
+    case ErrorCode::kNoMemory:
+      return "no-memory";
+    case ErrorCode::kUnavailable:
+      return "unavailable";
+    case ErrorCode::kTimeout:
+      return "timeout";
+    case ErrorCode::kCorrupt:
+      return "corrupt";
+    case ErrorCode::kVersionMismatch:
+      return "version-mismatch";
+    case ErrorCode::kWrongCluster:
+      return "wrong-cluster";
+    case ErrorCode::kFenced:
+      return "fenced";
+    case ErrorCode::kPermission:
+      return "permission";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kLost:
+      return "lost";
+    case ErrorCode::kDivergence:
+      return "divergence";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kExists:
+      return "exists";
+    case ErrorCode::kPeerGone:
+      return "peer-gone";
   }
   return "unknown";
 }

@@ -93,7 +93,9 @@ Result<std::uint16_t> agree(const VersionRange& ours, const VersionRange& theirs
   const std::uint16_t lowest = std::max(ours.lowest, theirs.lowest);
   const std::uint16_t highest = std::min(ours.highest, theirs.highest);
   if (lowest <= highest) return highest;
-  const auto range = [](const VersionRange& r) { return std::to_string(r.lowest) + " to " + std::to_string(r.highest); };
+  const auto range = [](const VersionRange& r) {
+    return std::to_string(r.lowest) + " to " + std::to_string(r.highest);
+  };
   return fail(ErrorCode::kVersionMismatch, "the other side speaks protocol minor versions " + range(theirs) +
                                                ", this side " + range(ours) +
                                                ": upgrade the older side by one release at a time");

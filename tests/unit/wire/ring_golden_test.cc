@@ -9,8 +9,15 @@ namespace {
 
 const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
 const char kViewHex[] =
-    "0200000000000000" "02000000" "01000000" "0300000000000000" "04000000" "0500000000000000"
-    "01000000" "02000000" "0000000000000000";
+    "0200000000000000"
+    "02000000"
+    "01000000"
+    "0300000000000000"
+    "04000000"
+    "0500000000000000"
+    "01000000"
+    "02000000"
+    "0000000000000000";
 
 TEST(RingGolden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kRingHeartbeat), 0x210);
@@ -25,25 +32,39 @@ TEST(RingGolden, Release_0_1_MessageNumbers) {
 
 TEST(RingGolden, Release_0_1_Bytes) {
   EXPECT_EQ(to_hex(encode(RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)})),
-            "0900000000000000" "0200000000000000" "01" "03000000");
+            "0900000000000000"
+            "0200000000000000"
+            "01"
+            "03000000");
   EXPECT_EQ(to_hex(encode(RingAccuse{ViewNumber(9), {NodeId(7), Incarnation(8)}})),
-            "0900000000000000" "07000000" "0800000000000000");
+            "0900000000000000"
+            "07000000"
+            "0800000000000000");
   EXPECT_EQ(to_hex(encode(RingProbeRequest{ViewNumber(9), {NodeId(7), Incarnation(8)}})),
-            "0900000000000000" "07000000" "0800000000000000");
+            "0900000000000000"
+            "07000000"
+            "0800000000000000");
   EXPECT_EQ(to_hex(encode(RingPropose{Incarnation(6), kView, kView})),
             std::string("0600000000000000") + kViewHex + kViewHex);
-  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), Incarnation(1)})), "0900000000000000" "0100000000000000");
+  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), Incarnation(1)})),
+            "0900000000000000"
+            "0100000000000000");
   EXPECT_EQ(to_hex(encode(RingCommit{kView})), kViewHex);
-  EXPECT_EQ(to_hex(encode(RingJoin{ViewNumber(9), Incarnation(1)})), "0900000000000000" "0100000000000000");
+  EXPECT_EQ(to_hex(encode(RingJoin{ViewNumber(9), Incarnation(1)})),
+            "0900000000000000"
+            "0100000000000000");
   EXPECT_EQ(to_hex(encode(RingLeave{ViewNumber(9)})), "0900000000000000");
 }
 
 TEST(RingMessages, EveryKindSurvivesItsFrame) {
-  const std::vector<RingMessage> messages = {
-      RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)}, RingAccuse{ViewNumber(9), {NodeId(7), {}}},
-      RingProbeRequest{ViewNumber(9), {NodeId(7), {}}},              RingPropose{Incarnation(6), kView, kView},
-      RingAck{ViewNumber(9), Incarnation(1)},                        RingCommit{kView},
-      RingJoin{ViewNumber(9), Incarnation(1)},                       RingLeave{ViewNumber(9)}};
+  const std::vector<RingMessage> messages = {RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)},
+                                             RingAccuse{ViewNumber(9), {NodeId(7), {}}},
+                                             RingProbeRequest{ViewNumber(9), {NodeId(7), {}}},
+                                             RingPropose{Incarnation(6), kView, kView},
+                                             RingAck{ViewNumber(9), Incarnation(1)},
+                                             RingCommit{kView},
+                                             RingJoin{ViewNumber(9), Incarnation(1)},
+                                             RingLeave{ViewNumber(9)}};
   for (const RingMessage& message : messages) {
     const Frame frame = ring_message_to_frame(message, Incarnation(5));
     EXPECT_TRUE(is_ring_message(frame.type));
