@@ -8,6 +8,7 @@ includes    a layer includes only what the table of ARCHITECTURE.md lets it use 
 cores       archives of pure layers call no socket, clock, thread, file, environment or random device (nm -u)
 containers  pure layers do not iterate over unordered containers: their order is not the same everywhere
 headers     every header compiles alone
+readme      the examples of README.md are those that are built
 heavy       a heavy header is reached by few translation units, so that a clean build stays short
 text        SPDX line, length of files, names of files, no unfinished marks, no paths of one machine
 """
@@ -68,7 +69,7 @@ def check_includes(root, _build):
     table = Table(root)
     if len(table.kind) < 10:
         return [f"ARCHITECTURE.md: found only {len(table.kind)} rows in the table of folders"]
-    layers = sorted(path.name for path in (root / "src").iterdir() if path.is_dir())
+    layers = sorted(path.name for path in (root / "src").iterdir() if sources(root, f"src/{path.name}"))
     bad = [f"src/{name}: is not in the table of ARCHITECTURE.md" for name in layers if name not in table.kind]
     for name in [*layers, "sim"]:
         folder = "sim" if name == "sim" else f"src/{name}"
@@ -319,7 +320,7 @@ def check_text(root, _build):
         for part in (*place.parts[:-1], path.name):
             if VAGUE.search(part):
                 bad.append(f"{place}: the name says nothing about what is inside")
-        if path.suffix in BINARY:
+        if path.suffix in BINARY or "corpus" in place.parts:  # bytes for a parser, not text for people
             continue
         bad += text_of(place, read(path))
     return bad
@@ -342,8 +343,19 @@ def text_of(place, text):
     return bad
 
 
+def check_readme(root, _build):
+    """Each code block of README.md that names its file in a comment before it is part of that file, word for word."""
+    text, bad = read(root / "README.md"), []
+    blocks = re.findall(r"<!-- ([\w/.]+) -->\n```\w*\n(.*?)```", text, re.S)
+    for name, code in blocks:
+        path = root / name
+        if not path.is_file() or not code.strip() or code not in read(path):
+            bad.append(f"README.md: the example is not what {name} has; copy it from there")
+    return bad if blocks else ["README.md: names no example file"]
+
+
 RULES = {"includes": check_includes, "cores": check_cores, "containers": check_containers, "headers": check_headers,
-         "heavy": check_heavy, "text": check_text}
+         "heavy": check_heavy, "readme": check_readme, "text": check_text}
 
 
 def main():

@@ -27,7 +27,13 @@ def tree(top):
     for name in ("base", "ring"):
         write(top / f"src/{name}/CMakeLists.txt", "# SPDX-License-Identifier: Apache-2.0\n")
         archive(top, name, "int fine() { return 1; }\n")
+    write(top / "examples/a.cc", SPDX + "int main() {}\n")
+    write(top / "README.md", readme("int main() {}\n"))
     write(top / "build/compile_commands.json", json.dumps([]))
+
+
+def readme(code):
+    return f"<!-- SPDX-License-Identifier: Apache-2.0 -->\n<!-- examples/a.cc -->\n```cpp\n{code}```\n"
 
 
 def write(path, text):
@@ -65,6 +71,8 @@ PLANTED = [
     ("text", "src/base/string_utils.h", SPDX, "the name says nothing"),
     ("text", "src/base/b.cc", SPDX + "// TO" + "DO: later\n", "marks something unfinished"),
     ("text", "src/base/b.cc", SPDX + '// see "/' + 'work/main/x"\n', "names a path of one machine"),
+    ("readme", "README.md", readme("int other() {}\n"), "is not what examples/a.cc has"),
+    ("readme", "README.md", "<!-- SPDX-License-Identifier: Apache-2.0 -->\n", "names no example"),
     ("text", "docs/x.md", "# no line\n", "has no SPDX line"),
 ]
 CALLS = [

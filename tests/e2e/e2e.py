@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: real jobs under `ringkeep run`, short forms of the campaigns.
 
-    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean bad_input
+    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api bad_input
 """
 import os
 import pathlib
@@ -130,6 +130,20 @@ def clean(folder):
     yield "the next run", checks.basics(after, checks.Setting(4, 2), [])
 
 
+def api(folder):
+    """The README's example: a counter that outlives its process, and its server's connection."""
+    ring, environment = ["--dir", str(folder / "ring")], {"RINGKEEP_SOCKET": str(folder / "ring/1/socket")}
+    up = subprocess.run([job.program("ringkeep"), "up", "--servers", "3", *ring], text=True, capture_output=True,
+                        check=False)
+    yield "up", [] if up.returncode == 0 else [up.stderr]
+    for life in (1, 2, 3):
+        run = subprocess.run([job.program("example_api")], text=True, capture_output=True, check=False,
+                             env={**os.environ, **environment})
+        yield f"life {life}", [] if run.stdout.startswith(f"life {life},") else [run.stdout + run.stderr]
+    down = subprocess.run([job.program("ringkeep"), "down", *ring], text=True, capture_output=True, check=False)
+    yield "down", [] if down.returncode == 0 and "3 servers" in down.stdout else [down.stdout + down.stderr]
+
+
 # --- bad input ----------------------------------------------------------------------------------------------------------
 
 def bad_input(folder):
@@ -156,7 +170,7 @@ def bad_input(folder):
 
 
 SCENARIOS = {"lammps": lammps, "heat2d": heat2d, "taskfarm": taskfarm, "again": again, "clean": clean,
-             "bad_input": bad_input}
+             "api": api, "bad_input": bad_input}
 
 
 def main():
