@@ -91,7 +91,13 @@ bool Inbox::has_new() {
     Lane& lane = lanes_[source];
     // What cannot be opened is told by the next pull().
     if (!lane.open && !open_lane(source)) return true;
-    if (!lane.carried.empty() || (lane.open && !lane.cursor.at_end())) return true;
+    if (!lane.carried.empty()) return true;
+    if (!lane.open) continue;
+    const std::uint64_t published = load_acquire(lane.cursor.segment().stream(own_.rank()).published);
+    if (published >= lane.cursor.number() && published > lane.looked) {
+      lane.looked = published;
+      return true;
+    }
   }
   return false;
 }

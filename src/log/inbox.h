@@ -59,7 +59,8 @@ class Inbox {
       return nullptr;
     return pull_slow(source);
   }
-  // Something has arrived that nobody has pulled yet.
+  // Something has arrived that nobody has pulled yet, and that was not told by this call before: a caller that waits
+  // for something else is not kept awake by a message that it does not want yet.
   bool has_new();
   const std::vector<std::uint32_t>& sources() const { return config_.sources; }
 
@@ -99,6 +100,7 @@ class Inbox {
     SequenceSet consumed;
     std::uint64_t arrived = 0;          // every ssn up to here has been pulled, is carried or was consumed
     std::uint64_t consumed_before = 0;  // watermark that an earlier life had published
+    std::uint64_t looked = 0;           // last ssn that has_new() told of
     std::deque<Arrival> held;
     std::vector<Early> early;     // sorted by ssn
     std::deque<Arrival> carried;  // in order, not pulled yet

@@ -80,6 +80,20 @@ TEST_F(InboxTest, WhatComesTooEarlyIsHeldBackWithinALimit) {
   EXPECT_EQ(status.error().code, ErrorCode::kNoMemory);
 }
 
+TEST_F(InboxTest, AnArrivalIsToldOnce) {
+  job.start(1);
+  Inbox& inbox = job[0].inbox();
+  EXPECT_FALSE(inbox.has_new());
+  ASSERT_OK(job.send(1, 0, 1, "x"));
+  EXPECT_TRUE(inbox.has_new());
+  EXPECT_FALSE(inbox.has_new());
+  ASSERT_OK(job.send(1, 0, 2, "x"));
+  EXPECT_TRUE(inbox.has_new());
+  ASSERT_OK(job.send(1, 0, 3, "x"));
+  ASSERT_OK(job[0].matcher().take({1, 1, 3, Reach::kOutside}));  // pulls all of them
+  EXPECT_FALSE(inbox.has_new());
+}
+
 TEST_F(InboxTest, ConsumptionIsPublishedForTheSender) {
   job.start(1);
   for (int tag = 0; tag < 3; ++tag) ASSERT_OK(job.send(1, 0, tag, "x"));
