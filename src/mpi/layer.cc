@@ -11,10 +11,7 @@ namespace rk::mpi {
 
 thread_local int t_depth = 1;
 
-Layer& layer() {
-  static Layer* const instance = new Layer;  // NOLINT(cppcoreguidelines-owning-memory): lives to the process's end
-  return *instance;
-}
+Layer* const g_layer = new Layer;  // NOLINT(cppcoreguidelines-owning-memory): lives to the process's end
 
 namespace {
 

@@ -42,7 +42,8 @@ struct Layer {
   log::OutcomeLog& outcomes() { return session->log().outcomes(); }
 };
 
-Layer& layer();
+extern Layer* const g_layer;  // made before the program runs
+inline Layer& layer() { return *g_layer; }
 
 // The value, or the end of the job with the error's words: nothing that fails here can be left to the program.
 template <class T>

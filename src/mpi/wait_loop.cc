@@ -20,7 +20,7 @@ void WaitLoop::idle() {
   if (all.env.spin && looks_ < kSpins) {
     if (looks_ % kNativeEvery == 0)
       native_progress();
-    else
+    else if (looks_ > kEager)
       __builtin_ia32_pause();
     return;
   }

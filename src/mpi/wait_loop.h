@@ -24,7 +24,8 @@ class WaitLoop {
 
  private:
   static constexpr std::uint32_t kSpins = 2000;
-  static constexpr std::uint32_t kNativeEvery = 32;
+  static constexpr std::uint32_t kEager = 64;  // looks without a pause: an answer may be on its way
+  static constexpr std::uint32_t kNativeEvery = 50;
   static constexpr std::uint64_t kSpinNs = 200'000;
   static constexpr std::uint64_t kOutsideUs = 1000;
   static constexpr std::uint64_t kMixedUs = 100;
