@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of the layer: load, MPI_Init, MPI_Finalize, MPI_Abort.
+#include <pthread.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -73,6 +74,8 @@ int init(int code) {
   if (code != MPI_SUCCESS || !all.in_job) return code;
   attach(all);
   start_accounting();
+  // A child that the program forks shares the log's memory, and is no process of the job.
+  pthread_atfork(nullptr, nullptr, [] { t_depth = 1; });
   t_depth = 0;  // from here on this thread's calls are the program's
   return code;
 }

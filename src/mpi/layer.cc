@@ -62,7 +62,19 @@ CommState& state_of(MPI_Comm comm) {
 }
 
 int raise(MPI_Comm comm, int code) {
-  if (code != MPI_SUCCESS) native.Comm_call_errhandler(comm, code);
+  if (code == MPI_SUCCESS) return code;
+  MPI_Errhandler handler = MPI_ERRHANDLER_NULL;
+  native.Comm_get_errhandler(comm, &handler);
+  if (handler == MPI_ERRORS_ARE_FATAL) {
+    // The native handler would end this community alone, and the launcher would start it again, to the same end.
+    char words[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    native.Error_string(code, words, &length);
+    end_job(code, "an MPI call failed: " + std::string(words, static_cast<std::size_t>(length)) +
+                      "; the program's error handler is MPI_ERRORS_ARE_FATAL");
+  }
+  native.Errhandler_free(&handler);
+  native.Comm_call_errhandler(comm, code);
   return code;
 }
 

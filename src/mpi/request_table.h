@@ -43,6 +43,7 @@ class RequestTable {
   RequestEntry& add(MPI_Request handle, RequestKind kind);
   void remove(MPI_Request handle);
   bool empty() const { return used_ == 0; }
+  std::size_t size() const { return used_; }
   // Calls visit(entry) for each. No order: only for counts and for naming one of them.
   template <class Visit>
   void each(Visit visit) const {
