@@ -29,8 +29,8 @@ TEST(LogSim, RepeatsHistoryUnderKills) {
       "LogSim.RepeatsHistoryUnderKills", kSeeds,
       [&](std::uint64_t seed, sim::Trace& trace) { return run_seed(seed, trace, PlantedBug::kNone, &counts); });
   EXPECT_FALSE(result.failing_seed) << result.report;
-  if (result.failing_seed || std::getenv("RINGKEEP_SIM_SEED") != nullptr) return;
-  EXPECT_GE(result.seeds_run, 1000U);
+  // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
+  if (result.failing_seed || result.seeds_run < kSeeds) return;
   // Everything that can go wrong did, often.
   EXPECT_GE(counts.kills, 1000U);
   EXPECT_GE(counts.restores, 300U);
@@ -53,6 +53,7 @@ TEST(LogSim, ASeedGivesTheSameRunAgain) {
 class LogBug : public testing::TestWithParam<PlantedBug> {};
 
 TEST_P(LogBug, IsFound) {
+  if (std::getenv("RINGKEEP_SIM_SEED") != nullptr) GTEST_SKIP() << "one seed need not find every bug";
   const auto result = sim::run_campaign("LogSim.planted", kSeeds, with(GetParam()));
   ASSERT_TRUE(result.failing_seed) << "no seed found the planted bug";
   EXPECT_TRUE(result.replays) << result.report;
