@@ -94,6 +94,10 @@ Status read_limits(const toml::table& table, const std::string& file, Limits& li
   reader.number("ranks", 1, 65536, [&](std::uint64_t v) { limits.ranks = v; });
   reader.number("unproven_peers", 1, 1024, [&](std::uint64_t v) { limits.unproven_peers = v; });
   reader.number("hello_ms", 10, 600'000, [&](std::uint64_t v) { limits.hello_ms = v; });
+  reader.text("owner_memory", [&](const std::string& value) -> Status {
+    RK_TRY(limits.owner_memory_bytes, parse_size(value));
+    return {};
+  });
   return reader.read(table);
 }
 

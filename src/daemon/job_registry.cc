@@ -86,6 +86,7 @@ Status JobRegistry::make_segment(JobId id, Job& job, Rank rank, std::uint64_t li
 }
 
 Status JobRegistry::take(Job& job, shm::MemoryFile& file, std::uint64_t from, std::uint64_t to) {
+  RK_TRY_VOID(check_owner_quota(job, to - from));
   RK_TRY_VOID(budget_.take(to - from));
   if (auto status = file.touch(from, to - from); !status) {
     budget_.give(to - from);
@@ -93,6 +94,16 @@ Status JobRegistry::take(Job& job, shm::MemoryFile& file, std::uint64_t from, st
   }
   job.charged_bytes += to - from;
   return {};
+}
+
+Status JobRegistry::check_owner_quota(const Job& job, std::uint64_t more) const {
+  std::uint64_t used = job.charged_bytes;
+  for (const auto& [id, other] : jobs_)
+    if (&other != &job && other.owner == job.owner) used += other.charged_bytes;
+  if (more <= limits_.owner_bytes && used <= limits_.owner_bytes - more) return {};
+  return fail(ErrorCode::kNoMemory, "the jobs of user " + std::to_string(job.owner.value) + " use " +
+                                        std::to_string(used) + " of " + std::to_string(limits_.owner_bytes) +
+                                        " bytes: end one, or raise limits.owner_memory in the server's configuration");
 }
 
 void JobRegistry::give_back(Job& job) {

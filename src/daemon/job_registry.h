@@ -28,6 +28,7 @@ class JobRegistry {
   struct Limits {
     std::uint64_t jobs = 64;
     std::uint64_t ranks = 4096;                                 // of all jobs together
+    std::uint64_t owner_bytes = UINT64_MAX;                     // charged for all jobs of one owner
     std::uint64_t log_bytes = std::uint64_t{1} << 40U;          // of one segment's mapping
     std::uint64_t first_arena_bytes = std::uint64_t{1} << 20U;  // beside the segment's tables
     std::uint64_t slice_bytes = std::uint64_t{16} << 20U;       // touched at a time
@@ -120,6 +121,7 @@ class JobRegistry {
   Status make_segment(JobId id, Job& job, Rank rank, std::uint64_t limit_bytes, std::uint64_t arena_bytes);
   // Charges and touches [from, to) of a file of the job.
   Status take(Job& job, shm::MemoryFile& file, std::uint64_t from, std::uint64_t to);
+  Status check_owner_quota(const Job& job, std::uint64_t more) const;
   void give_back(Job& job);
   void end(JobId id, Job& job, std::uint64_t now_ms);
   // The job if it lives and is the client's.

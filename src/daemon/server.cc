@@ -70,7 +70,9 @@ Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudg
       config_(options_.config),
       budget_(std::move(budget)),
       state_(std::move(state)),
-      jobs_(budget_, {.jobs = options.config.limits.jobs, .ranks = options.config.limits.ranks}),
+      jobs_(budget_, {.jobs = options.config.limits.jobs,
+                      .ranks = options.config.limits.ranks,
+                      .owner_bytes = options.config.limits.owner_memory_bytes}),
       tick_(loop),
       leaving_(loop) {}
 
@@ -109,6 +111,7 @@ Status Server::start_ring() {
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
+  keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
   keep_ = std::make_unique<KeepDriver>(keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_);
   ring::Config ring;
   ring.self = config_.node;

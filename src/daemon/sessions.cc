@@ -69,7 +69,7 @@ void Server::on_client_closed(std::uint64_t number, const Error& why) {
     logger::debug(who + ": " + why.message);
   } else {
     ++malformed_clients_;
-    logger::warn(who + " disconnected: " + why.message);
+    logger::warn(who + " disconnected: " + why.message + " (" + std::to_string(malformed_clients_) + " such so far)");
   }
   jobs_.on_session_closed(number, loop_.now_ms());
   if (keep_) keep_->on_session_closed(number);

@@ -47,6 +47,19 @@ TEST(DaemonRing, AKilledServerIsNamedToTheOwnersOfJobs) {
   EXPECT_EQ(ring.status(1)->members.size(), 3U);
 }
 
+TEST(DaemonRing, TheDeathOfTheLeaderIsNamedToo) {
+  RingFixture ring(3);
+  auto launcher = ring.client(2);
+  ASSERT_TRUE(launcher->ask<wire::Done>(wire::JobCreate{JobId(5), {CommunityId(0)}, 1U << 20U}));
+  ring.server(1).kill(SIGKILL);
+  const auto received = launcher->receive();
+  ASSERT_TRUE(received) << received.error().message;
+  const auto notice = wire::from_frame<wire::ServerNotice>(received->frame);
+  ASSERT_TRUE(notice);
+  EXPECT_TRUE(notice->fatal);
+  EXPECT_NE(notice->text.find("server 1"), std::string::npos) << notice->text;
+}
+
 TEST(DaemonRing, AKilledServerComesBackAsANewIncarnation) {
   RingFixture ring(3);
   const Incarnation before = ring.status(2)->incarnation;

@@ -278,6 +278,7 @@ bool RingFixture::await_status(std::uint32_t node, const std::function<bool(cons
   while (std::chrono::steady_clock::now() < until) {
     const auto answer = status(node);
     if (answer && holds(*answer)) return true;
+    if (!server(node).running()) return false;
     ::poll(nullptr, 0, 10);  // the status is the only event that there is to ask for
   }
   return false;

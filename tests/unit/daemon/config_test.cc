@@ -30,6 +30,7 @@ address = "[::1]:7801"
 clients = 10
 jobs = 3
 ranks = 64
+owner_memory = "1G"
 unproven_peers = 5
 hello_ms = 700
 )";
@@ -53,6 +54,7 @@ TEST(ConfigFile, EveryKeyIsRead) {
   EXPECT_EQ(config->limits.clients, 10U);
   EXPECT_EQ(config->limits.jobs, 3U);
   EXPECT_EQ(config->limits.ranks, 64U);
+  EXPECT_EQ(config->limits.owner_memory_bytes, std::uint64_t{1} << 30U);
   EXPECT_EQ(config->limits.unproven_peers, 5U);
   EXPECT_EQ(config->limits.hello_ms, 700U);
 }

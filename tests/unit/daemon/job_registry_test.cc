@@ -78,6 +78,17 @@ TEST_F(Registry, TheQuotasOfJobsAndOfTheBudgetHold) {
   EXPECT_EQ(small.used_bytes(), 0U) << "a job that does not fit leaves nothing behind";
 }
 
+TEST_F(Registry, AnOwnerHasAQuotaOfHisOwn) {
+  JobRegistry shared(budget_, {.owner_bytes = 3 * kMiB});
+  const auto one_rank = [](std::uint64_t id) { return wire::JobCreate{JobId(id), {CommunityId(0)}, 4 * kMiB}; };
+  ASSERT_TRUE(shared.create(kLauncher, one_rank(1)));
+  ASSERT_TRUE(shared.create(kLauncher, one_rank(2)));
+  const auto refused = shared.create(kLauncher, one_rank(3));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("user 500"), std::string::npos) << refused.error().message;
+  EXPECT_TRUE(shared.create(kStranger, one_rank(3)));
+}
+
 TEST_F(Registry, OnlyTheOwnersProcessesGetIn) {
   ASSERT_EQ(create(four_ranks()), ErrorCode::kOk);
   EXPECT_EQ(attach(kStranger, 0), ErrorCode::kPermission);
