@@ -6,7 +6,7 @@
 //   RK_TRY(auto session, LogSession::attach(environment, port));
 //   session->send(dest, {context, tag, length}, payload);             // writes, rings
 //   session->log().matcher().post(...), .progress(...)
-//   session->wait(bound_ms)                                           // until a bell rings or the bound passes
+//   session->wait(bound_us)                                           // until a bell rings or the bound passes
 #pragma once
 
 #include <cstdint>
