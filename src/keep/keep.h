@@ -128,6 +128,7 @@ class Keep {
     std::vector<ClientRequest> waiting;
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;  // 0: none
+    bool confirming = false;        // asked again, because the first answers together said that all is lost
   };
 
   // keep.cc: dispatch, views, time
@@ -210,7 +211,7 @@ class Keep {
   void adopt(Entry& entry, const Round& round);
   void learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer);
   bool told_all(const Entry& entry) const;
-  void look_up(const wire::KeepKey& key, const ClientRequest& request);
+  void look_up(const wire::KeepKey& key, const ClientRequest& request, bool confirming = false);
   void handle(const Member& from, const wire::KeepLookup& message);
   void handle(const Member& from, const wire::KeepLookupAnswer& message);
   void handle(const Member& from, const wire::KeepRemove& message);

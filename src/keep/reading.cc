@@ -127,6 +127,9 @@ void Keep::finish_lookup(Round& round) {
       } else {
         fetch(round.key, content, holders, false, &request);
       }
+    } else if (found.empty() && !has_home && !removed && known && !round.confirming) {
+      // The answers are of different moments: copies may have moved from one member to another between them.
+      look_up(round.key, request, true);
     } else if (found.empty() && !has_home && !removed && known) {
       refuse(request, ErrorCode::kLost,
              "every copy of " + quoted(message.name) + " is gone; its last known version is " +

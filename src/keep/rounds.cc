@@ -196,9 +196,10 @@ bool Keep::told_all(const Entry& entry) const {
                      [&](const Member& member) { return member == config_.self || entry.told.contains(member); });
 }
 
-void Keep::look_up(const wire::KeepKey& key, const ClientRequest& request) {
+void Keep::look_up(const wire::KeepKey& key, const ClientRequest& request, bool confirming) {
   Round round;
   round.kind = Round::Kind::kLookup;
+  round.confirming = confirming;
   round.key = key;
   round.waiting.push_back(request);
   round.deadline_ms = now_ms_ + config_.answer_timeout_ms;

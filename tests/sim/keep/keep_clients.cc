@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/keep/keep_clients.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "tests/sim/keep/keep_cluster.h"
+#include "wire/version_sum.h"
+
+namespace rk::keep_sim {
+namespace {
+
+constexpr OwnerId kOwner{1000};
+constexpr keep::SessionId kSession{7};
+constexpr sim::HostId kGroupHost = 0;
+const char* const kGroup = "group";
+
+wire::KeepKey key_of(const std::string& name) { return {kOwner, wire::KeepKind::kCheckpoint, name}; }
+wire::KeepKey group_key() { return {kOwner, wire::KeepKind::kGroup, kGroup}; }
+
+}  // namespace
+
+Outcomes& Clients::totals() {
+  static Outcomes totals;
+  return totals;
+}
+
+void Clients::next() {
+  if (stopped_) return;
+  cluster_.clock().after(prng_.between(1000, 60'000), [this] { next(); });
+  const auto servers = static_cast<std::uint32_t>(cluster_.servers());
+  const auto number = static_cast<sim::HostId>(prng_.below(servers));
+  const bool at_home = prng_.chance(9, 10);
+  const sim::HostId other = static_cast<sim::HostId>(prng_.below(servers));
+  const std::uint64_t kind = prng_.below(100);
+  if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));
+  if (kind < 65) return read(prng_.chance(1, 2) ? number : other, "name" + std::to_string(number));
+  if (kind < 80) return write(kGroupHost, std::string(kGroup) + "/r" + std::to_string(prng_.below(2)));
+  if (kind < 88) return group(kGroupHost);
+  if (kind < 91) return remove(1);
+  if (kind < 96) return write(1, "passing");
+  read(1, "passing");
+}
+
+void Clients::ask(Operation operation, Incarnation sender) {
+  KeepHost* life = cluster_.host(operation.host);
+  if (life == nullptr || cluster_.hosts().paused(operation.host) || !cluster_.current(operation.host)) return;
+  operation.life = cluster_.hosts().life(operation.host);
+  operation.least = cluster_.checker().newest_ok(operation.key);
+  if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
+  operation.removals = removals_[operation.key];
+  const std::uint64_t number = ++last_request_;
+  const keep::ClientMessage request = operation.request;
+  cluster_.note({1, number, operation.host}, "client " + std::to_string(operation.host + 1) + " request " +
+                                                 std::to_string(number) + " kind " + std::to_string(request.index()) +
+                                                 " " + operation.key.name);
+  open_[number] = std::move(operation);
+  life->feed(keep::ClientRequest{kSession, kOwner, number, sender, request});
+}
+
+void Clients::write(sim::HostId host, const std::string& name) {
+  static constexpr std::array<std::uint64_t, 4> kSizes = {0, 100, 4096, 9000};
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of(name);
+  operation.level = prng_.chance(9, 10) ? wire::CommitLevel::kReplicated : wire::CommitLevel::kLocal;
+  wire::CheckpointBegin begin{name, {{"one", kSizes[prng_.below(4)]}, {"two", kSizes[prng_.below(4)]}}};
+  operation.request = std::move(begin);
+  ask(std::move(operation));
+}
+
+void Clients::read(sim::HostId host, const std::string& name) {
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of(name);
+  operation.request = wire::CheckpointOpen{name, {}};
+  ask(std::move(operation));
+}
+
+void Clients::group(sim::HostId host) {
+  const bool query = parts_.size() < 2 || group_life_ != cluster_.hosts().life(host) || prng_.chance(1, 4);
+  Operation operation;
+  operation.host = host;
+  operation.key = group_key();
+  if (query) {
+    operation.request = wire::GroupQuery{kGroup};
+  } else {
+    wire::GroupCommit commit{kGroup, {}, static_cast<std::uint32_t>(prng_.between(300, 2000))};
+    for (const auto& [name, part] : parts_) commit.parts.push_back(part);
+    operation.request = std::move(commit);
+  }
+  ask(std::move(operation), Incarnation(1));
+}
+
+void Clients::remove(sim::HostId host) {
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of("passing");
+  operation.request = wire::CheckpointDelete{"passing"};
+  if (cluster_.host(host) == nullptr) return;
+  const Version before = cluster_.checker().newest_ok(operation.key);
+  cluster_.checker().removal(operation.key);
+  ++removals_[operation.key];
+  const wire::KeepKey key = operation.key;
+  operation.sum = before.value;  // what the removal covers, if it is answered Done
+  ask(std::move(operation));
+}
+
+void Clients::answered(sim::HostId host, const keep::Answer& answer) {
+  const auto at = open_.find(answer.request);
+  if (at == open_.end() || at->second.host != host || at->second.life != cluster_.hosts().life(host)) {
+    cluster_.checker().violated("request " + std::to_string(answer.request) + " was answered twice or by another life");
+    return;
+  }
+  const Operation operation = std::move(at->second);
+  open_.erase(at);
+  cluster_.note({2, answer.request, answer.message.index()}, "answer to request " + std::to_string(answer.request) +
+                                                                 " kind " + std::to_string(answer.message.index()) +
+                                                                 " " + operation.key.name);
+  std::visit([&](const auto& message) { judge(operation, answer, message); }, answer.message);
+}
+
+// Was the version there, at the same server of the view, when the question came and when the answer went?
+bool Clients::still_held(const Operation& operation) const {
+  const auto now = cluster_.holders(operation.host, operation.key, operation.least);
+  return std::any_of(now.begin(), now.end(), [&](const keep::Member& holder) {
+    return std::find(operation.holders.begin(), operation.holders.end(), holder) != operation.holders.end();
+  });
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message) {
+  Operation commit = operation;
+  std::vector<wire::SectionPlace> table = message.sections;
+  if (answer.slot) {
+    Bytes& bytes = cluster_.host(operation.host)->slot(answer.slot);
+    const std::uint64_t stamp = prng_.next();
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] = static_cast<std::byte>((stamp >> (i % 8 * 8)) ^ (i / 4096));
+    for (wire::SectionPlace& section : table)
+      section.sum = checksum(ByteView(bytes).subspan(section.offset, section.size));
+    commit.sum = wire::version_sum(table);
+  }
+  const auto timeout_ms = static_cast<std::uint32_t>(prng_.between(300, 2000));
+  commit.request = wire::CheckpointCommit{message.slot, operation.level, timeout_ms};
+  cluster_.hosts().after(operation.host, prng_.between(1, 30'000), [this, commit] {
+    KeepHost* life = cluster_.host(commit.host);
+    const std::uint64_t number = ++last_request_;
+    open_[number] = commit;
+    cluster_.note({3, number}, "commit request " + std::to_string(number) + " " + commit.key.name);
+    life->feed(keep::ClientRequest{kSession, kOwner, number, {}, commit.request});
+  });
+}
+
+// OK at level replicated: two servers have it now. A server that was shut out may say so late, when the new home has
+// already taken the version over and replaced it; a lease, which the ring will give, is what forbids that.
+void Clients::check_copies(const Operation& operation, Version version) {
+  if (!cluster_.current(operation.host)) return;
+  const KeepHost& home = *cluster_.host(operation.host);
+  const auto& members = home.view().members;
+  const auto self = std::find(members.begin(), members.end(), home.self());
+  if (self == members.end() || members.size() < 2)
+    return cluster_.checker().violated("OK at level replicated from a server that is alone");
+  const keep::Member before = self == members.begin() ? members.back() : *(self - 1);
+  const KeepHost* second = cluster_.host(before.node.value - 1);
+  const std::string what = "version " + std::to_string(version.value) + " of " + operation.key.name + " is OK and ";
+  if (!home.holds(operation.key, version)) cluster_.checker().violated(what + "not complete at its home");
+  if (second != nullptr && second->self() == before && !second->holds(operation.key, version))
+    cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before.node.value));
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer&, const wire::CommitAnswer& message) {
+  Outcomes& totals = Clients::totals();
+  if (message.result == wire::CommitResult::kUnknown) {
+    ++totals.unknown;
+    return;
+  }
+  if (message.result == wire::CommitResult::kFailed) {
+    ++totals.failed;
+    if (operation.sum != 0) failed_sums_.insert(operation.sum);
+    return;
+  }
+  ++totals.ok;
+  cluster_.checker().content(operation.key, message.version, message.sum, "in the answer to a commit");
+  if (operation.sum != 0 && operation.sum != message.sum)
+    cluster_.checker().violated("a commit of " + operation.key.name + " was answered with the sum of other bytes");
+  if (operation.level == wire::CommitLevel::kReplicated) {
+    check_copies(operation, message.version);
+    if (operation.removals == removals_[operation.key]) cluster_.checker().committed(operation.key, message.version);
+  }
+  const std::uint64_t life = cluster_.hosts().life(kGroupHost);
+  if (operation.host == kGroupHost && group_life_ != life) {
+    group_life_ = life;
+    parts_.clear();
+    groups_.clear();
+  }
+  if (const auto* commit = std::get_if<wire::GroupCommit>(&operation.request)) {
+    ++totals.groups;
+    groups_[message.version] = commit->parts;
+    check_group_parts();
+  } else if (operation.key.name.starts_with(std::string(kGroup) + "/") &&
+             operation.level == wire::CommitLevel::kReplicated) {
+    parts_[operation.key.name] = {operation.key.name, message.version, message.sum};
+    check_group_parts();
+  }
+}
+
+// While the home lives, the newest group version that was OK is kept, and what a kept one names is there, whatever was
+// committed since.
+void Clients::check_group_parts() {
+  const KeepHost* home = cluster_.host(kGroupHost);
+  if (home == nullptr || group_life_ != cluster_.hosts().life(kGroupHost)) return;
+  const keep::Entry* group = home->core().catalogue().find(group_key());
+  std::set<Version> newest;  // an older record may come back from a server that was away; nothing depends on it
+  if (group != nullptr)
+    for (auto at = group->versions.rbegin(); at != group->versions.rend() && newest.size() < 2; ++at)
+      if (at->second.committed) newest.insert(at->first);
+  for (const auto& [version, parts] : groups_) {
+    const bool kept = newest.contains(version);
+    if (!kept && version == groups_.rbegin()->first && group != nullptr && group->committed == version)
+      cluster_.checker().violated("group version " + std::to_string(version.value) + " was OK and is gone");
+    for (const wire::GroupPart& part : parts) {
+      const keep::Entry* entry = home->core().catalogue().find(key_of(part.name));
+      if (kept && (entry == nullptr || !entry->versions.contains(part.version)))
+        cluster_.checker().violated("version " + std::to_string(part.version.value) + " of " + part.name +
+                                    " is gone, and a retained group version names it");
+    }
+  }
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointContent& message) {
+  ++totals().reads;
+  if (message.holder != NodeId(operation.host + 1)) ++totals().fetched;
+  Checker& checker = cluster_.checker();
+  const std::string what = "a read of " + operation.key.name + " gave version " + std::to_string(message.version.value);
+  checker.content(operation.key, message.version, message.sum, "in a read");
+  std::vector<wire::SectionPlace> table = message.sections;
+  if (answer.slot) {
+    const Bytes& bytes = cluster_.host(operation.host)->slot(answer.slot);
+    for (wire::SectionPlace& section : table)
+      section.sum = checksum(ByteView(bytes).subspan(section.offset, section.size));
+  }
+  if (wire::version_sum(table) != message.sum) checker.violated(what + " with bytes that are not its own");
+  if (failed_sums_.contains(message.sum)) checker.violated(what + ", whose commit was answered FAILED");
+  const bool removed_meanwhile = operation.removals != removals_[operation.key];
+  if (message.version < operation.least && !removed_meanwhile && still_held(operation))
+    checker.violated(what + " after version " + std::to_string(operation.least.value) + " was OK");
+  if (message.version <= removed_[operation.key]) checker.violated(what + ", which had been removed");
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer&, const wire::GroupAnswer& message) {
+  if (message.version < operation.least && still_held(operation))
+    cluster_.checker().violated("the group is said to be at version " + std::to_string(message.version.value) +
+                                " after " + std::to_string(operation.least.value) + " was OK");
+  if (message.version)
+    cluster_.checker().content(operation.key, message.version, wire::version_sum(message.parts), "in a group answer");
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer&, const wire::Done&) {
+  if (!std::holds_alternative<wire::CheckpointDelete>(operation.request)) return;
+  ++totals().removed;
+  Version& removed = removed_[operation.key];
+  removed = std::max(removed, Version(operation.sum));
+}
+
+void Clients::judge(const Operation& operation, const keep::Answer&, const wire::Refusal& message) {
+  ++totals().refused;
+  if (std::holds_alternative<wire::CheckpointCommit>(operation.request) && operation.sum != 0)
+    failed_sums_.insert(operation.sum);
+  if (!std::holds_alternative<wire::CheckpointOpen>(operation.request)) return;
+  const auto code = static_cast<ErrorCode>(message.code);
+  const bool denied = code == ErrorCode::kNotFound || code == ErrorCode::kLost;
+  if (denied && operation.removals == removals_[operation.key] && still_held(operation))
+    cluster_.checker().violated("a read of " + operation.key.name + " was refused (" + message.message +
+                                ") while a server has version " + std::to_string(operation.least.value));
+}
+
+// No new writes; a last read of each name, to be answered before the end.
+void Clients::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  cluster_.clock().after(3'000'000, [this] {
+    for (sim::HostId host = 0; host < cluster_.servers(); ++host) read(host, "name" + std::to_string(host));
+  });
+}
+
+void Clients::check_end() {
+  check_group_parts();
+  for (const auto& [number, operation] : open_) {
+    if (cluster_.hosts().life(operation.host) == operation.life)
+      cluster_.checker().violated("request " + std::to_string(number) + " for " + operation.key.name +
+                                  " was never answered");
+  }
+}
+
+}  // namespace rk::keep_sim

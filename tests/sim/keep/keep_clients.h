@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clients of the simulated servers: they write, read, group and remove checkpoints at random, and judge each answer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/prng.h"
+#include "keep/events.h"
+#include "sim/hosts.h"
+
+namespace rk::keep_sim {
+
+class Cluster;
+
+struct Outcomes {
+  std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0;
+};
+
+class Clients {
+ public:
+  Clients(Cluster& cluster, Prng prng) : cluster_(cluster), prng_(prng) {}
+  void begin() { next(); }
+  void stop();
+  void answered(sim::HostId host, const keep::Answer& answer);
+  void check_end();
+  static Outcomes& totals();  // over all seeds of this process
+
+ private:
+  struct Operation {
+    sim::HostId host = 0;
+    std::uint64_t life = 0;
+    wire::KeepKey key;
+    keep::ClientMessage request;
+    wire::CommitLevel level = wire::CommitLevel::kReplicated;
+    Version least;                      // newest version that had been answered OK
+    std::vector<keep::Member> holders;  // and the servers of the view that had it
+    std::uint64_t sum = 0;              // of what is being committed
+    std::uint64_t removals = 0;
+  };
+  void next();
+  void write(sim::HostId host, const std::string& name);
+  void read(sim::HostId host, const std::string& name);
+  void group(sim::HostId host);
+  void remove(sim::HostId host);
+  void ask(Operation operation, Incarnation sender = {});
+  void fill_and_commit(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& slot);
+
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CommitAnswer& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointContent& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::GroupAnswer& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::Done& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::Refusal& message);
+  void judge(const Operation&, const keep::Answer&, const wire::CheckpointListAnswer&) {}
+  void check_copies(const Operation& operation, Version version);
+  bool still_held(const Operation& operation) const;
+  void check_group_parts();
+
+  Cluster& cluster_;
+  Prng prng_;
+  std::uint64_t last_request_ = 0;
+  bool stopped_ = false;
+  std::map<std::uint64_t, Operation> open_;
+  std::set<std::uint64_t> failed_sums_;
+  std::map<wire::KeepKey, Version> removed_;         // versions up to this one must not come back
+  std::map<wire::KeepKey, std::uint64_t> removals_;  // asked for
+  // Of the life of the group's home: parts committed, and the parts of its two newest group versions.
+  std::uint64_t group_life_ = 0;
+  std::map<std::string, wire::GroupPart> parts_;
+  std::map<Version, std::vector<wire::GroupPart>> groups_;
+};
+
+}  // namespace rk::keep_sim

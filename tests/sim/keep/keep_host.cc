@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/keep/keep_host.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checksum.h"
+#include "wire/version_sum.h"
+
+namespace rk::keep_sim {
+namespace {
+
+// The event of a frame, if its type is one of the variant's.
+template <class... Ts>
+std::optional<std::variant<Ts...>> decode_any(const wire::Frame& frame, const std::variant<Ts...>*) {
+  std::optional<std::variant<Ts...>> out;
+  const auto attempt = [&]<class T>(T*) {
+    if (frame.type != T::kType) return;
+    auto message = wire::from_frame<T>(frame);
+    RK_CHECK(message.has_value());
+    out.emplace(*std::move(message));
+  };
+  (attempt(static_cast<Ts*>(nullptr)), ...);
+  return out;
+}
+
+}  // namespace
+
+KeepHost::KeepHost(const keep::Config& config, Ports ports, Checker& checker)
+    : config_(config), ports_(std::move(ports)), checker_(checker), core_(config) {}
+
+void KeepHost::feed(Body body) {
+  if (const auto* view = std::get_if<keep::ViewInstalled>(&body); view != nullptr && view->number >= view_.number)
+    view_ = *view;
+  events_.push_back(std::move(body));
+  if (running_) return;
+  running_ = true;
+  while (!events_.empty()) {
+    const keep::Event event{ports_.now_ms(), std::move(events_.front())};
+    events_.pop_front();
+    keep::Effects effects;
+    core_.step(event, effects);
+    for (const keep::Effect& effect : effects) std::visit([this](const auto& item) { carry(item); }, effect);
+  }
+  running_ = false;
+}
+
+void KeepHost::frame(NodeId from, const Bytes& bytes) {
+  wire::FrameCutter cutter;
+  cutter.feed(bytes);
+  const auto cut = cutter.next();
+  RK_CHECK(cut && *cut);
+  const wire::Frame& frame = **cut;
+  if (frame.type == wire::CopyChunk::kType) return chunk(from, *wire::from_frame<wire::CopyChunk>(frame));
+  auto message = decode_any(frame, static_cast<const keep::PeerMessage*>(nullptr));
+  RK_CHECK(message.has_value());
+  feed(keep::PeerFrame{{from, frame.sender}, *std::move(message)});
+}
+
+void KeepHost::chunk(NodeId from, const wire::CopyChunk& chunk) {
+  const auto at = incoming_.find({from, chunk.copy});
+  if (at == incoming_.end()) return;
+  Bytes& bytes = slots_.at(at->second.slot);
+  const keep::SlotId slot = at->second.slot;
+  std::copy(chunk.bytes.begin(), chunk.bytes.end(), bytes.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
+  at->second.offsets.insert(chunk.offset);
+  if (at->second.offsets.size() * kChunkBytes < bytes.size()) return;
+  auto all = sums(bytes, at->second.sections);
+  incoming_.erase(at);
+  feed(keep::CopyArrived{slot, true, std::move(all)});
+}
+
+std::vector<std::uint64_t> KeepHost::sums(const Bytes& bytes, const std::vector<wire::SectionPlace>& sections) {
+  std::vector<std::uint64_t> out;
+  for (const wire::SectionPlace& section : sections)
+    out.push_back(checksum(ByteView(bytes).subspan(section.offset, section.size)));
+  return out;
+}
+
+void KeepHost::carry(const keep::Send& effect) {
+  if (const auto* offer = std::get_if<wire::CopyOffer>(&effect.message))
+    checker_.content(offer->key, offer->content.version, offer->content.sum, "in an offer");
+  std::visit(
+      [&](const auto& message) {
+        ports_.send(effect.to, wire::encode_frame(wire::to_frame(message, 0, config_.self.incarnation)));
+      },
+      effect.message);
+}
+
+void KeepHost::carry(const keep::TakeSlot& effect) {
+  if (ports_.refuse_memory()) {
+    events_.emplace_back(keep::SlotReady{effect.slot, fail(ErrorCode::kNoMemory, "no memory in the simulation")});
+    return;
+  }
+  RK_CHECK(slots_.emplace(effect.slot, Bytes(effect.bytes)).second);
+  events_.emplace_back(keep::SlotReady{effect.slot, {}});
+}
+
+void KeepHost::carry(const keep::FreeSlot& effect) {
+  slots_.erase(effect.slot);
+  std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
+}
+
+void KeepHost::carry(const keep::SumSlot& effect) {
+  events_.emplace_back(keep::SlotSummed{effect.slot, sums(slots_.at(effect.slot), effect.sections)});
+}
+
+void KeepHost::carry(const keep::SendCopy& effect) {
+  if (effect.bytes > 0) {
+    const Bytes& bytes = slots_.at(effect.slot);
+    RK_CHECK(bytes.size() == effect.bytes);
+    for (std::uint64_t offset = 0; offset < effect.bytes; offset += kChunkBytes) {
+      const auto piece = ByteView(bytes).subspan(offset, std::min<std::uint64_t>(kChunkBytes, effect.bytes - offset));
+      const wire::CopyChunk chunk{effect.copy, offset, Bytes(piece.begin(), piece.end())};
+      ports_.send(effect.to, wire::encode_frame(wire::to_frame(chunk, 0, config_.self.incarnation)));
+    }
+  }
+  events_.emplace_back(keep::CopySent{effect.to, effect.copy});
+}
+
+void KeepHost::carry(const keep::ReceiveCopy& effect) {
+  std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
+  RK_CHECK(slots_.at(effect.slot).size() == effect.bytes);
+  incoming_[{effect.from, effect.copy}] = {effect.slot, {}, effect.sections};
+}
+
+void KeepHost::carry(const keep::StopCopy& effect) { incoming_.erase({effect.peer, effect.copy}); }
+
+void KeepHost::carry(const keep::Answer& effect) { ports_.answer(effect); }
+
+Version KeepHost::holds(const wire::KeepKey& key, Version least) const {
+  const keep::Entry* entry = core_.catalogue().find(key);
+  if (entry == nullptr) return {};
+  for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at)
+    if (at->second.here && (at->first == least || (at->first > least && at->second.committed))) return at->first;
+  return {};
+}
+
+void KeepHost::check_memory() const {
+  for (const auto& [key, entry] : core_.catalogue().entries()) {
+    for (const auto& [version, record] : entry.versions) {
+      if (!record.here) continue;
+      const std::string where = "at server " + std::to_string(config_.self.node.value);
+      checker_.content(key, version, record.content.sum, where);
+      if (record.content.total == 0) continue;
+      auto table = record.content.sections;
+      const auto found = sums(slots_.at(record.slot), table);
+      for (std::size_t i = 0; i < table.size(); ++i) table[i].sum = found[i];
+      if (wire::version_sum(table) != record.content.sum)
+        checker_.violated("the copy of version " + std::to_string(version.value) + " of " + key.name + " " + where +
+                          " does not have its bytes");
+    }
+  }
+}
+
+}  // namespace rk::keep_sim

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// One life of a simulated server: the keep's core, and a shell that keeps slots in ordinary memory and streams copies
+// over the simulated network, chunk by chunk.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "keep/keep.h"
+#include "sim/network.h"
+#include "tests/sim/keep/keep_checker.h"
+
+namespace rk::keep_sim {
+
+inline constexpr std::size_t kChunkBytes = 4096;
+
+class KeepHost {
+ public:
+  using Body = decltype(keep::Event::body);
+  struct Ports {
+    std::function<void(NodeId to, Bytes frame)> send;
+    std::function<void(const keep::Answer& answer)> answer;
+    std::function<std::uint64_t()> now_ms;
+    std::function<bool()> refuse_memory;  // draws
+  };
+  KeepHost(const keep::Config& config, Ports ports, Checker& checker);
+
+  void feed(Body body);
+  // A frame of the network, from whichever life sent it.
+  void frame(NodeId from, const Bytes& bytes);
+
+  const keep::Keep& core() const { return core_; }
+  const keep::ViewInstalled& view() const { return view_; }
+  keep::Member self() const { return config_.self; }
+  Bytes& slot(keep::SlotId id) { return slots_.at(id); }
+  std::size_t slots() const { return slots_.size(); }
+  // Of the key: that version, or a newer one that is known to be committed, if it is complete here; 0 if there is none.
+  Version holds(const wire::KeepKey& key, Version least) const;
+  // Do the bytes of every complete copy have the checksums that its table says?
+  void check_memory() const;
+
+ private:
+  struct Incoming {
+    keep::SlotId slot;
+    std::set<std::uint64_t> offsets;  // of the chunks that came, in whatever order
+    std::vector<wire::SectionPlace> sections;
+  };
+  void carry(const keep::Send& effect);
+  void carry(const keep::TakeSlot& effect);
+  void carry(const keep::FreeSlot& effect);
+  void carry(const keep::SumSlot& effect);
+  void carry(const keep::SendCopy& effect);
+  void carry(const keep::ReceiveCopy& effect);
+  void carry(const keep::StopCopy& effect);
+  void carry(const keep::Answer& effect);
+  void chunk(NodeId from, const wire::CopyChunk& chunk);
+  static std::vector<std::uint64_t> sums(const Bytes& bytes, const std::vector<wire::SectionPlace>& sections);
+
+  keep::Config config_;
+  Ports ports_;
+  Checker& checker_;
+  keep::Keep core_;
+  keep::ViewInstalled view_;
+  std::deque<Body> events_;
+  bool running_ = false;
+  std::map<keep::SlotId, Bytes> slots_;
+  std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
+};
+
+}  // namespace rk::keep_sim

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "sim/campaign.h"
+#include "tests/sim/keep/keep_clients.h"
+#include "tests/sim/keep/keep_cluster.h"
+
+namespace rk::keep_sim {
+namespace {
+
+sim::RunSeed run_with(const Options& options) {
+  return [options](std::uint64_t seed, sim::Trace& trace) { return Cluster(seed, options, trace).run(); };
+}
+
+TEST(Keep, SurvivesFaults) {
+  Clients::totals() = {};
+  const auto result = sim::run_campaign("Keep.SurvivesFaults", 1000, run_with({}));
+  EXPECT_FALSE(result.failing_seed) << result.report;
+  // The clients did what they were there for.
+  const Outcomes& totals = Clients::totals();
+  for (const std::uint64_t count : {totals.ok / 50, totals.failed, totals.unknown, totals.reads / 10, totals.fetched,
+                                    totals.groups / 2, totals.removed / 2})
+    EXPECT_GE(count, result.seeds_run / 2);
+}
+
+TEST(Keep, ASeedReplaysExactly) {
+  for (const std::uint64_t seed : {3, 17, 99}) EXPECT_TRUE(sim::replays_exactly(seed, run_with({})));
+}
+
+// The checkers are worth something only if they find a bug that is known to be there.
+TEST(Keep, CatchesAcknowledgingBeforeTheCopy) {
+  Options options;
+  options.planted_bug = keep::PlantedBug::kAcknowledgeBeforeCopy;
+  EXPECT_TRUE(sim::run_campaign("Keep.CatchesAcknowledgingBeforeTheCopy", 50, run_with(options)).failing_seed);
+}
+
+TEST(Keep, CatchesANumberUsedTwice) {
+  Options options;
+  options.planted_bug = keep::PlantedBug::kReuseFailedNumber;
+  const auto result = sim::run_campaign("Keep.CatchesANumberUsedTwice", 200, run_with(options));
+  ASSERT_TRUE(result.failing_seed);
+  EXPECT_NE(result.violation.find("two contents"), std::string::npos) << result.violation;
+}
+
+}  // namespace
+}  // namespace rk::keep_sim
