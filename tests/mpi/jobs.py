@@ -86,7 +86,7 @@ def test_killed():
         require(code == 0, f"wildcards with {kill} ended with {code}: {err}")
         require(rolled_back(err) == 1, f"wildcards with {kill}: not one community rolled back: {err}")
         require("wrong" not in out, f"wildcards with {kill} found a wrong message:\n{out}")
-        require(re.search(r"swallowed, 0 of them different", err), f"wildcards with {kill} repeated another order: {err}")
+        require(not re.search(r"[1-9]\d* of them different", err), f"wildcards with {kill} repeated another order: {err}")
 
 
 CALLS = ("MPI_Ssend", "MPI_Issend", "MPI_Send_init", "MPI_Recv_init", "MPI_Ibarrier", "MPI_Iallreduce", "MPI_Win_create",
