@@ -161,6 +161,12 @@ std::uint64_t monotonic_ns() {
   return static_cast<std::uint64_t>(at.tv_sec * kNanos + at.tv_nsec);
 }
 
+std::uint64_t real_thread_cpu_ns() {
+  timespec at{};
+  real.clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+  return static_cast<std::uint64_t>(at.tv_sec * kNanos + at.tv_nsec);
+}
+
 rusage real_usage() {
   rusage usage{};
   real.getrusage(RUSAGE_SELF, &usage);

@@ -15,6 +15,7 @@ namespace rk::mpi {
 void find_clocks();
 // The real clocks.
 std::uint64_t monotonic_ns();
+std::uint64_t real_thread_cpu_ns();
 rusage real_usage();
 
 // CPU time as the program has seen it, for a checkpoint, and to go on from it in a new process.

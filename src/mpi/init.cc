@@ -62,7 +62,7 @@ void attach(Layer& all) {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
   int length = 0;
   native.Get_library_version(text, &length);
-  ready.mpi_library = std::string(text, static_cast<std::size_t>(length)).substr(0, 200);
+  ready.mpi_library = text;
   all.replaying = all.log().replaying();
   ready.replaying = all.replaying;
   all.control.send(ready);

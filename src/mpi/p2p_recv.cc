@@ -98,7 +98,7 @@ int Irecv(void* buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm
   }
   entry->comm = &state;
   entry->wildcard = source == MPI_ANY_SOURCE;
-  entry->outstanding = by_layer(state, source);
+  entry->outstanding = !post.native;
   if (entry->outstanding) ++all.receives.outstanding;
   if (entry->wildcard) ++state.wildcards;
   return MPI_SUCCESS;

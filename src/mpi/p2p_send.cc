@@ -41,11 +41,11 @@ void send_outside(const SendTarget& target, const void* buf, int count, MPI_Data
 
 void send_outside(std::uint32_t world, log::Envelope envelope, const void* buf, int count, MPI_Datatype type) {
   watch_replay();
-  const LayerWork work;
   Layer& all = layer();
   if (all.restoring) refuse("a message to another community before rk_job_restore", Advice::k_checkpoint);
   const TypeShape shape = shape_of(type);
   envelope.length = static_cast<std::uint64_t>(count) * shape.size;
+  const LayerWork work(envelope.length);
   if (shape.contiguous) {
     const ByteView bytes(static_cast<const std::byte*>(buf), envelope.length);
     must(all.session->send(world, envelope, bytes), "send to another community");

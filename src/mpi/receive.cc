@@ -61,7 +61,6 @@ Receive* Receives::find(std::uint64_t psn) const {
 
 NativePost post_receive(Receive& receive, int source, int tag) {
   watch_replay();
-  const LayerWork work;
   Layer& all = layer();
   const CommState& comm = *receive.comm;
   if (all.restoring && by_layer(comm, source))
@@ -71,7 +70,10 @@ NativePost post_receive(Receive& receive, int source, int tag) {
   spec.source = source == MPI_ANY_SOURCE ? log::kAnySource : comm.ranks.world_of(source);
   spec.tag = tag == MPI_ANY_TAG ? log::kAnyTag : tag;
   spec.reach = comm.spanning ? log::Reach::kBoth : log::Reach::kInside;
-  const log::Posted posted = must(all.log().matcher().post(spec), "receive");
+  const log::Posted posted = [&] {
+    const LayerWork work;
+    return must(all.log().matcher().post(spec), "receive");
+  }();
   NativePost out;
   receive.psn = posted.psn;
   switch (posted.state) {
@@ -109,6 +111,7 @@ void deliver(Receive& receive, const log::Match& match) {
       advance_inner(receive);
     return;
   }
+  const LayerWork work(match.length);
   if (receive.raw != nullptr)
     *receive.raw = match;
   else
@@ -119,10 +122,13 @@ void deliver(Receive& receive, const log::Match& match) {
 bool progress_receives() {
   Layer& all = layer();
   if (!all.receives.any()) return false;
-  LayerWork work;
   static std::vector<log::Match> matches;  // kept for its memory
   matches.clear();
-  if (all.log().matcher().pending() > 0) must(all.log().matcher().progress(matches), "match messages");
+  if (all.log().matcher().pending() > 0) {
+    LayerWork work;
+    must(all.log().matcher().progress(matches), "match messages");
+    if (matches.empty()) work.drop();
+  }
   bool moved = !matches.empty();
   for (const log::Match& match : matches) {
     Receive* receive = all.receives.find(match.psn);
@@ -131,10 +137,7 @@ bool progress_receives() {
   }
   for (Receive* receive : all.receives.open())
     if (receive->state == Receive::State::kInner && advance_inner(*receive)) moved = true;
-  if (moved)
-    all.receives.remove_done();
-  else
-    work.drop();
+  if (moved) all.receives.remove_done();
   return moved;
 }
 

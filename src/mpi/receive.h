@@ -43,8 +43,8 @@ class Receives {
   bool any() const { return !open_.empty(); }
   const std::vector<Receive*>& open() const { return open_; }
 
-  // Wildcard and outside receives that the program has posted and not completed yet: a number that depends on the
-  // program alone, not on timing. While it is above zero the layer must keep matching, so no native call may block.
+  // Nonblocking receives of the layer that the program has not completed yet. While there are any, the layer must keep
+  // matching, so no native call may block without it.
   std::uint64_t outstanding = 0;
 
  private:

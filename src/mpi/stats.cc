@@ -10,8 +10,11 @@ std::uint64_t start_ticks = 0;
 std::uint64_t start_ns = 0;
 }  // namespace
 
+std::uint64_t thread_cpu_ns() { return real_thread_cpu_ns(); }
+
 void start_accounting() {
   g_layer_ticks = 0;
+  g_layer_ns = 0;
   start_ticks = __rdtsc();
   start_ns = monotonic_ns();
 }
@@ -31,7 +34,8 @@ wire::LayerStats collect_stats() {
   // Ticks of the counter in one nanosecond, over the process's life.
   const double ticks = static_cast<double>(__rdtsc() - start_ticks);
   const double ns = static_cast<double>(monotonic_ns() - start_ns);
-  if (ticks > 0) out.layer_cpu_us = static_cast<std::uint64_t>(static_cast<double>(g_layer_ticks) * ns / ticks / 1000);
+  out.layer_cpu_us = g_layer_ns / 1000;
+  if (ticks > 0) out.layer_cpu_us += static_cast<std::uint64_t>(static_cast<double>(g_layer_ticks) * ns / ticks / 1000);
   const rusage usage = real_usage();
   out.total_cpu_us = static_cast<std::uint64_t>((usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 +
                                                 usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);

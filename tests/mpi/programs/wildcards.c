@@ -41,6 +41,14 @@ static void overlapping(void) {
     MPI_Waitall(3, requests, statuses);
     printf("overlapping %d %d %d from %d %d %d\n", values[0], values[1], values[2], statuses[0].MPI_SOURCE,
            statuses[1].MPI_SOURCE, statuses[2].MPI_SOURCE);
+    /* The wildcard is completed first; the one behind it is still open then. */
+    MPI_Irecv(&values[0], 1, MPI_INT, MPI_ANY_SOURCE, 42, MPI_COMM_WORLD, &requests[0]);
+    MPI_Irecv(&values[1], 1, MPI_INT, 1, 42, MPI_COMM_WORLD, &requests[1]);
+    MPI_Send(&values[0], 1, MPI_INT, 1, 43, MPI_COMM_WORLD);
+    MPI_Wait(&requests[0], MPI_STATUS_IGNORE);
+    MPI_Send(&values[0], 1, MPI_INT, 1, 43, MPI_COMM_WORLD);
+    MPI_Waitall(1, &requests[1], MPI_STATUSES_IGNORE);
+    printf("behind %d %d\n", values[0], values[1]);
   } else {
     MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 1) {
@@ -48,6 +56,11 @@ static void overlapping(void) {
       MPI_Send(&out[2], 1, MPI_INT, 0, 41, MPI_COMM_WORLD);
       MPI_Send(&out[0], 1, MPI_INT, 0, 40, MPI_COMM_WORLD);
       MPI_Send(&out[1], 1, MPI_INT, 0, 40, MPI_COMM_WORLD);
+      for (int i = 0; i < 2; ++i) {
+        int go;
+        MPI_Recv(&go, 1, MPI_INT, 0, 43, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Send(&out[i], 1, MPI_INT, 0, 42, MPI_COMM_WORLD);
+      }
     }
   }
 }
