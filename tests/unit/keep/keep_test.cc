@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// One core, step by step: this server is 2 in the ring 1 -> 2 -> 3, its predecessor is 1.
+#include "keep/keep.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "wire/version_sum.h"
+
+namespace rk::keep {
+namespace {
+
+constexpr OwnerId kOwner{1000};
+constexpr SessionId kSession{5};
+
+Member member(std::uint32_t node) { return {NodeId(node), Incarnation(1)}; }
+
+class KeepCore : public ::testing::Test {
+ protected:
+  KeepCore() : core_({.self = member(2)}) { view(1, {1, 2, 3}); }
+
+  void step(decltype(Event::body) body) {
+    effects_.clear();
+    core_.step({now_ms_, std::move(body)}, effects_);
+    // Memory is always there, and every section sums to 7.
+    for (std::size_t i = 0; i < effects_.size(); ++i) {
+      if (const auto* take = std::get_if<TakeSlot>(&effects_[i])) {
+        core_.step({now_ms_, SlotReady{take->slot, {}}}, effects_);
+      } else if (const auto* sum = std::get_if<SumSlot>(&effects_[i])) {
+        core_.step({now_ms_, SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}}, effects_);
+      }
+    }
+  }
+  void view(std::uint64_t number, const std::vector<std::uint32_t>& nodes) {
+    ViewInstalled event{ViewNumber(number), {}, true, {}};
+    for (const std::uint32_t node : nodes) event.members.push_back(member(node));
+    step(event);
+    view_ = number;
+  }
+  void ask(ClientMessage message, Incarnation sender = {}) {
+    step(ClientRequest{kSession, kOwner, ++request_, sender, std::move(message)});
+    answer_claims();
+  }
+  void later(std::uint64_t ms) {
+    now_ms_ += ms;
+    step(Tick{});
+  }
+  // The other members have not heard of the name.
+  void answer_claims() {
+    for (const Send& send : all<Send>())
+      if (const auto* lookup = std::get_if<wire::KeepLookup>(&send.message)) {
+        wire::KeepLookupAnswer answer;
+        answer.view = ViewNumber(view_);
+        answer.round = lookup->round;
+        answer.key = lookup->key;
+        step_keeping(PeerFrame{{send.to, Incarnation(1)}, answer});
+      }
+  }
+  void copy_answer(const Member& from, std::uint64_t copy, wire::CopyResult result, std::uint64_t in_view = 0) {
+    step(PeerFrame{from, wire::CopyAnswer{ViewNumber(in_view == 0 ? view_ : in_view), copy, result, "full"}});
+  }
+
+  template <class T>
+  std::vector<T> all() const {
+    std::vector<T> out;
+    for (const Effect& effect : effects_)
+      if (const auto* item = std::get_if<T>(&effect)) out.push_back(*item);
+    return out;
+  }
+  template <class T>
+  std::optional<T> answered() const {
+    for (const Answer& answer : all<Answer>())
+      if (const auto* message = std::get_if<T>(&answer.message)) return *message;
+    return std::nullopt;
+  }
+  std::optional<std::pair<NodeId, wire::CopyOffer>> offered() const {
+    for (const Send& send : all<Send>())
+      if (const auto* offer = std::get_if<wire::CopyOffer>(&send.message)) return std::pair{send.to, *offer};
+    return std::nullopt;
+  }
+  // Begins and commits a version; what came out of the commit is in effects_.
+  void commit(const std::string& name, Incarnation sender = {},
+              wire::CommitLevel level = wire::CommitLevel::kReplicated) {
+    ask(wire::CheckpointBegin{name, {{"data", 100}}}, sender);
+    const auto slot = answered<wire::CheckpointSlot>();
+    ASSERT_TRUE(slot);
+    ask(wire::CheckpointCommit{slot->slot, level, 1000}, sender);
+  }
+  // The same, acknowledged: its version and sum.
+  wire::GroupPart commit_ok(const std::string& name) {
+    commit(name);
+    const auto offer = offered();
+    EXPECT_TRUE(offer);
+    copy_answer(member(1), offer->second.copy, wire::CopyResult::kComplete);
+    const auto answer = answered<wire::CommitAnswer>();
+    EXPECT_TRUE(answer && answer->result == wire::CommitResult::kOk);
+    return {name, answer->version, answer->sum};
+  }
+
+  Keep core_;
+  Effects effects_;
+  std::uint64_t now_ms_ = 1000;
+  std::uint64_t view_ = 0;
+  std::uint64_t request_ = 0;
+
+ private:
+  void step_keeping(decltype(Event::body) body) {
+    Effects before = std::move(effects_);
+    step(std::move(body));
+    before.insert(before.end(), effects_.begin(), effects_.end());
+    effects_ = std::move(before);
+  }
+};
+
+TEST_F(KeepCore, OkWaitsForThePredecessor) {
+  commit("state");
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  const auto offer = offered();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->first, NodeId(1));
+  EXPECT_TRUE(offer->second.eager);
+  EXPECT_EQ(all<SendCopy>().size(), 1U);
+  // Not visible before.
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kNotFound));
+  copy_answer(member(1), offer->second.copy, wire::CopyResult::kComplete);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+  EXPECT_EQ(answered<wire::CommitAnswer>()->version, Version(1));
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::CheckpointContent>()->version, Version(1));
+}
+
+TEST_F(KeepCore, AnAnswerFromAnotherServerOrViewDoesNotCount) {
+  commit("state");
+  const std::uint64_t copy = offered()->second.copy;
+  copy_answer(member(3), copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  copy_answer({NodeId(1), Incarnation(2)}, copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  copy_answer(member(1), copy, wire::CopyResult::kComplete, 9);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+}
+
+TEST_F(KeepCore, ANewViewOffersTheOpenCommitToTheNewPredecessor) {
+  commit("state");
+  const std::uint64_t before = offered()->second.copy;
+  view(2, {2, 3});
+  const auto again = offered();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->first, NodeId(3));
+  EXPECT_EQ(again->second.view, ViewNumber(2));
+  EXPECT_EQ(again->second.content.version, Version(1));
+  copy_answer(member(1), before, wire::CopyResult::kComplete, 1);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  copy_answer(member(3), again->second.copy, wire::CopyResult::kComplete);
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+}
+
+TEST_F(KeepCore, ARefusalIsFailedAndItsNumberIsNotUsedAgain) {
+  commit("state");
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kRefused);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
+  EXPECT_NE(answered<wire::CommitAnswer>()->reason.find("full"), std::string::npos);
+  EXPECT_EQ(commit_ok("state").version, Version(2));
+}
+
+TEST_F(KeepCore, NoAnswerInTimeIsUnknownAndMayStillBecomeVisible) {
+  commit("state");
+  const auto offer = offered();
+  later(1001);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kUnknown);
+  const auto again = offered();  // the copy is still tried
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->second.eager);
+  copy_answer(member(1), again->second.copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::CheckpointContent>()->version, Version(1));
+}
+
+TEST_F(KeepCore, AServerAloneFailsReplicatedAndKeepsLocal) {
+  view(2, {2});
+  commit("state");
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
+  EXPECT_NE(answered<wire::CommitAnswer>()->reason.find("alone"), std::string::npos);
+  EXPECT_FALSE(offered());
+  commit("state", {}, wire::CommitLevel::kLocal);
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+}
+
+TEST_F(KeepCore, WithoutAServingViewNothingIsCommitted) {
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+  const auto slot = answered<wire::CheckpointSlot>();
+  step(ViewInstalled{ViewNumber(1), {member(1), member(2), member(3)}, false, "server 1 is silent"});
+  ask(wire::CheckpointCommit{slot->slot, wire::CommitLevel::kReplicated, 1000});
+  ASSERT_TRUE(answered<wire::Refusal>());
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kUnavailable));
+  EXPECT_NE(answered<wire::Refusal>()->message.find("server 1 is silent"), std::string::npos);
+  EXPECT_EQ(all<FreeSlot>().size(), 1U);
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kUnavailable));
+}
+
+TEST_F(KeepCore, TwoVersionsAreKept) {
+  for (int i = 0; i < 3; ++i) commit_ok("state");
+  EXPECT_EQ(all<FreeSlot>().size(), 1U);
+  const auto sent = all<Send>();
+  const auto retain = std::find_if(sent.begin(), sent.end(), [](const Send& send) {
+    return std::holds_alternative<wire::CopyRetain>(send.message);
+  });
+  ASSERT_NE(retain, sent.end());
+  EXPECT_EQ(std::get<wire::CopyRetain>(retain->message).retained, (std::vector{Version(2), Version(3)}));
+}
+
+TEST_F(KeepCore, OnlyAGroupRecordLetsGoOfAnOlderGroupsParts) {
+  const auto part = commit_ok("job/1/c0/r0");
+  const auto group_commit = [&](const wire::GroupPart& each) {
+    ask(wire::GroupCommit{"job/1/c0", {each}, 1000}, Incarnation(1));
+    const auto offer = offered();
+    ASSERT_TRUE(offer);
+    EXPECT_EQ(offer->second.content.parts.size(), 1U);
+    copy_answer(member(1), offer->second.copy, wire::CopyResult::kComplete);
+    EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+  };
+  group_commit(part);
+  wire::GroupPart newest;
+  for (int i = 0; i < 4; ++i) newest = commit_ok("job/1/c0/r0");
+  const auto kept = [&](Version version) {
+    const auto& versions = core_.catalogue().find({kOwner, wire::KeepKind::kCheckpoint, "job/1/c0/r0"})->versions;
+    return versions.contains(version);
+  };
+  EXPECT_TRUE(kept(part.version));
+  EXPECT_FALSE(kept(Version(2)));
+  group_commit(newest);
+  EXPECT_TRUE(kept(part.version));  // the group before the newest is retained too
+  group_commit(newest);
+  EXPECT_FALSE(kept(part.version));
+  ask(wire::GroupQuery{"job/1/c0"});
+  ASSERT_TRUE(answered<wire::GroupAnswer>());
+  EXPECT_EQ(answered<wire::GroupAnswer>()->version, Version(3));
+  EXPECT_EQ(answered<wire::GroupAnswer>()->oldest_retained, Version(2));
+  EXPECT_EQ(answered<wire::GroupAnswer>()->parts, (std::vector{newest}));
+}
+
+TEST_F(KeepCore, AGroupOfPartsThatAreNotCommittedFails) {
+  auto part = commit_ok("r0");
+  part.sum ^= 1;
+  ask(wire::GroupCommit{"g", {part}, 1000}, Incarnation(1));
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
+  part.sum ^= 1;
+  part.version = Version(9);
+  ask(wire::GroupCommit{"g", {part}, 1000}, Incarnation(1));
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
+}
+
+TEST_F(KeepCore, AnOlderLifeOfTheCommunityIsFenced) {
+  const auto part = commit_ok("r0");
+  ask(wire::GroupCommit{"g", {part}, 1000}, Incarnation(5));
+  ASSERT_TRUE(offered());
+  ask(wire::GroupCommit{"g", {part}, 1000}, Incarnation(4));
+  ASSERT_TRUE(answered<wire::Refusal>());
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kFenced));
+}
+
+TEST_F(KeepCore, ACopyWithOtherBytesThanOfferedIsDamaged) {
+  wire::CopyOffer offer{ViewNumber(1), 1, true, {kOwner, wire::KeepKind::kCheckpoint, "far"}, {}};
+  offer.content.version = Version(4);
+  offer.content.total = 4096;
+  offer.content.sections = {{"data", 0, 100, 77}};
+  offer.content.sum = wire::version_sum(offer.content.sections);
+  const auto result_of = [&](std::uint64_t copy, std::uint64_t sum) {
+    offer.copy = copy;
+    step(PeerFrame{member(3), offer});
+    const auto receive = all<ReceiveCopy>();
+    EXPECT_EQ(receive.size(), 1U);
+    step(CopyArrived{receive.at(0).slot, true, {sum}});
+    return std::get<wire::CopyAnswer>(all<Send>().at(0).message).result;
+  };
+  EXPECT_EQ(result_of(1, 78), wire::CopyResult::kDamaged);
+  EXPECT_EQ(all<FreeSlot>().size(), 1U);
+  EXPECT_EQ(result_of(2, 77), wire::CopyResult::kComplete);
+}
+
+TEST_F(KeepCore, BadRequestsAreRefusedAndChangeNothing) {
+  const auto code = [&](ClientMessage message) {
+    ask(std::move(message));
+    const auto refusal = answered<wire::Refusal>();
+    return refusal ? static_cast<ErrorCode>(refusal->code) : ErrorCode::kOk;
+  };
+  EXPECT_EQ(code(wire::CheckpointBegin{"", {{"data", 1}}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointBegin{"a\nb", {{"data", 1}}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointBegin{std::string(256, 'n'), {{"data", 1}}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointBegin{"a", {}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointBegin{"a", {{"d", 1}, {"d", 1}}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointBegin{"a", {{"d", UINT64_MAX}, {"e", 2}}}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code(wire::CheckpointCommit{77, wire::CommitLevel::kReplicated, 1}), ErrorCode::kNotFound);
+  EXPECT_EQ(code(wire::CheckpointAbandon{77}), ErrorCode::kNotFound);
+  EXPECT_EQ(code(wire::GroupCommit{"g", {}, 1}), ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(core_.catalogue().entries().empty());
+}
+
+TEST_F(KeepCore, WhatALostClientWroteIsFreed) {
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+  step(ClientGone{kSession});
+  EXPECT_EQ(all<FreeSlot>().size(), 1U);
+}
+
+TEST_F(KeepCore, AJobsNamesGoWithIt) {
+  commit_ok("job/1/c0/r0");
+  commit_ok("other");
+  step(PrefixRemoved{kOwner, "job/1/"});
+  EXPECT_EQ(all<FreeSlot>().size(), 1U);
+  EXPECT_EQ(core_.catalogue().entries().size(), 1U);
+  std::size_t told = 0;
+  for (const Send& send : all<Send>())
+    if (const auto* remove = std::get_if<wire::KeepRemove>(&send.message)) told += remove->prefix ? 1U : 0U;
+  EXPECT_EQ(told, 2U);
+}
+
+}  // namespace
+}  // namespace rk::keep
