@@ -12,6 +12,7 @@
  * different threads at the same time. Every wait is bounded by the timeout of the handle or of the call.
  * Structs that the caller fills begin with struct_size = sizeof(struct), so that they can grow.
  */
+/* It is C: NOLINTBEGIN(modernize-deprecated-headers,modernize-use-using) */
 #ifndef RINGKEEP_H
 #define RINGKEEP_H
 
@@ -162,3 +163,4 @@ RK_API int rk_recv(rk_job* job, uint32_t source, int32_t tag, void* data, size_t
 #endif
 
 #endif
+/* NOLINTEND(modernize-deprecated-headers,modernize-use-using) */
