@@ -21,6 +21,7 @@ Status check_drained(MPI_Comm comm) {
   Layer& all = layer();
   const std::vector<int>& members = all.comms.find(MPI_COMM_WORLD)->ranks.own().members;
   std::vector<std::uint64_t> sent;
+  sent.reserve(members.size());
   for (const int rank : members) sent.push_back(all.sent_inside[static_cast<std::size_t>(rank)]);
   std::vector<std::uint64_t> to_us(members.size());
   native.Alltoall(sent.data(), 1, MPI_UINT64_T, to_us.data(), 1, MPI_UINT64_T, comm);

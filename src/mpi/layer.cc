@@ -61,6 +61,11 @@ CommState& state_of(MPI_Comm comm) {
   return all.comms.add_inside(comm, RankMap(world_ranks(comm), all.env.community_of, all.env.rank.value));
 }
 
+void track_native(MPI_Request request) {
+  RequestTable& requests = layer().requests;
+  if (request != MPI_REQUEST_NULL && request != requests.complete_handle) requests.add(request, RequestKind::kNative);
+}
+
 int raise(MPI_Comm comm, int code) {
   if (code == MPI_SUCCESS) return code;
   MPI_Errhandler handler = MPI_ERRHANDLER_NULL;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mpi/request_table.h"
 
-#include "mpi/layer.h"
-
 namespace rk::mpi {
 namespace {
 constexpr std::size_t kFirstSlots = 256;  // a power of two
@@ -56,11 +54,6 @@ void RequestTable::grow() {
   used_ = 0;
   for (const RequestEntry& entry : old)
     if (entry.kind != RequestKind::kNone) add(entry.handle, entry.kind) = entry;
-}
-
-void track_native(MPI_Request request) {
-  RequestTable& requests = layer().requests;
-  if (request != MPI_REQUEST_NULL && request != requests.complete_handle) requests.add(request, RequestKind::kNative);
 }
 
 }  // namespace rk::mpi

@@ -61,7 +61,7 @@ class RequestTable {
   std::size_t used_ = 0;
 };
 
-// Enters a native request that a generated guard let through.
+// Enters a native request that a generated guard let through (layer.cc).
 void track_native(MPI_Request request);
 
 }  // namespace rk::mpi
