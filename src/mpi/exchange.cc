@@ -35,7 +35,7 @@ log::Match Exchange::receive(int rank) const {
   if (posted.state == log::PostState::kMatched) return posted.match;
   receive.psn = posted.psn;
   all.receives.add(receive);
-  wait_until(all.receives.outstanding > 0, [&receive] { return receive.state == Receive::State::kDone; });
+  wait_until(!all.requests.empty(), [&receive] { return receive.state == Receive::State::kDone; });
   return match;
 }
 

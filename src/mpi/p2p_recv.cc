@@ -64,7 +64,8 @@ int Recv(void* buf, int count, MPI_Datatype type, int source, int tag, MPI_Comm 
     return native_recv(buf, count, type, post, rank, comm, status);
   }
   if (receive.state != Receive::State::kDone) {
-    const bool inside = source == MPI_ANY_SOURCE || state.ranks.native_of(source) >= 0;
+    // Open requests may need the native library's progress, for this process or for others.
+    const bool inside = !by_layer(state, source) || source == MPI_ANY_SOURCE || !layer().requests.empty();
     wait_until(inside, [&receive] { return receive.state == Receive::State::kDone; });
   }
   return finish(receive, comm, status);
