@@ -114,6 +114,7 @@ int exec_rank(const std::vector<std::string>& program) {
     return kFailed;
   }
   std::vector<char*> arguments;
+  arguments.reserve(program.size() + 1);
   for (const std::string& text : program) arguments.push_back(const_cast<char*>(text.c_str()));
   arguments.push_back(nullptr);
   ::execvp(arguments[0], arguments.data());

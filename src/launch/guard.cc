@@ -2,12 +2,12 @@
 #include "launch/guard.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "launch/directories.h"
 #include "launch/processes.h"

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cinttypes>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -100,12 +100,8 @@ bool await_death(const shm::Descriptor& process, int limit_ms) {
   return ::poll(&wait, 1, limit_ms) == 1;
 }
 
-void end_processes(const std::vector<pid_t>& pids) {
-  std::vector<shm::Descriptor> processes;
-  for (const pid_t pid : pids) {
-    processes.push_back(open_process(pid));
-    signal_process(processes.back(), SIGTERM);
-  }
+void end_processes(const std::vector<shm::Descriptor>& processes) {
+  for (const shm::Descriptor& process : processes) signal_process(process, SIGTERM);
   for (const shm::Descriptor& process : processes) {
     if (await_death(process, kStopLimitMs)) continue;
     signal_process(process, SIGKILL);
@@ -123,9 +119,10 @@ std::string PrivateRing::socket() const { return wire::server_socket(directory_,
 
 void PrivateRing::stop() {
   parent_.reset();
-  end_processes(pids_);
+  end_processes(processes_);
   for (const pid_t pid : pids_) ::waitpid(pid, nullptr, WNOHANG);
   pids_.clear();
+  processes_.clear();
 }
 
 std::string PrivateRing::name_of(pid_t pid) const {
@@ -202,6 +199,7 @@ Status PrivateRing::launch(const RingSettings& settings) {
     }
     RK_TRY(const pid_t pid, spawn(request));
     pids_.push_back(pid);
+    processes_.push_back(open_process(pid));
   }
   return {};
 }
@@ -213,7 +211,7 @@ Status PrivateRing::await_ready(const RingSettings& settings) {
     char said = 0;
     if (::read(wait.fd, &said, 1) != 1) {
       // The pipe closes a moment before the process is gone and its last words are in the log.
-      await_death(open_process(pids_[node - 1]), kStopLimitMs);
+      await_death(processes_[node - 1], kStopLimitMs);
       return did_not_start(node, "ended at its start");
     }
   }
@@ -229,8 +227,7 @@ Status PrivateRing::await_view(const RingSettings& settings) {
     if (status.state == "serving" && status.members.size() == settings.servers) return {};
     reason = status.reason;
     // Nothing announces a view to a stranger; the wait is over early if a server dies.
-    const shm::Descriptor first = open_process(pids_[0]);
-    if (await_death(first, kStepMs)) return did_not_start(1, "ended before it had a view");
+    if (await_death(processes_[0], kStepMs)) return did_not_start(1, "ended before it had a view");
   }
   return fail(ErrorCode::kUnavailable,
               "the servers did not agree on a view in time (" + reason + "): see their logs in " + directory_);
@@ -251,18 +248,18 @@ Result<std::uint32_t> stop_ring(const std::string& directory) {
   struct stat about {};
   if (::lstat(directory.c_str(), &about) != 0 && errno == ENOENT) return 0;
   RK_TRY_VOID(check_private_directory(directory));
-  std::vector<pid_t> pids;
+  std::vector<shm::Descriptor> servers;
   for (std::uint32_t node = 1;; ++node) {
     if (::lstat(wire::server_directory(directory, node).c_str(), &about) != 0) break;
     // The kernel knows who listens; a server that is dead or hung needs no answer.
     const auto channel = FrameChannel::connect(wire::server_socket(directory, node));
     if (!channel) continue;
     RK_TRY(const PeerCredentials peer, channel->peer());
-    pids.push_back(peer.pid);
+    servers.push_back(open_process(peer.pid));
   }
-  end_processes(pids);
+  end_processes(servers);
   remove_tree(directory);
-  return static_cast<std::uint32_t>(pids.size());
+  return static_cast<std::uint32_t>(servers.size());
 }
 
 Result<wire::StatusAnswer> ask_status(const std::string& socket) {

@@ -51,6 +51,7 @@ class PrivateRing {
 
   std::string directory_;
   std::vector<pid_t> pids_;
+  std::vector<shm::Descriptor> processes_;  // their pidfds
   std::vector<shm::Descriptor> ready_;
   shm::Descriptor parent_;  // the servers' --parent-fd closes with it
   bool outlives_us_ = false;

@@ -2,12 +2,12 @@
 #include "launch/programs.h"
 
 #include <elf.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -83,6 +83,13 @@ std::vector<std::string> library_folders() {
   return folders;
 }
 
+std::string below(const std::string& folder, std::string_view name) {
+  std::string path = folder;
+  path += '/';
+  path += name;
+  return path;
+}
+
 // Walks what the image needs, breadth first, until an MPI library shows. Bounded by the number of libraries.
 void look_for_mpi(const ElfNeeds& first, Program& program) {
   constexpr std::size_t kMaxLibraries = 500;
@@ -95,7 +102,7 @@ void look_for_mpi(const ElfNeeds& first, Program& program) {
     program.mpi_name = soname;
     if (program.mpi != MpiLibrary::kNone) return;
     for (const std::string& folder : folders) {
-      const auto image = read_file(folder + "/" + soname);
+      const auto image = read_file(below(folder, soname));
       if (!image) continue;
       for (const std::string& next : read_elf_needs(*image).needed)
         if (seen.insert(next).second) queue.push_back(next);
@@ -110,7 +117,7 @@ Result<std::string> beside_us(const std::vector<std::string>& places, const std:
   RK_TRY(const std::string self, own_executable());
   const std::string folder = self.substr(0, self.rfind('/'));
   for (const std::string& place : places) {
-    const std::string path = folder + "/" + place;
+    const std::string path = below(folder, place);
     if (::access(path.c_str(), R_OK) == 0) {
       char real[PATH_MAX];
       return ::realpath(path.c_str(), real) != nullptr ? std::string(real) : path;
@@ -168,7 +175,7 @@ Result<std::string> find_program(const std::string& name) {
   const char* variable = std::getenv("PATH");
   std::stringstream folders{std::string(variable != nullptr ? variable : "/usr/bin:/bin")};
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string path = (folder.empty() ? "." : folder) + "/" + name;
+    const std::string path = below(folder.empty() ? "." : folder, name);
     if (is_executable_file(path)) return path;
   }
   return absent("on the PATH");

@@ -2,10 +2,11 @@
 #include "launch/runner.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cinttypes>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -267,7 +268,8 @@ recovery::LifeRecord* Runner::life(Rank rank, Incarnation incarnation) {
 void Runner::show_progress() {
   if (!screen_.has_progress()) return;
   char clock[32];
-  std::snprintf(clock, sizeof clock, "[%6.1f s] ", static_cast<double>(loop_.now_ms() / kTickMs) * kTickMs / 1000.0);
+  const std::uint64_t tenths = loop_.now_ms() / 100;
+  std::snprintf(clock, sizeof clock, "[%4" PRIu64 ".%u s] ", tenths / 10, static_cast<unsigned>(tenths % 10));
   std::string line = clock + std::to_string(setup_.options.ranks) + " processes";
   for (std::uint32_t i = 0; i < job_.communities(); ++i) {
     const recovery::CommunityInfo info = job_.community(CommunityId(i));

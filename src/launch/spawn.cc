@@ -2,18 +2,16 @@
 #include "launch/spawn.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string_view>
 
 #include "shm/descriptor.h"
-
-extern char** environ;
 
 namespace rk::launch {
 namespace {
@@ -68,6 +66,7 @@ int become(const SpawnRequest& request, pid_t parent, int report, std::vector<ch
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
+  out.reserve(strings.size() + 1);
   for (const std::string& text : strings) out.push_back(const_cast<char*>(text.c_str()));
   out.push_back(nullptr);
   return out;
