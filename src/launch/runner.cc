@@ -41,7 +41,8 @@ Runner::Runner(JobSetup setup)
         return config;
       }()),
       runs_(setup_.options.communities),
-      kill_waits_(setup_.options.kills.size(), false) {
+      kill_waits_(setup_.options.kills.size(), false),
+      killed_life_(setup_.options.ranks) {
   record_.program = setup_.options.program[0];
   record_.job = setup_.job;
   record_.server = setup_.server;
@@ -246,10 +247,17 @@ void Runner::plan_kills() {
     if (const auto at = setup_.options.kills[i].at_ms) loop_.after(*at, [this, i] { kill_now(i); });
 }
 
+// A kill that comes due while its process is not there, or was told to die by an earlier one, is meant for its next
+// life.
 void Runner::kill_now(std::size_t request) {
-  const bool done = table_->signal(setup_.options.kills[request].rank, SIGKILL);
+  const Rank rank = setup_.options.kills[request].rank;
+  const auto& lives = record_.processes[rank.value].lives;
+  const Incarnation current = lives.empty() ? Incarnation{} : lives.back().incarnation;
+  const bool done = current != killed_life_[rank.value] && table_->signal(rank, SIGKILL);
   kill_waits_[request] = !done;
-  if (done) record_.kills[request].done_at = loop_.now_ms();
+  if (!done) return;
+  killed_life_[rank.value] = current;
+  record_.kills[request].done_at = loop_.now_ms();
 }
 
 void Runner::show_mpirun_words() {

@@ -118,7 +118,8 @@ class Runner final : public ProcessHandler {
   std::unique_ptr<ProcessTable> table_;
   std::vector<CommunityRun> runs_;
   std::map<pid_t, CommunityId> mpiruns_;
-  std::vector<bool> kill_waits_;  // by request: due, but its process was not there
+  std::vector<bool> kill_waits_;          // by request: due, but its process was not there
+  std::vector<Incarnation> killed_life_;  // by rank: the life that --kill RANK@TIME ended last
   std::deque<recovery::Event> events_;
   bool working_ = false;
   std::optional<recovery::EndJob> end_;
