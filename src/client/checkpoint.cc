@@ -171,6 +171,7 @@ std::string part_name(JobId job, CommunityId community, Rank rank) {
 Result<wire::GroupPart> write_part(Connection& connection, const std::string& name,
                                    const std::vector<NamedBytes>& sections, Incarnation incarnation) {
   std::vector<wire::SectionSpec> specs;
+  specs.reserve(sections.size());
   for (const NamedBytes& item : sections) specs.push_back({item.name, item.bytes.size()});
   RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
   for (const NamedBytes& item : sections) {

@@ -26,7 +26,7 @@ using SessionId = StrongId<struct SessionIdTag, std::uint64_t>;
 struct Member {
   NodeId node;
   Incarnation incarnation;
-  auto operator<=>(const Member&) const = default;
+  auto operator<=>(const Member&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
 };
 
 using PeerMessage = std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,

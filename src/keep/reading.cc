@@ -90,7 +90,8 @@ void Keep::finish_lookup(Round& round) {
     for (const auto& [version, record] : own->versions)
       if (record.here) add(config_.self, record.content, true);
   }
-  for (const auto& [node, answer] : round.answers) {
+  for (const auto& [answering, answer] : round.answers) {
+    const NodeId node = answering;
     known = known || answer.known;
     removed = removed || answer.removed;
     committed = std::max(committed, answer.committed);

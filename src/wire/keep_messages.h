@@ -25,7 +25,7 @@ struct KeepKey {
   KeepKind kind = KeepKind::kCheckpoint;
   std::string name;
   RK_FIELDS(owner, kind, name)
-  auto operator<=>(const KeepKey&) const = default;
+  auto operator<=>(const KeepKey&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
 };
 
 // A version without its bytes. A group record has parts and no sections, a checkpoint the reverse.
