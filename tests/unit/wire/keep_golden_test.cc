@@ -23,17 +23,33 @@ TEST(Golden, Release_0_1_KeepMessageNumbers) {
 
 TEST(Golden, Release_0_1_CopyChunk) {
   const CopyChunk chunk{0x0102, 0x10, {std::byte{0xaa}, std::byte{0xbb}}};
-  EXPECT_EQ(to_hex(encode(chunk)), "0201000000000000" "1000000000000000" "02000000" "aabb");
+  EXPECT_EQ(to_hex(encode(chunk)),
+            "0201000000000000"
+            "1000000000000000"
+            "02000000"
+            "aabb");
 }
 
 TEST(Golden, Release_0_1_CopyAnswer) {
   const CopyAnswer answer{ViewNumber(3), 4, CopyResult::kRefused, "no"};
-  EXPECT_EQ(to_hex(encode(answer)), "0300000000000000" "0400000000000000" "02" "02000000" "6e6f");
+  EXPECT_EQ(to_hex(encode(answer)),
+            "0300000000000000"
+            "0400000000000000"
+            "02"
+            "02000000"
+            "6e6f");
 }
 
 TEST(Golden, Release_0_1_KeepLookup) {
   const KeepLookup lookup{ViewNumber(1), 2, true, {OwnerId(1000), KeepKind::kGroup, "g"}};
-  EXPECT_EQ(to_hex(encode(lookup)), "0100000000000000" "0200000000000000" "01" "e8030000" "01" "01000000" "67");
+  EXPECT_EQ(to_hex(encode(lookup)),
+            "0100000000000000"
+            "0200000000000000"
+            "01"
+            "e8030000"
+            "01"
+            "01000000"
+            "67");
 }
 
 // The identity of a version's content may never be computed in another way.
