@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "client/log_counts.h"
 #include "launch/exec_rank.h"
 
 namespace rk::launch {
@@ -73,6 +74,7 @@ Result<recovery::RunRecord> Runner::run() {
   for (std::uint32_t rank = 0; rank < setup_.options.ranks; ++rank) output_.finish(Rank(rank));
   show_mpirun_words();
   screen_.flush();
+  read_log_counts();
   // The server forgets the job when the connection closes, too; a server that is gone needs no farewell.
   if (const auto removed = setup_.link->call<wire::Done>(wire::JobRemove{setup_.job}); !removed && end_->exit_code == 0)
     screen_.say("the server did not release the job's memory (" + removed.error().message + ")");
@@ -285,6 +287,29 @@ void Runner::show_progress() {
     if (info.restarts > 0) line += " (restart " + std::to_string(info.restarts) + ")";
   }
   screen_.progress(line.substr(0, 160));
+}
+
+// Before the server forgets the job. Without the server, the report has what the processes said themselves.
+void Runner::read_log_counts() {
+  const auto counts = client::read_log_counts(*setup_.link, setup_.job, setup_.options.ranks);
+  if (!counts) {
+    if (end_->exit_code == 0)
+      screen_.say("the report lacks the counts of processes that were killed (" + counts.error().message + ")");
+    return;
+  }
+  for (std::size_t rank = 0; rank < counts->size(); ++rank) {
+    const log::SegmentCounts& from = (*counts)[rank];
+    wire::LayerStats& to = record_.processes[rank].logged.emplace();
+    to.messages_sent = from.messages_sent;
+    to.bytes_logged = from.bytes_sent;
+    to.messages_received = from.received;
+    to.messages_replayed = from.replayed;
+    to.messages_resent = from.resent;
+    to.resent_verified = from.resent_verified;
+    to.resent_differing = from.resent_differing;
+    to.determinants = from.determinants;
+    to.determinants_replayed = from.determinants_replayed;
+  }
 }
 
 void Runner::finish_record() {

@@ -105,6 +105,7 @@ class Runner final : public ProcessHandler {
   void show_progress();
   void show_mpirun_words();
   recovery::LifeRecord* life(Rank rank, Incarnation incarnation);
+  void read_log_counts();
   void finish_record();
 
   JobSetup setup_;

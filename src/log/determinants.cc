@@ -102,6 +102,7 @@ Result<Outcome> OutcomeLog::replay(OutcomeKind kind) {
   outcome.blob = ByteView(reinterpret_cast<const std::byte*>(entry + 1), entry->blob_bytes);
   ++run_used_;
   ++replayed_;
+  count_one(units_.segment().owner().determinants_repeated);
   RK_TRY_VOID(find_place());
   return outcome;
 }
@@ -118,6 +119,7 @@ Status OutcomeLog::record(OutcomeKind kind, std::uint64_t value, std::uint64_t d
   if (last_ != nullptr && last_->kind == static_cast<std::uint32_t>(kind) && last_->value == value &&
       last_->detail == detail && blob.empty() && last_->blob_bytes == 0) {
     store_release(last_->run, last_->run + 1);
+    count_one(units_.segment().owner().outcomes_written);
     return {};
   }
   const std::uint64_t bytes = round_up(sizeof(OutcomeEntry) + blob.size(), sizeof(OutcomeEntry));
@@ -126,6 +128,7 @@ Status OutcomeLog::record(OutcomeKind kind, std::uint64_t value, std::uint64_t d
   std::memcpy(space.data(), &entry, sizeof entry);
   if (!blob.empty()) std::memcpy(space.data() + sizeof entry, blob.data(), blob.size());
   writer_.publish(bytes, bytes);
+  count_one(units_.segment().owner().outcomes_written);
   last_ = reinterpret_cast<OutcomeEntry*>(space.data());
   return {};
 }
@@ -195,6 +198,11 @@ const MatchRecord* MatchLog::find(std::uint64_t psn) const {
   const auto at = std::lower_bound(past_.begin(), past_.end(), psn,
                                    [](const MatchRecord& match, std::uint64_t wanted) { return match.psn < wanted; });
   return at != past_.end() && at->psn == psn ? &*at : nullptr;
+}
+
+void MatchLog::count_repeated() {
+  ++repeated_;
+  count_one(units_.segment().owner().determinants_repeated);
 }
 
 std::uint64_t MatchLog::position(std::uint64_t postings) const {

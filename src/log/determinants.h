@@ -119,6 +119,9 @@ class MatchLog {
   Status jump(std::uint64_t items, std::uint64_t postings);
   Result<std::uint64_t> trim(std::uint64_t prologue_items, std::uint64_t oldest_items);
   std::uint64_t recorded() const { return recorded_; }
+  // A receive has got what find() said.
+  void count_repeated();
+  std::uint64_t repeated() const { return repeated_; }
 
  private:
   explicit MatchLog(Units& units) : units_(units) {}
@@ -129,6 +132,7 @@ class MatchLog {
   std::vector<MatchRecord> past_;  // of earlier lives, sorted by psn
   std::uint64_t highest_rsn_ = 0;
   std::uint64_t recorded_ = 0;
+  std::uint64_t repeated_ = 0;
 };
 
 }  // namespace rk::log

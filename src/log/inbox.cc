@@ -112,13 +112,17 @@ Arrival Inbox::take_held(std::uint32_t source, std::size_t index) {
 
 void Inbox::consume(const Arrival& arrival) {
   Lane& lane = lanes_[arrival.source];
+  ConsumedEntry& entry = own_.consumed_entry(arrival.source);
   lane.consumed.insert(arrival.ssn);
   ++counts_.received;
-  if (arrival.ssn <= lane.consumed_before)
+  count_one(entry.received);
+  if (arrival.ssn <= lane.consumed_before) {
     ++counts_.replayed;
-  else
-    std::atomic_ref(own_.consumed_entry(arrival.source).watermark)
+    count_one(entry.replayed);
+  } else {
+    std::atomic_ref(entry.watermark)
         .store(std::max(lane.consumed.watermark(), lane.consumed_before), std::memory_order_relaxed);
+  }
 }
 
 void Inbox::deliver(Lane& lane, const RecordHeader& header, std::shared_ptr<const Bytes> payload) {

@@ -15,17 +15,19 @@
 //  |  64       8   usable bytes, from the segment's start; grows      72: 8  incarnation of the last writer    |
 //  |  80       8   matches of the prologue, plus 1; 0: its end is not marked yet                                |
 //  |  88      16   outcomes of the prologue: entries, and of the next one the run                              |
-//  | 104      24   zero                                                                                        |
+//  | 104      16   counts over all lives: outcomes written, outcomes and matches repeated     120: 8  zero     |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  | stream table: ranks + 2 entries of 64 B, from offset 128                                                  |
 //  |   stream d < ranks: the OUTBOX to process d; stream ranks: MATCHES; stream ranks + 1: OUTCOMES            |
 //  |   0: 8  published: number of the last visible item, from 1      8: 8  first unit of the chain, plus 1     |
 //  |  16: 8  published payload bytes                                24: 8  items freed (number of the last)    |
 //  |  32: 8  last item of the owner's prologue (outboxes)                                                      |
+//  |  40: 24 counts over all lives (outboxes): sent again; of those identical; with another payload            |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  | consumed table: ranks entries of 64 B, one a source                                                       |
 //  |   0: 8  watermark: every ssn up to here is consumed             8: 8  last ssn that the prologue consumed |
 //  |  16: 8  trim: watermark of the oldest group version that a restart could still use                        |
+//  |  24: 16 counts over all lives: messages consumed; of those consumed by an earlier life too                |
 //  +-----------------------------------------------------------------------------------------------------------+
 //  | units of 64 KiB, from the next multiple of 4,096. A stream is a chain of chunks, a chunk is one or more   |
 //  | units in a row:                                                                                           |
@@ -87,7 +89,9 @@ struct OwnerState {
   std::uint64_t prologue_matches_plus_1;
   std::uint64_t prologue_outcome_item;
   std::uint64_t prologue_outcome_run;
-  std::uint64_t zero[3];
+  std::uint64_t outcomes_written;
+  std::uint64_t determinants_repeated;
+  std::uint64_t zero;
 };
 static_assert(sizeof(OwnerState) == 64);
 
@@ -97,7 +101,9 @@ struct StreamEntry {
   std::uint64_t published_bytes;
   std::uint64_t freed;
   std::uint64_t prologue;
-  std::uint64_t zero[3];
+  std::uint64_t resent;
+  std::uint64_t resent_verified;
+  std::uint64_t resent_differing;
 };
 static_assert(sizeof(StreamEntry) == 64);
 
@@ -105,7 +111,9 @@ struct ConsumedEntry {
   std::uint64_t watermark;
   std::uint64_t prologue;
   std::uint64_t trim;
-  std::uint64_t zero[5];
+  std::uint64_t received;
+  std::uint64_t replayed;
+  std::uint64_t zero[3];
 };
 static_assert(sizeof(ConsumedEntry) == 64);
 

@@ -85,7 +85,7 @@ Result<Posted> Matcher::post(const RecvSpec& spec) {
     return posted;
   }
   if (receive.reach == Reach::kInside && receive.spec.source != kAnySource && !overlaps_pending(receive.spec)) {
-    if (receive.recorded) ++replayed_;
+    if (receive.recorded) log_.count_repeated();
     posted.state = PostState::kNative;
     posted.native_source = receive.spec.source;
     posted.native_tag = receive.spec.tag;
@@ -194,7 +194,7 @@ Status Matcher::bind_outside(const Pending& receive, const Arrival& arrival, Mat
                                               std::to_string(receive.spec.tag) +
                                               ": the program is not deterministic as fault tolerance needs it");
     match.rsn = receive.rsn;
-    ++replayed_;
+    log_.count_repeated();
   } else {
     match.rsn = ++rsn_;
     RK_TRY_VOID(write({receive.psn, MatchKind::kOutside, arrival.source, arrival.tag, arrival.ssn, match.rsn}));
@@ -211,7 +211,7 @@ Status Matcher::bind_inside(const Pending& receive, const InsideMessage& message
   match.inside = true;
   match.token = message.token;
   if (receive.recorded)
-    ++replayed_;
+    log_.count_repeated();
   else if (receive.wildcard && config_.planted != PlantedBug::kNoInsideSources)
     RK_TRY_VOID(write({receive.psn, MatchKind::kInside, message.source, message.tag, 0, 0}));
   return {};
@@ -307,7 +307,7 @@ Result<bool> Matcher::cancel(std::uint64_t psn) {
   if (at == pending_.end()) return false;
   if (at->recorded && !at->to_be_cancelled) return false;
   if (at->to_be_cancelled)
-    ++replayed_;
+    log_.count_repeated();
   else
     RK_TRY_VOID(log_.record({psn, MatchKind::kCancelled, 0, 0, 0, 0}));
   pending_.erase(at);

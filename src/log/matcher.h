@@ -114,7 +114,6 @@ class Matcher {
   bool next_on_record() const { return log_.find(postings_ + 1) != nullptr; }
   // True while matches of an earlier life are still to be repeated.
   bool replaying() const { return log_.recorded_above(postings_) || replaying_pending_ > 0; }
-  std::uint64_t matches_replayed() const { return replayed_; }
 
   void snapshot(LogState& state) const;
   // kInvalidArgument if a receive is pending.
@@ -173,7 +172,6 @@ class Matcher {
   std::uint64_t postings_ = 0;
   std::uint64_t rsn_ = 0;
   std::uint64_t replaying_pending_ = 0;
-  std::uint64_t replayed_ = 0;
   std::size_t rotation_ = 0;  // fairness among sources
 };
 

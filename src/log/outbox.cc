@@ -119,13 +119,17 @@ Result<Slot> Outbox::reserve_again(std::uint32_t dest, const Envelope& envelope)
 }
 
 Status Outbox::compare(const Slot& slot, ByteView payload) {
+  StreamEntry& entry = units_.segment().stream_entry(slot.dest);
   ++counts_.resent;
+  count_one(entry.resent);
   if (slot.trimmed) return {};
   if (std::equal(payload.begin(), payload.end(), slot.original.begin(), slot.original.end())) {
     ++counts_.resent_verified;
+    count_one(entry.resent_verified);
     return {};
   }
   ++counts_.resent_differing;
+  count_one(entry.resent_differing);
   if (config_.strict) return divergence(slot.dest, slot.ssn, "payload");
   return {};
 }

@@ -112,7 +112,7 @@ LogStats ProcessLog::stats() const {
   stats.sent = outbox_->counts();
   stats.received = inbox_->counts();
   stats.determinants = matches_->recorded() + outcomes_->recorded();
-  stats.determinants_replayed = matcher_->matches_replayed() + outcomes_->replayed();
+  stats.determinants_replayed = matches_->repeated() + outcomes_->replayed();
   return stats;
 }
 

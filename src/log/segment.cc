@@ -93,6 +93,24 @@ std::uint64_t SegmentView::incarnation() const {
   return load_relaxed(reinterpret_cast<const OwnerState*>(memory_.data() + sizeof(SegmentHeader))->incarnation);
 }
 
+SegmentCounts SegmentView::counts() const {
+  const auto& state = *reinterpret_cast<const OwnerState*>(memory_.data() + sizeof(SegmentHeader));
+  SegmentCounts out;
+  for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+    const StreamEntry& sent = stream(rank);
+    out.messages_sent += load_relaxed(sent.published);
+    out.bytes_sent += load_relaxed(sent.published_bytes);
+    out.resent += load_relaxed(sent.resent);
+    out.resent_verified += load_relaxed(sent.resent_verified);
+    out.resent_differing += load_relaxed(sent.resent_differing);
+    out.received += load_relaxed(consumed(rank).received);
+    out.replayed += load_relaxed(consumed(rank).replayed);
+  }
+  out.determinants = load_relaxed(stream(matches_stream()).published) + load_relaxed(state.outcomes_written);
+  out.determinants_replayed = load_relaxed(state.determinants_repeated);
+  return out;
+}
+
 bool Segment::is_blank(ByteView memory) { return memory.size() >= sizeof(SegmentHeader) && load_magic(memory) == 0; }
 
 std::uint64_t Segment::smallest_bytes(std::uint32_t ranks) {

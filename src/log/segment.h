@@ -33,6 +33,24 @@ inline std::uint64_t load_relaxed(const std::uint64_t& word) {
 inline void store_release(std::uint64_t& word, std::uint64_t value) {
   std::atomic_ref(word).store(value, std::memory_order_release);
 }
+// A count of the owner's, the word's only writer.
+inline void count_one(std::uint64_t& word) {
+  std::atomic_ref(word).store(load_relaxed(word) + 1, std::memory_order_relaxed);
+}
+
+// What all lives of a process did, as its segment counts it: the segment outlives a process that is killed, which can
+// report nothing itself. At most one short for what it was doing at that moment, but never for what is in the log.
+struct SegmentCounts {
+  std::uint64_t messages_sent = 0;  // first time
+  std::uint64_t bytes_sent = 0;     // payload of those
+  std::uint64_t resent = 0;
+  std::uint64_t resent_verified = 0;
+  std::uint64_t resent_differing = 0;
+  std::uint64_t received = 0;
+  std::uint64_t replayed = 0;
+  std::uint64_t determinants = 0;
+  std::uint64_t determinants_replayed = 0;
+};
 
 class SegmentView {
  public:
@@ -55,6 +73,7 @@ class SegmentView {
   }
   std::uint64_t usable_bytes() const;  // never above the mapping
   std::uint64_t incarnation() const;
+  SegmentCounts counts() const;
   // Units that the owner may have used so far.
   std::uint64_t units() const { return (usable_bytes() - units_offset_) / kUnitBytes; }
   // Start of unit `unit`, which must be below units().

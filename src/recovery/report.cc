@@ -125,6 +125,18 @@ std::string bar(const RunRecord& record, CommunityId community) {
   return bar;
 }
 
+void add_counts(wire::LayerStats& sum, const wire::LayerStats& more) {
+  sum.messages_sent += more.messages_sent;
+  sum.bytes_logged += more.bytes_logged;
+  sum.messages_received += more.messages_received;
+  sum.messages_replayed += more.messages_replayed;
+  sum.messages_resent += more.messages_resent;
+  sum.resent_verified += more.resent_verified;
+  sum.resent_differing += more.resent_differing;
+  sum.determinants += more.determinants;
+  sum.determinants_replayed += more.determinants_replayed;
+}
+
 std::string log_lines(const RunRecord& record) {
   const wire::LayerStats sum = total_stats(record);
   std::string text = "  logged    " + counted(sum.messages_sent, "message") + " between communities (" +
@@ -178,17 +190,10 @@ std::vector<RecoveryPhases> recoveries(const RunRecord& record) {
 wire::LayerStats total_stats(const RunRecord& record) {
   wire::LayerStats sum;
   for (const ProcessRecord& process : record.processes) {
+    if (process.logged) add_counts(sum, *process.logged);
     for (const LifeRecord& life : process.lives) {
       if (!life.stats) continue;
-      sum.messages_sent += life.stats->messages_sent;
-      sum.bytes_logged += life.stats->bytes_logged;
-      sum.messages_received += life.stats->messages_received;
-      sum.messages_replayed += life.stats->messages_replayed;
-      sum.messages_resent += life.stats->messages_resent;
-      sum.resent_verified += life.stats->resent_verified;
-      sum.resent_differing += life.stats->resent_differing;
-      sum.determinants += life.stats->determinants;
-      sum.determinants_replayed += life.stats->determinants_replayed;
+      if (!process.logged) add_counts(sum, *life.stats);
       sum.layer_cpu_us += life.stats->layer_cpu_us;
       sum.total_cpu_us += life.stats->total_cpu_us;
     }

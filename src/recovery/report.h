@@ -27,7 +27,7 @@ struct RecoveryPhases {
 };
 std::vector<RecoveryPhases> recoveries(const RunRecord& record);
 
-// Sum over the newest statistics of all lives.
+// Counts of the log over all lives of all processes, and the CPU times that the lives reported themselves.
 wire::LayerStats total_stats(const RunRecord& record);
 // First moment at which every process of the job was out of MPI_Init, and the end of the last community.
 std::optional<TimeMs> all_ready_at(const RunRecord& record);

@@ -29,6 +29,8 @@ struct LifeRecord {
 struct ProcessRecord {
   CommunityId community;
   std::vector<LifeRecord> lives;
+  // Over all its lives, killed ones too, from its log segment; without CPU times. Absent if the server was lost.
+  std::optional<wire::LayerStats> logged = std::nullopt;
 };
 
 struct KillRecord {

@@ -54,6 +54,32 @@ TEST_F(RunJob, AKillByMessagesIsCarriedOutOnce) {
   EXPECT_NE(ended.err.find("--kill 2@msg:20 was carried out"), std::string::npos) << ended.err;
 }
 
+std::uint64_t total_of(const std::string& report, const std::string& name) {
+  const std::string field = "\"" + name + "\": ";
+  const std::size_t at = report.find(field, report.find("\"totals\""));
+  return at == std::string::npos ? UINT64_MAX : std::stoull(report.substr(at + field.size()));
+}
+
+// The killed lives cannot say what they had logged; the report has it all the same.
+TEST_F(RunJob, LoggedTotalsAreThoseOfARunWithoutAFailure) {
+  const std::vector<std::string> to_file = {"--report", folder() + "/report"};
+  ASSERT_EQ(run(job(4, 2, {program(), "steps", "50"}, to_file)).status, 0);
+  const std::string whole = text_of(folder() + "/report");
+  ASSERT_EQ(run(job(4, 2, {program(), "steps", "50"},
+                    {"--kill", "0@msg:20", "--kill", "0@msg:30", "--kill", "2@msg:25", to_file[0], to_file[1]}))
+                .status,
+            0);
+  const std::string killed = text_of(folder() + "/report");
+  for (const char* name : {"messages_sent", "bytes_logged", "determinants"}) {
+    EXPECT_GT(total_of(whole, name), 0U) << name;
+    EXPECT_EQ(total_of(killed, name), total_of(whole, name)) << name;
+  }
+  EXPECT_EQ(total_of(killed, "messages_received") - total_of(killed, "messages_replayed"),
+            total_of(whole, "messages_received"));
+  EXPECT_GE(total_of(killed, "messages_resent"), 20U + 30U);
+  EXPECT_EQ(total_of(killed, "resent_verified"), total_of(killed, "messages_resent"));
+}
+
 TEST_F(RunJob, KilledAgainDuringItsRecoveryAndTwoCommunitiesAtOnce) {
   // The second kill of rank 0 is due while its community restarts.
   const Ended ended =

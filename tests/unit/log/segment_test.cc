@@ -76,6 +76,36 @@ TEST(Segment, AnUnknownRequiredFeatureIsRefusedAndAnOptionalOneIsNot) {
   ASSERT_OK(job.open(0));
 }
 
+// A killed life reports nothing; its counts are in the segment.
+TEST(Segment, CountsAreOfAllLives) {
+  TestJob job({0, 0, 1});
+  job.start_all();
+  ASSERT_OK(job.send(0, 2, 7, "one"));
+  ASSERT_OK(job.send(0, 2, 7, "two"));
+  ASSERT_OK(job.send(2, 0, 8, "back"));
+  const RecvSpec from_other{1, 2, 8, Reach::kOutside};
+  ASSERT_OK(job[0].matcher().post(from_other));
+  ASSERT_OK(job[0].outcomes().record(OutcomeKind::kTest, 0));
+  ASSERT_OK(job[0].outcomes().record(OutcomeKind::kTest, 0));
+  job.start(0);
+  ASSERT_OK(job.send(0, 2, 7, "one"));
+  ASSERT_OK(job.send(0, 2, 7, "TWO"));
+  ASSERT_OK(job.send(0, 2, 7, "three"));
+  ASSERT_OK(job[0].matcher().post(from_other));
+  ASSERT_OK(job[0].outcomes().replay(OutcomeKind::kTest));
+  ASSERT_OK(job.open(0));
+  const SegmentCounts counts = job.open(0)->counts();
+  EXPECT_EQ(counts.messages_sent, 3U);
+  EXPECT_EQ(counts.bytes_sent, 11U);
+  EXPECT_EQ(counts.resent, 2U);
+  EXPECT_EQ(counts.resent_verified, 1U);
+  EXPECT_EQ(counts.resent_differing, 1U);
+  EXPECT_EQ(counts.received, 2U);
+  EXPECT_EQ(counts.replayed, 1U);
+  EXPECT_EQ(counts.determinants, 3U);
+  EXPECT_EQ(counts.determinants_replayed, 2U);
+}
+
 TEST(Segment, AnOlderIncarnationIsFenced) {
   TestJob job({0, 1});
   job.start(0);

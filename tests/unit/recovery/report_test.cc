@@ -56,6 +56,18 @@ TEST(Report, ARecoveryHasItsPhases) {
   EXPECT_FALSE(phases[0].restored_at);
 }
 
+TEST(Report, CountsOfTheLogStandInPlaceOfWhatLivesReported) {
+  RunRecord record = failed_run();
+  record.processes[0].lives[1].stats->total_cpu_us = 500;
+  wire::LayerStats logged;
+  logged.messages_sent = 25;
+  logged.messages_resent = 9;
+  record.processes[0].logged = logged;
+  EXPECT_EQ(total_stats(record).messages_sent, 25U);
+  EXPECT_EQ(total_stats(record).messages_resent, 9U);
+  EXPECT_EQ(total_stats(record).total_cpu_us, 500U);
+}
+
 TEST(Report, MomentsOfTheWholeJob) {
   const RunRecord record = failed_run();
   EXPECT_EQ(all_ready_at(record), 150U);
