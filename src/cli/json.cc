@@ -166,6 +166,7 @@ std::string to_json(const recovery::RunRecord& record) {
                    {"lines_swallowed", record.output.swallowed},
                    {"lines_compared", record.output.compared},
                    {"lines_differing", record.output.differing},
+                   {"lines_set_aside", record.output.aside},
                    {"first_difference", record.difference ? Json(*record.difference) : Json()}};
   out["kills"] = Json::array();
   for (const recovery::KillRecord& kill : record.kills)

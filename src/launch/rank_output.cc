@@ -89,6 +89,10 @@ std::array<std::uint64_t, 2> RankOutput::position(Rank rank) const {
   return {both[0].filter.position(), both[1].filter.position()};
 }
 
+void RankOutput::suspend(Rank rank) {
+  for (int number = 1; number <= 2; ++number) stream(rank, number).filter.suspend();
+}
+
 void RankOutput::resume(Rank rank, std::uint64_t stdout_lines, std::uint64_t stderr_lines) {
   stream(rank, 1).filter.resume(stdout_lines);
   stream(rank, 2).filter.resume(stderr_lines);
@@ -103,6 +107,7 @@ recovery::OutputCounts RankOutput::totals() const {
       sum.swallowed += counts.swallowed;
       sum.compared += counts.compared;
       sum.differing += counts.differing;
+      sum.aside += counts.aside;
     }
   }
   return sum;

@@ -34,6 +34,8 @@ class RankOutput {
   // No other life follows: shows the unfinished line.
   void finish(Rank rank);
   std::array<std::uint64_t, 2> position(Rank rank) const;
+  // What the process prints from here to resume() is no part of the program's output.
+  void suspend(Rank rank);
   void resume(Rank rank, std::uint64_t stdout_lines, std::uint64_t stderr_lines);
 
   // Over all processes and both streams.

@@ -113,6 +113,7 @@ Status Runner::on_frame(Rank rank, Incarnation incarnation, const wire::Frame& f
       return {};
     }
     case wire::MessageType::kOutputPosition:
+    case wire::MessageType::kOutputSuspend:
     case wire::MessageType::kOutputResume:
       return on_output_request(rank, frame);
     case wire::MessageType::kPhaseReport: {
@@ -144,6 +145,7 @@ Status Runner::on_frame(Rank rank, Incarnation incarnation, const wire::Frame& f
 
 Status Runner::on_output_request(Rank rank, const wire::Frame& frame) {
   output_.drain(rank);
+  if (frame.type == wire::MessageType::kOutputSuspend) output_.suspend(rank);
   if (frame.type == wire::MessageType::kOutputResume) {
     RK_TRY(const wire::OutputResume resume, wire::from_frame<wire::OutputResume>(frame));
     output_.resume(rank, resume.stdout_lines, resume.stderr_lines);

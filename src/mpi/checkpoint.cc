@@ -94,6 +94,7 @@ Result<Version> CommunityJob::restart_version() {
     // What follows, up to the restore, the first life did differently.
     all.log().outcomes().suspend();
     all.restoring = true;
+    RK_TRY_VOID(agree(comm_, suspend_output()));
   } else {
     all.log().mark_prologue();
   }

@@ -13,9 +13,13 @@ extern thread_local int t_depth __attribute__((tls_model("initial-exec")));
 
 inline bool bypassed() { return t_depth != 0; }
 
+// The name of the program's newest call that has a hand-written body, for words about it.
+extern thread_local const char* t_call __attribute__((tls_model("initial-exec")));
+
 class Entry {
  public:
   Entry() { ++t_depth; }
+  explicit Entry(const char* call) : Entry() { t_call = call; }
   ~Entry() { --t_depth; }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;

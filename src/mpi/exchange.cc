@@ -11,7 +11,7 @@ namespace rk::mpi {
 
 Exchange::Exchange(CommState& comm, const char* call)
     : comm_(comm), tag_(static_cast<int>(comm.collectives++ & 0x7fffffffU)) {
-  if (layer().restoring) refuse(call, Advice::k_checkpoint);
+  if (layer().restoring) refuse_before_restore(call);
 }
 
 void Exchange::send(int rank, const void* data, int count, MPI_Datatype type) const {

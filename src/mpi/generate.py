@@ -50,7 +50,8 @@ class Function:
         elif self.kind == "life":
             lines += [f"  return rk::mpi::{self.short}({self.arguments});"]
         else:
-            lines += [f"  if (bypassed()) return {native};", "  const Entry entry;"]
+            lines += [f"  if (bypassed()) return {native};"]
+            lines += [f'  const Entry entry("{self.name}");' if self.kind == "hand" else "  const Entry entry;"]
             if self.kind == "hand":
                 lines += [f"  return rk::mpi::{self.short}({self.arguments});"]
             else:

@@ -10,6 +10,7 @@
 namespace rk::mpi {
 
 thread_local int t_depth = 1;
+thread_local const char* t_call = "an MPI call";
 
 Layer* const g_layer = new Layer;  // NOLINT(cppcoreguidelines-owning-memory): lives to the process's end
 

@@ -108,6 +108,15 @@ Result<LayerState> take_layer_state() {
   return state;
 }
 
+Status suspend_output() {
+  Layer& all = layer();
+  if (!all.control.is_open()) return {};
+  flush_output();
+  RK_TRY(const auto position, all.control.ask<wire::OutputPositionAnswer>(wire::OutputSuspend{}));
+  static_cast<void>(position);
+  return {};
+}
+
 Status resume_layer_state(const LayerState& state) {
   Layer& all = layer();
   std::size_t spanning = 0;

@@ -32,6 +32,8 @@ Result<LayerState> decode_layer_state(ByteView bytes);
 // Flushes the program's output (C, C++, Fortran), asks the launcher how many lines it has, and takes the rest from the
 // tables.
 Result<LayerState> take_layer_state();
+// At a restart question that was answered with a version: what the program prints up to the restore is set aside.
+Status suspend_output();
 // kInvalidArgument if the communicators of this life are not those of the checkpoint.
 Status resume_layer_state(const LayerState& state);
 

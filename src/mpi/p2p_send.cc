@@ -3,6 +3,7 @@
 // community: the message is complete when it stands in the outbox; nothing waits for its receiver, so standard,
 // ready and buffered sends are one thing. A synchronous send would have to wait, and is refused.
 #include "mpi/bodies.h"
+#include "mpi/entry_guard.h"
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/send.h"
@@ -42,7 +43,7 @@ void send_outside(const SendTarget& target, const void* buf, int count, MPI_Data
 void send_outside(std::uint32_t world, log::Envelope envelope, const void* buf, int count, MPI_Datatype type) {
   watch_replay();
   Layer& all = layer();
-  if (all.restoring) refuse("a message to another community before rk_job_restore", Advice::k_checkpoint);
+  if (all.restoring) refuse_before_restore(t_call);
   const TypeShape shape = shape_of(type);
   envelope.length = static_cast<std::uint64_t>(count) * shape.size;
   const LayerWork work(envelope.length);

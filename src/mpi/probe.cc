@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "mpi/bodies.h"
+#include "mpi/entry_guard.h"
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/outcome.h"
@@ -30,6 +31,7 @@ std::unordered_map<MPI_Message, std::unique_ptr<Taken>>& taken() {
 }
 
 log::RecvSpec spec_of(const CommState& comm, int source, int tag) {
+  if (layer().restoring && by_layer(comm, source)) refuse_before_restore(t_call);
   log::RecvSpec spec;
   spec.context = comm.context;
   spec.source = source == MPI_ANY_SOURCE ? log::kAnySource : comm.ranks.world_of(source);

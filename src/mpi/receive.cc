@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mpi/entry_guard.h"
 #include "mpi/layer.h"
 #include "mpi/native.h"
 #include "mpi/payload.h"
@@ -63,8 +64,7 @@ NativePost post_receive(Receive& receive, int source, int tag) {
   watch_replay();
   Layer& all = layer();
   const CommState& comm = *receive.comm;
-  if (all.restoring && by_layer(comm, source))
-    refuse("a wildcard or outside receive before rk_job_restore", Advice::k_checkpoint);
+  if (all.restoring && by_layer(comm, source)) refuse_before_restore(t_call);
   log::RecvSpec spec;
   spec.context = comm.context;
   spec.source = source == MPI_ANY_SOURCE ? log::kAnySource : comm.ranks.world_of(source);

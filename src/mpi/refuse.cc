@@ -31,8 +31,6 @@ const char* text(Advice advice) {
              "--communities 1";
     case Advice::k_cancel:
       return "send the message that the receive waits for, or run with --communities 1";
-    case Advice::k_checkpoint:
-      return "ask for the restart version before any communication, or restore right after the question";
   }
   return "";
 }
@@ -64,6 +62,14 @@ void end_job(int exit_code, const std::string& message) {
 
 void refuse(const char* call, Advice advice) {
   end_job(kExitUnsupported, std::string(call) + " cannot cross communities; " + text(advice));
+}
+
+void refuse_before_restore(const char* call) {
+  end_job(
+      kExitUnsupported,
+      std::string(call) +
+          " comes between rk_job_restart_version and rk_job_restore, where nothing may reach other communities and no "
+          "wildcard may choose; call it before the question, or after the restore");
 }
 
 void refuse_if_spanning(MPI_Comm comm, const char* call, Advice advice) {

@@ -29,21 +29,36 @@ void OutputFilter::feed(std::string_view bytes, std::string& out) {
 
 void OutputFilter::restart() {
   held_.clear();
+  aside_.clear();
+  suspended_ = false;
   next_ = 0;
 }
 
 void OutputFilter::finish(std::string& out) {
-  if (held_.empty()) return;
-  line(held_, out);
+  if (!held_.empty()) line(held_, out);
   held_.clear();
+  out.append(aside_);
+  aside_.clear();
 }
 
 void OutputFilter::resume(std::uint64_t position) {
   held_.clear();
+  aside_.clear();
+  suspended_ = false;
   next_ = std::min(position, counts_.shown);  // a position that was never reached cannot have been answered
 }
 
+void OutputFilter::set_aside(std::string_view text) {
+  ++counts_.aside;
+  aside_.append(text.substr(text.size() - std::min(text.size(), kMaxAsideBytes)));
+  if (aside_.size() <= kMaxAsideBytes) return;
+  // Whole lines go, the oldest first.
+  const std::size_t end = aside_.find('\n', aside_.size() - kMaxAsideBytes - 1);
+  aside_.erase(0, end == std::string::npos ? aside_.size() - kMaxAsideBytes : end + 1);
+}
+
 void OutputFilter::line(std::string_view text, std::string& out) {
+  if (suspended_) return set_aside(text);
   const std::uint64_t number = next_++;
   const std::uint64_t sum = checksum(as_bytes(text));
   if (number >= counts_.shown) {

@@ -6,6 +6,10 @@
 // and compared by checksum. The unfinished last line is held back, because a life that dies in the middle of a line
 // prints it again from its beginning. A line longer than kMaxLineBytes counts as several lines, cut every
 // kMaxLineBytes from its beginning, so the numbers do not depend on how the bytes arrive.
+//
+// A life that is told to restore a checkpoint prints what no earlier one did ("restored version 3") until it has done
+// so. suspend() sets that aside: it has no number, is not compared and not shown, unless no restore follows; then it
+// probably says why, and finish() shows the newest of it.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +29,7 @@ struct OutputCounts {
   std::uint64_t swallowed = 0;  // printed again
   std::uint64_t compared = 0;   // of those
   std::uint64_t differing = 0;  // of those
+  std::uint64_t aside = 0;      // printed between suspend() and resume(): in none of the above
 };
 
 struct DifferingLine {
@@ -32,6 +37,7 @@ struct DifferingLine {
   std::string text;          // as printed again, at most kMaxDifferingBytes
 };
 inline constexpr std::size_t kMaxDifferingBytes = 400;
+inline constexpr std::size_t kMaxAsideBytes = 65536;  // kept of what is set aside
 
 class OutputFilter {
  public:
@@ -39,10 +45,12 @@ class OutputFilter {
   void feed(std::string_view bytes, std::string& out);
   // The life is over and another one will follow: it prints from line 0 unless resume() says otherwise.
   void restart();
-  // The life is the last one: shows the unfinished line.
+  // The life is the last one: shows the unfinished line, and what was set aside.
   void finish(std::string& out);
   // Lines of the current life, whole ones, counted from the start of the first life.
   std::uint64_t position() const { return next_; }
+  // What follows is no part of the output, up to resume(). The unfinished line belongs to it: it ends differently.
+  void suspend() { suspended_ = true; }
   // The current life prints line `position` next. Bytes held back are dropped: the caller flushed before it asked.
   void resume(std::uint64_t position);
 
@@ -51,8 +59,11 @@ class OutputFilter {
 
  private:
   void line(std::string_view text, std::string& out);
+  void set_aside(std::string_view text);
 
-  std::string held_;              // the unfinished line
+  std::string held_;   // the unfinished line
+  std::string aside_;  // the newest of what was printed since suspend()
+  bool suspended_ = false;
   std::uint64_t next_ = 0;        // number of the next whole line of the current life
   std::uint64_t first_kept_ = 0;  // number of the line whose checksum is sums_[sums_start_]
   std::size_t sums_start_ = 0;

@@ -151,10 +151,13 @@ std::string log_lines(const RunRecord& record) {
 }
 
 std::string output_lines(const RunRecord& record) {
-  if (record.output.swallowed == 0) return "";
+  if (record.output.swallowed + record.output.aside == 0) return "";
   std::string text = "  output    " + counted(record.output.shown, "line") + " shown once, " +
                      std::to_string(record.output.swallowed) + " printed again and swallowed, " +
                      std::to_string(record.output.differing) + " of them different\n";
+  if (record.output.aside > 0)
+    text += "            " + counted(record.output.aside, "line") +
+            " printed between a restart question and its restore, set aside\n";
   if (record.difference) text += "            first: " + *record.difference + "\n";
   while (text.size() > 2 && text[text.size() - 2] == '\n') text.pop_back();
   return text;

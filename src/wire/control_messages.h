@@ -62,6 +62,14 @@ struct OutputPositionAnswer {
   RK_FIELDS(stdout_lines, stderr_lines)
 };
 
+// Layer -> launcher, after flushing, at a restart question that was answered with a version: what I print from here to
+// OutputResume is no part of the program's output. The launcher drains the pipes first, and answers
+// OutputPositionAnswer.
+struct OutputSuspend {
+  static constexpr MessageType kType = MessageType::kOutputSuspend;
+  RK_NO_FIELDS()
+};
+
 // Layer -> launcher, at a restore: the next line that I print is this one. The launcher drains the pipes first, and
 // answers OutputPositionAnswer with the new positions.
 struct OutputResume {

@@ -97,6 +97,7 @@ enum class MessageType : std::uint32_t {
   kLayerStats,
   kJobAbort,
   kLayerFinished,
+  kOutputSuspend,
 };
 
 struct FrameHeader {

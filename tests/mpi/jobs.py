@@ -7,6 +7,7 @@ killed       the same with a process killed; the order of arrival that a program
 refused      each call that cannot cross communities ends the job, by name
 abort        MPI_Abort ends all communities with its code
 without_job  the library under plain mpirun changes nothing
+before_restore  between the restart question and the restore output is set aside, and spanning calls are refused by name
 checkpoints  a restart goes on from the newest checkpoint; what a checkpoint cannot keep is refused by name
 """
 import os
@@ -130,6 +131,22 @@ def test_checkpoints():
         require(code == 0, f"{mistake} ended with {code}: {err}")
         answers = re.findall(r"^\d: refused: (.*)$", out, re.M)
         require(len(answers) == 4 and all(words in answer for answer in answers), f"{mistake} was not refused: {out} {err}")
+
+
+def test_before_restore():
+    kill = ["--kill", "2@msg:55"]
+    expected = sorted([*plain(4, "checkpoints", "run"), *(f"{rank}: no checkpoint found" for rank in range(4))])
+    code, out, err = ringkeep(4, 2, "checkpoints", "talk", options=[*kill, "--strict-output"])
+    require(code == 0, f"talk ended with {code}: {err}")
+    require("from checkpoint" in err, f"the restart did not use a checkpoint: {err}")
+    require(sorted(out.splitlines()) == expected, f"lines are lost, or shown that a first life did not print:\n{out}\n{err}")
+    require("1000 lines printed between" in err, f"what was set aside is not counted: {err}")
+    for call in ("MPI_Send", "MPI_Isend", "MPI_Recv", "MPI_Irecv", "MPI_Iprobe", "MPI_Improbe", "MPI_Allreduce", "MPI_Barrier",
+                 "MPI_Comm_dup", "MPI_Finalize", "rk_send"):
+        code, out, err = ringkeep(4, 2, "checkpoints", "before", call, options=kill)
+        require(code == UNSUPPORTED, f"{call} before the restore ended with {code}: {err}")
+        named = f"{call}: no message goes" if call == "rk_send" else f"{call} comes between"
+        require(named in err, f"{call} is not named: {err}")
 
 
 if __name__ == "__main__":

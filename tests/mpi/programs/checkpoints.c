@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * checkpoints run: steps with messages and collectives within and across communities, a checkpoint every fifth step.
+ * checkpoints talk: the same, and a restarted life prints more and other lines between the question and the restore.
+ * checkpoints before CALL: the same, and a restarted life makes that call there.
  * checkpoints MISTAKE: what a checkpoint must refuse. Without a job (plain mpirun) it runs without checkpoints. */
 #include <mpi.h>
 #include <stdio.h>
@@ -38,6 +40,38 @@ static void run(rk_job* job, int* step, double* value, MPI_Comm grid) {
   }
 }
 
+static void talk(uint64_t version) {
+  if (version == 0) {
+    printf("%d: no checkpoint found\n", rank);
+    return;
+  }
+  for (int i = 0; i < 500; ++i) printf("%d: restoring version %d, part %d\n", rank, (int)version, i);
+  printf("%d: not ended yet", rank);
+}
+
+/* Never returns in a restarted life: each of these reaches other communities. */
+static void call_before_restore(const char* call, rk_job* job) {
+  const int other = (rank + size / 2) % size;
+  int value = 0, flag = 0;
+  MPI_Request request;
+  MPI_Message message;
+  MPI_Comm comm;
+  if (!strcmp(call, "MPI_Send")) MPI_Send(&value, 1, MPI_INT, other, 9, MPI_COMM_WORLD);
+  if (!strcmp(call, "MPI_Isend")) MPI_Isend(&value, 1, MPI_INT, other, 9, MPI_COMM_WORLD, &request);
+  if (!strcmp(call, "MPI_Recv")) MPI_Recv(&value, 1, MPI_INT, other, 9, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  if (!strcmp(call, "MPI_Irecv")) MPI_Irecv(&value, 1, MPI_INT, MPI_ANY_SOURCE, 9, MPI_COMM_WORLD, &request);
+  if (!strcmp(call, "MPI_Iprobe")) MPI_Iprobe(MPI_ANY_SOURCE, 9, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+  if (!strcmp(call, "MPI_Improbe")) MPI_Improbe(other, 9, MPI_COMM_WORLD, &flag, &message, MPI_STATUS_IGNORE);
+  if (!strcmp(call, "MPI_Allreduce")) MPI_Allreduce(&value, &flag, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+  if (!strcmp(call, "MPI_Barrier")) MPI_Barrier(MPI_COMM_WORLD);
+  if (!strcmp(call, "MPI_Comm_dup")) MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+  if (!strcmp(call, "MPI_Finalize")) MPI_Finalize();
+  if (!strcmp(call, "rk_send") && rk_send(job, (uint32_t)other, 9, &value, sizeof value) != RK_OK) {
+    fprintf(stderr, "rk_send: %s\n", rk_last_error());
+    MPI_Abort(MPI_COMM_WORLD, 78);
+  }
+}
+
 int main(int argc, char** argv) {
   const char* what = argc > 1 ? argv[1] : "run";
   MPI_Init(&argc, &argv);
@@ -58,10 +92,12 @@ int main(int argc, char** argv) {
     rk_job_protect(job, "value", &value, sizeof value);
     if (strcmp(what, "unasked") != 0) {
       if (rk_job_restart_version(job, &version) != RK_OK) printf("%d: question: %s\n", rank, rk_last_error());
+      if (strcmp(what, "talk") == 0) talk(version);
+      if (strcmp(what, "before") == 0 && version != 0) call_before_restore(argv[2], job);
       if (version != 0 && rk_job_restore(job) != RK_OK) printf("%d: restore: %s\n", rank, rk_last_error());
     }
   }
-  if (strcmp(what, "run") == 0) {
+  if (strcmp(what, "run") == 0 || strcmp(what, "talk") == 0 || strcmp(what, "before") == 0) {
     run(job, &step, &value, grid);
   } else if (job != NULL) {
     int in = 0;

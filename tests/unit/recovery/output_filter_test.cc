@@ -44,6 +44,58 @@ TEST(OutputFilter, TheFirstVersionStandsAndDifferencesAreCounted) {
   EXPECT_EQ(filter.first_difference()->text, "time 8\n");
 }
 
+TEST(OutputFilter, WhatIsPrintedBeforeTheRestoreIsSetAside) {
+  OutputFilter filter;
+  fed(filter, "hello\nno checkpoint\n0\n");
+  const std::uint64_t checkpoint = filter.position();
+  fed(filter, "1\n");
+  filter.restart();
+  EXPECT_EQ(fed(filter, "hello\nrest"), "");
+  filter.suspend();
+  // More lines than were ever shown, and an unfinished one.
+  EXPECT_EQ(fed(filter, "ored\nversion 1\nof\nthree\nparts\nand"), "");
+  filter.resume(checkpoint);
+  EXPECT_EQ(fed(filter, "1\n2\n"), "2\n") << "nothing is lost after the restore";
+  EXPECT_EQ(filter.counts().aside, 5U);
+  EXPECT_EQ(filter.counts().swallowed, 2U);
+  EXPECT_EQ(filter.counts().differing, 0U);
+  EXPECT_EQ(filter.counts().shown, 5U);
+  std::string end;
+  filter.finish(end);
+  EXPECT_EQ(end, "");
+}
+
+TEST(OutputFilter, WithoutARestoreTheNewestOfItIsShownAtTheEnd) {
+  OutputFilter filter;
+  fed(filter, "0\n1\n");
+  filter.restart();
+  fed(filter, "0\n");
+  filter.suspend();
+  std::string many;
+  for (int i = 0; i < 30000; ++i) many += "line " + std::to_string(i) + "\n";
+  fed(filter, many + "cannot restore: ");
+  fed(filter, "no part");
+  std::string end;
+  filter.finish(end);
+  EXPECT_LE(end.size(), kMaxAsideBytes);
+  EXPECT_GT(end.size(), kMaxAsideBytes - 20);
+  EXPECT_EQ(end.substr(0, 5), "line ") << "whole lines";
+  EXPECT_EQ(end.substr(end.size() - 34), "line 29999\ncannot restore: no part");
+}
+
+TEST(OutputFilter, ALifeThatDiesBeforeItsRestoreLeavesNothing) {
+  OutputFilter filter;
+  fed(filter, "0\n");
+  filter.restart();
+  filter.suspend();
+  fed(filter, "a\nb");
+  filter.restart();
+  EXPECT_EQ(fed(filter, "0\n1\n"), "1\n");
+  std::string end;
+  filter.finish(end);
+  EXPECT_EQ(end, "");
+}
+
 TEST(OutputFilter, ResumesAtTheCheckpointsPosition) {
   OutputFilter filter;
   fed(filter, "0\n1\n2\n");

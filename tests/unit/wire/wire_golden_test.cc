@@ -56,6 +56,7 @@ TEST(Golden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kServerNotice), 0x139);
   EXPECT_EQ(static_cast<int>(MessageType::kPeerProof), 0x202);
   EXPECT_EQ(static_cast<int>(MessageType::kLayerFinished), 0x309);
+  EXPECT_EQ(static_cast<int>(MessageType::kOutputSuspend), 0x30a);
 }
 
 TEST(Golden, Release_0_1_ErrorNumbers) {
