@@ -11,6 +11,7 @@
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/status_table.h"
+#include "launch/directories.h"
 #include "launch/private_ring.h"
 #include "launch/runner.h"
 #include "recovery/report.h"
@@ -51,6 +52,7 @@ int up(const UpOptions& options) {
                                              std::to_string(running->members.size()) + " servers, not " +
                                              std::to_string(options.servers) + ": end it first with `ringkeep down`"});
   }
+  launch::sweep_job_directories();
   // What an earlier ring left behind, if some of its servers still live without the first.
   if (const auto stopped = launch::stop_ring(options.directory); !stopped) return complain(stopped.error());
   launch::RingSettings settings;

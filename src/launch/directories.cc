@@ -9,9 +9,12 @@
 #include <filesystem>
 #include <system_error>
 
+#include "launch/stale_jobs.h"
+
 namespace rk::launch {
 namespace {
 
+constexpr char kMemoryFolder[] = "/dev/shm";
 constexpr std::size_t kMaxTemporaryBytes = 40;  // a socket's path below it must fit into sockaddr_un
 
 std::string temporary_folder() {
@@ -21,26 +24,38 @@ std::string temporary_folder() {
 }
 
 Result<std::string> make_unique(const std::string& folder) {
-  std::string path = folder + "/ringkeep-job-XXXXXX";
+  std::string path = folder + "/" + kJobDirectoryPrefix + "XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) return fail_errno("make a directory in " + folder, errno);
   return path;
 }
 
 // The directory in memory bears the same name, so that the two are recognised as one job's.
 std::string make_in_memory(const std::string& root) {
-  const std::string path = "/dev/shm" + root.substr(root.rfind('/'));
+  const std::string path = kMemoryFolder + root.substr(root.rfind('/'));
   return ::mkdir(path.c_str(), 0700) == 0 ? path : root;
 }
 
 }  // namespace
 
-Result<JobDirectories> JobDirectories::make() {
+Result<JobDirectories> JobDirectories::make(const std::string& job) {
   RK_TRY(const std::string root, make_unique(temporary_folder()));
-  return JobDirectories(root, make_in_memory(root));
+  JobDirectories out(root, make_in_memory(root));
+  out.claims_.push_back(claim_directory(out.root_, job));
+  if (out.memory_ != out.root_) out.claims_.push_back(claim_directory(out.memory_, job));
+  return out;
 }
 
+std::vector<int> JobDirectories::claims() const {
+  std::vector<int> out;
+  for (const shm::Descriptor& claim : claims_)
+    if (claim) out.push_back(claim.get());
+  return out;
+}
+
+void sweep_job_directories() { sweep_stale_jobs({temporary_folder(), kMemoryFolder}); }
+
 JobDirectories::JobDirectories(JobDirectories&& other) noexcept
-    : root_(std::move(other.root_)), memory_(std::move(other.memory_)) {
+    : root_(std::move(other.root_)), memory_(std::move(other.memory_)), claims_(std::move(other.claims_)) {
   other.root_.clear();
   other.memory_.clear();
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -18,19 +19,27 @@ namespace {
 constexpr int kKillLimitMs = 8000;
 constexpr char kFarewell = 'F';
 
-// Keeps only `pipe`: a guard that holds the launcher's standard output would keep a reader of it waiting.
-void let_go_of_everything(int pipe) {
+// Keeps only `kept`: a guard that holds the launcher's standard output would keep a reader of it waiting.
+void let_go_of_everything_but(std::vector<int> kept) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int standard : {0, 1, 2}) ::dup2(null, standard);
-  if (pipe > 3) ::close_range(3, static_cast<unsigned>(pipe) - 1, 0);
-  ::close_range(static_cast<unsigned>(pipe) + 1, ~0U, 0);
+  std::sort(kept.begin(), kept.end());
+  unsigned first = 3;
+  for (const int one : kept) {
+    const auto number = static_cast<unsigned>(one);
+    if (number > first) ::close_range(first, number - 1, 0);
+    first = number + 1;
+  }
+  ::close_range(first, ~0U, 0);
 }
 
 [[noreturn]] void watch(int pipe, const GuardDuty& duty) {
   ::setsid();
   ::prctl(PR_SET_NAME, "ringkeep-guard");
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP}) ::signal(number, SIG_IGN);
-  let_go_of_everything(pipe);
+  std::vector<int> kept = duty.kept;
+  kept.push_back(pipe);
+  let_go_of_everything_but(std::move(kept));
   if (::chdir("/") != 0) ::_exit(1);
   char said = 0;
   ssize_t got = 0;

@@ -17,6 +17,7 @@ namespace rk::launch {
 struct GuardDuty {
   std::vector<std::string> entries;      // environment of the processes to end
   std::vector<std::string> directories;  // to remove afterwards
+  std::vector<int> kept;                 // descriptors that stay open until then
 };
 
 class Guard {

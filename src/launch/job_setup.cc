@@ -98,11 +98,13 @@ Result<JobSetup> set_up(RunOptions options) {
   setup.binding = plan_binding(setup.options.ranks, allowed_cores(), wants_binding());
   setup.job = random_job();
   raise_descriptor_limit();
-  RK_TRY(JobDirectories directories, JobDirectories::make());
+  sweep_job_directories();
+  RK_TRY(JobDirectories directories, JobDirectories::make(job_text(setup.job)));
   setup.directories = std::make_unique<JobDirectories>(std::move(directories));
   GuardDuty duty;
   duty.entries = {std::string(wire::kEnvJob) + "=" + job_text(setup.job)};
   duty.directories = {setup.directories->root(), setup.directories->memory()};
+  duty.kept = setup.directories->claims();
   RK_TRY(Guard guard, Guard::start(duty));
   setup.guard = std::make_unique<Guard>(std::move(guard));
   RK_TRY_VOID(find_ring(setup));

@@ -56,6 +56,31 @@ TEST_F(RunEnd, AfterTheLauncherWasKilled) {
   expect_next_run_works();
 }
 
+TEST_F(RunEnd, AfterLauncherAndGuardWereKilledTheNextRunCleansUp) {
+  start_long_job();
+  const std::vector<pid_t> guards = await_processes("ringkeep-guard");
+  ASSERT_EQ(guards.size(), 1U);
+  ::kill(guards[0], SIGKILL);
+  ::kill(launcher(), SIGKILL);
+  EXPECT_EQ(finish().status, 128 + SIGKILL);
+  EXPECT_TRUE(is_there(private_directory()));
+  expect_next_run_works();
+  expect_nothing_left();
+}
+
+TEST_F(RunEnd, ARunLeavesOneThatLivesAlone) {
+  start(job(2, 2, {program(), "usr1"}));
+  await_output("waiting");
+  const std::string directory = private_directory();
+  const pid_t first = launcher();
+  EXPECT_EQ(run(job(2, 2, {program(), "steps", "2"})).status, 0);
+  EXPECT_TRUE(is_there(directory));
+  return_to(first);
+  ::kill(first, SIGUSR1);
+  EXPECT_EQ(finish().status, 0);
+  expect_nothing_left();
+}
+
 TEST_F(RunEnd, AKilledMpirunIsAFailureOfItsCommunityOnly) {
   start(job(4, 2, {program(), "steps", "200"}));
   await_output("step 5 ");

@@ -132,6 +132,12 @@ void RunFixture::await_output(const std::string& text) {
   for (const std::string& name : entries_of(folder_ + "/tmp")) roots_.push_back(name);
 }
 
+bool RunFixture::is_there(const std::string& private_directory) const {
+  const auto exists = [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; };
+  return !private_directory.empty() && exists(folder_ + "/tmp/" + private_directory) &&
+         exists("/dev/shm/" + private_directory);
+}
+
 std::vector<pid_t> RunFixture::await_processes(const std::string& name) {
   std::vector<pid_t> found;
   EXPECT_TRUE(await([&] {

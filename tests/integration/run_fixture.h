@@ -40,12 +40,16 @@ class RunFixture : public ::testing::Test {
   static std::vector<std::string> job(int ranks, int communities, std::vector<std::string> program_and_arguments,
                                       std::vector<std::string> options = {});
   pid_t launcher() const { return launcher_; }
+  // Back to a command that start() started before another one: finish() waits for it.
+  void return_to(pid_t launcher) { launcher_ = launcher; }
   // Waits until that text is on standard output of the running command.
   void await_output(const std::string& text);
   // Processes of the run with that name (comm), once there is one at least.
   std::vector<pid_t> await_processes(const std::string& name);
   // Name of the job's private directory, below TMPDIR. After await_output().
   std::string private_directory() const { return roots_.empty() ? "" : roots_.back(); }
+  // Both directories of that name: below TMPDIR and in /dev/shm.
+  bool is_there(const std::string& private_directory) const;
   // Nothing of the run is left within ten seconds: processes, files below TMPDIR, directories in /dev/shm.
   void expect_nothing_left();
   void set_environment(const std::string& name, const std::string& value) { environment_.emplace_back(name, value); }

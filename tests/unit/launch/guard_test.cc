@@ -92,7 +92,7 @@ TEST(JobDirectories, ArePrivateAndVanish) {
   std::string root;
   std::string memory;
   {
-    const auto made = JobDirectories::make();
+    const auto made = JobDirectories::make("0123456789abcdef");
     ASSERT_TRUE(made);
     root = made->root();
     memory = made->memory();
