@@ -6,9 +6,8 @@
 #include "shm/memory_file.h"
 
 namespace rk::client {
-namespace {
 
-Result<log::SegmentCounts> counts_of(Connection& connection, const log::SegmentIdentity& identity) {
+Result<log::SegmentCounts> read_log_counts_of(Connection& connection, const log::SegmentIdentity& identity) {
   std::vector<shm::Descriptor> arrived;
   const CallOptions options{{}, &arrived, 0};
   RK_TRY(const auto opened,
@@ -24,12 +23,10 @@ Result<log::SegmentCounts> counts_of(Connection& connection, const log::SegmentI
   return tl::unexpected(view.error());
 }
 
-}  // namespace
-
 Result<std::vector<log::SegmentCounts>> read_log_counts(Connection& connection, JobId job, std::uint32_t ranks) {
   std::vector<log::SegmentCounts> out;
   for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-    RK_TRY(const log::SegmentCounts counts, counts_of(connection, {job, Rank(rank), ranks}));
+    RK_TRY(const log::SegmentCounts counts, read_log_counts_of(connection, {job, Rank(rank), ranks}));
     out.push_back(counts);
   }
   return out;

@@ -14,6 +14,8 @@ namespace rk::client {
 
 class Connection;
 
+// Of one process; all zero if it never attached to its log.
+Result<log::SegmentCounts> read_log_counts_of(Connection& connection, const log::SegmentIdentity& identity);
 // One entry a rank; all zero for a process that never attached to its log.
 Result<std::vector<log::SegmentCounts>> read_log_counts(Connection& connection, JobId job, std::uint32_t ranks);
 

@@ -9,8 +9,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
-#include "client/log_counts.h"
 #include "launch/exec_rank.h"
 
 namespace rk::launch {
@@ -155,6 +155,7 @@ void Runner::carry_out(const recovery::KillCommunity& effect) {
 void Runner::on_dead(CommunityId community, Incarnation incarnation) {
   CommunityRun& run = runs_[community.value];
   table_->pump();  // their last words, and the ends of their connections
+  const auto place = place_of_death(community);
   for (const Rank rank : job_.members(community)) {
     output_.close(rank);
     if (rank == Rank(0)) input_.end_life();
@@ -168,7 +169,27 @@ void Runner::on_dead(CommunityId community, Incarnation incarnation) {
   remove_tree(run.directory);
   if (setup_.directories->memory() != setup_.directories->root())
     remove_tree(setup_.directories->memory() + run.directory.substr(run.directory.rfind('/')));
-  feed(recovery::AllDead{community, incarnation});
+  feed(recovery::AllDead{community, incarnation, place});
+}
+
+// The counts in the log are of all lives: the difference to the last death is this life's. If the process also died
+// without being the first in between, it is that of more than one life, and equal to none.
+std::optional<recovery::DeathPlace> Runner::place_of_death(CommunityId community) {
+  const auto rank = job_.community(community).lost_first;
+  if (!rank) return std::nullopt;
+  output_.drain(*rank);
+  const auto counts = client::read_log_counts_of(*setup_.link, {setup_.job, *rank, setup_.options.ranks});
+  if (!counts) return std::nullopt;  // without its server the job ends anyway
+  const log::SegmentCounts before = std::exchange(at_death_[*rank], *counts);
+  recovery::DeathPlace place;
+  place.sent = counts->messages_sent + counts->resent - before.messages_sent - before.resent;
+  place.received = counts->received - before.received;
+  place.determinants =
+      counts->determinants + counts->determinants_replayed - before.determinants - before.determinants_replayed;
+  const auto [out, err] = output_.position(*rank);
+  place.stdout_lines = out;
+  place.stderr_lines = err;
+  return place;
 }
 
 void Runner::carry_out(const recovery::FenceCommunity& effect) {

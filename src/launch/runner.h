@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "client/connection.h"
+#include "client/log_counts.h"
 #include "launch/binding.h"
 #include "launch/directories.h"
 #include "launch/guard.h"
@@ -80,6 +81,7 @@ class Runner final : public ProcessHandler {
   void on_server();
   void on_tick();
   void on_dead(CommunityId community, Incarnation incarnation);
+  std::optional<recovery::DeathPlace> place_of_death(CommunityId community);
 
   template <class What>
   void feed(What what) {
@@ -119,8 +121,9 @@ class Runner final : public ProcessHandler {
   std::unique_ptr<ProcessTable> table_;
   std::vector<CommunityRun> runs_;
   std::map<pid_t, CommunityId> mpiruns_;
-  std::vector<bool> kill_waits_;          // by request: due, but its process was not there
-  std::vector<Incarnation> killed_life_;  // by rank: the life that --kill RANK@TIME ended last
+  std::vector<bool> kill_waits_;                 // by request: due, but its process was not there
+  std::vector<Incarnation> killed_life_;         // by rank: the life that --kill RANK@TIME ended last
+  std::map<Rank, log::SegmentCounts> at_death_;  // of the process that was lost first, at its last death
   std::deque<recovery::Event> events_;
   bool working_ = false;
   std::optional<recovery::EndJob> end_;

@@ -2,6 +2,8 @@
 #include "recovery/job.h"
 
 #include <algorithm>
+#include <array>
+#include <csignal>
 
 #include "base/check.h"
 
@@ -13,6 +15,12 @@ constexpr std::int32_t kMaxSignal = 64;
 constexpr std::int32_t kKilledStatus = kSignalBase + 9;  // of a process that vanished without a word from mpirun
 
 bool is_crash(std::int32_t status) { return status > kSignalBase && status <= kSignalBase + kMaxSignal; }
+
+// Signals that a process gets for what it did itself.
+bool is_own_fault(std::int32_t status) {
+  constexpr std::array kFaults = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+  return std::find(kFaults.begin(), kFaults.end(), status - kSignalBase) != kFaults.end();
+}
 
 std::string name_of(CommunityId community) { return "community " + std::to_string(community.value); }
 
@@ -105,6 +113,7 @@ void Job::on(TimeMs at, const PhaseReached& event, Effects& out) {
     case PhaseReached::Kind::kRestored:
       if (process->restored) return;
       process->restored = true;
+      community.restored = event.version;
       if (all_in(community, [](const Process& p) { return p.restored; }))
         note(at, community, Note::Kind::kRestored, out, event.version);
       return;
@@ -173,7 +182,7 @@ void Job::on(TimeMs at, const AllDead& event, Effects& out) {
     community.info.state = CommunityState::kOver;
     return;
   }
-  restart(at, community, out);
+  restart(at, community, event.place, out);
 }
 
 void Job::on(TimeMs at, const Fenced& event, Effects& out) {
@@ -233,6 +242,7 @@ void Job::note(TimeMs at, const Community& community, Note::Kind kind, Effects& 
 void Job::note_lost(TimeMs at, Community& community, std::optional<Rank> rank, Effects& out) {
   if (community.lost_noted) return;
   community.lost_noted = true;
+  community.info.lost_first = rank;
   out.emplace_back(Note{at, Note::Kind::kLost, id_of(community), community.info.incarnation, rank, {}, ""});
 }
 
@@ -243,6 +253,8 @@ void Job::start(TimeMs at, Community& community, Effects& out) {
   community.verdict = Verdict::kNone;
   community.verdict_due.reset();
   community.lost_noted = false;
+  community.info.lost_first.reset();
+  community.restored = {};
   // A first life has nothing to replay; a later one is measured from the end of its replay.
   community.replayed_at = first ? std::optional<TimeMs>(at) : std::nullopt;
   out.emplace_back(StartCommunity{id_of(community), community.info.incarnation});
@@ -258,9 +270,21 @@ void Job::stop(TimeMs at, Community& community, Verdict verdict, Effects& out) {
   if (verdict != Verdict::kSuccess) note(at, community, Note::Kind::kKilled, out);
 }
 
-void Job::restart(TimeMs at, Community& community, Effects& out) {
+void Job::restart(TimeMs at, Community& community, const std::optional<DeathPlace>& place, Effects& out) {
   community.info.state = CommunityState::kOver;  // unless it gets another life below
   if (signal_) return end(at, kSignalBase + *signal_, "", out);
+  std::optional<Death> death;
+  if (place && community.info.lost_first && is_own_fault(community.status))
+    death = Death{*community.info.lost_first, community.status, community.restored, *place};
+  if (death && death == community.death)
+    return end(at, community.status,
+               "rank " + std::to_string(death->rank.value) + " died of signal " +
+                   std::to_string(community.status - kSignalBase) + " twice at the same place, after " +
+                   std::to_string(place->sent) + " messages to other communities and " +
+                   std::to_string(place->stdout_lines) +
+                   " lines of output: the program repeats this fault, so look for it there",
+               out);
+  community.death = death;
   if (community.idle_restarts >= config_.max_idle_restarts)
     return end(at, community.status,
                name_of(id_of(community)) + " was lost again after " + std::to_string(community.idle_restarts) +

@@ -14,6 +14,8 @@
 // - The next incarnation starts only after every process of the old one is known dead and the server has fenced it.
 // - A finished community is finished only when the job is: nothing of the job is released before EndJob.
 // - Restarts without progress are capped. Progress is a new checkpoint, or `progress_ms` of life after the replay.
+// - A process that dies twice in a row of the same fault of its own (SIGSEGV, SIGABRT and the like, which nobody sends
+//   from outside) at the same place of two lives from the same version would do so again: the job ends at once.
 // - The first reason to end the job stands; EndJob is the last effect, once, when no process lives.
 #pragma once
 
@@ -72,9 +74,19 @@ struct MpirunExited {
   Incarnation incarnation;
   std::int32_t status = 0;  // exit status; 128 + n if mpirun itself died by signal n, or says that a process did
 };
+// How far one life of a process came: what it logged or repeated from the log, and the lines that it printed.
+struct DeathPlace {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t determinants = 0;
+  std::uint64_t stdout_lines = 0;
+  std::uint64_t stderr_lines = 0;
+  bool operator==(const DeathPlace&) const = default;
+};
 struct AllDead {  // no process of that incarnation lives
   CommunityId community;
   Incarnation incarnation;
+  std::optional<DeathPlace> place = std::nullopt;  // of the process that was lost first, if both are known
 };
 struct Fenced {  // the server refuses incarnations older than this one
   CommunityId community;
@@ -162,8 +174,9 @@ struct CommunityInfo {
   CommunityState state = CommunityState::kIdle;
   Incarnation incarnation;
   std::uint32_t restarts = 0;
-  bool ready = false;      // all its processes have left MPI_Init
-  bool replaying = false;  // a later life that has not caught up yet
+  bool ready = false;              // all its processes have left MPI_Init
+  bool replaying = false;          // a later life that has not caught up yet
+  std::optional<Rank> lost_first;  // of this incarnation, if it was seen
 };
 
 class Job {
@@ -186,6 +199,14 @@ class Job {
     bool replayed = false;
   };
   enum class Verdict : std::uint8_t { kNone, kSuccess, kCrash };
+  // How a life ended.
+  struct Death {
+    Rank rank;
+    std::int32_t status = 0;
+    Version restored;  // where that life began
+    DeathPlace place;
+    bool operator==(const Death&) const = default;
+  };
   struct Community {
     CommunityInfo info;
     Verdict verdict = Verdict::kNone;  // of the incarnation that is stopping
@@ -196,6 +217,8 @@ class Job {
     std::optional<TimeMs> verdict_due;
     std::optional<TimeMs> replayed_at;  // or started_at of the first life
     Version checkpoint;
+    Version restored;            // by this incarnation
+    std::optional<Death> death;  // of the newest incarnation that died, if all of it is known
   };
 
   void on(TimeMs at, const Start&, Effects& out);
@@ -219,7 +242,7 @@ class Job {
   void note_lost(TimeMs at, Community& community, std::optional<Rank> rank, Effects& out);
   void start(TimeMs at, Community& community, Effects& out);
   void stop(TimeMs at, Community& community, Verdict verdict, Effects& out);
-  void restart(TimeMs at, Community& community, Effects& out);
+  void restart(TimeMs at, Community& community, const std::optional<DeathPlace>& place, Effects& out);
   void end(TimeMs at, std::int32_t exit_code, std::string text, Effects& out);
   void kill_all(TimeMs at, Effects& out);
   void end_if_over(Effects& out);

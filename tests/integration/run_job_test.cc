@@ -110,10 +110,26 @@ TEST_F(RunJob, TheExitStatusIsThePrograms) {
   expect_nothing_left();
 }
 
-TEST_F(RunJob, AFaultThatRepeatsEndsTheJobWithItsSignal) {
-  const Ended ended = run(job(2, 1, {program(), "crash"}, {"--max-restarts", "2"}));
+TEST_F(RunJob, AFaultThatRepeatsEndsTheJobAfterOneRestart) {
+  const Ended ended = run(job(4, 2, {program(), "crash", "20"}));
   EXPECT_EQ(ended.status, 128 + SIGSEGV) << ended.err;
+  EXPECT_NE(ended.err.find("rank 1 died of signal 11 twice at the same place"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("community 0 (ranks 0-1) rolled back 1 time\n"), std::string::npos) << ended.err;
+  expect_nothing_left();
+}
+
+// Nobody can tell who sent a SIGKILL.
+TEST_F(RunJob, KillsWithoutProgressAreRetriedUpToTheLimit) {
+  const Ended ended = run(job(2, 1, {program(), "killed"}, {"--max-restarts", "2"}));
+  EXPECT_EQ(ended.status, 128 + SIGKILL) << ended.err;
   EXPECT_NE(ended.err.find("2 restarts without progress"), std::string::npos) << ended.err;
+  expect_nothing_left();
+}
+
+TEST_F(RunJob, AFatalErrorInsideTheNativeLibraryIsNotRetried) {
+  const Ended ended = run(job(4, 2, {program(), "truncate"}, {"--summary"}));
+  EXPECT_EQ(ended.status, 15) << "MPI_ERR_TRUNCATE";
+  EXPECT_EQ(ended.err.find("rolled back"), std::string::npos) << ended.err;
   expect_nothing_left();
 }
 

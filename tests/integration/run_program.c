@@ -4,7 +4,9 @@
  *   exit CODE    every process ends with it, without MPI_Finalize
  *   abort CODE   rank 1 calls MPI_Abort
  *   cat          rank 0 prints its standard input, in capitals
- *   crash        rank 1 dies of SIGSEGV in every life
+ *   crash N      N steps, then rank 1 dies of SIGSEGV, in every life
+ *   killed       rank 1 dies of SIGKILL in every life
+ *   truncate     rank 1 gets a message of rank 0 that is too long, which is a fatal error
  *   varying N    as steps, but the lines hold the process's pid
  *   usr1         rank 0 waits for SIGUSR1, then all end
  *   where        each process prints its cores */
@@ -47,7 +49,14 @@ int main(int argc, char** argv) {
     _exit(number);
   }
   if (strcmp(mode, "abort") == 0 && rank == 1) MPI_Abort(MPI_COMM_WORLD, number);
+  if (strcmp(mode, "crash") == 0) steps(rank, number, 0);
   if (strcmp(mode, "crash") == 0 && rank == 1) raise(SIGSEGV);
+  if (strcmp(mode, "killed") == 0 && rank == 1) raise(SIGKILL);
+  if (strcmp(mode, "truncate") == 0 && rank < 2) {
+    int four[4] = {0};
+    if (rank == 0) MPI_Send(four, 4, MPI_INT, 1, 0, MPI_COMM_WORLD);
+    if (rank == 1) MPI_Recv(four, 1, MPI_INT, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  }
   if (strcmp(mode, "cat") == 0 && rank == 0)
     for (int c = getchar(); c != EOF; c = getchar()) putchar(toupper(c));
   if (strcmp(mode, "usr1") == 0 && rank == 0) {

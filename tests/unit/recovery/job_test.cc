@@ -175,6 +175,60 @@ TEST_F(JobTest, RestartsWithoutProgressAreCapped) {
   EXPECT_NE(of<EndJob>()[0].text.find("community 0"), std::string::npos);
 }
 
+// Rank 1 dies first, as it does when it is at fault.
+class RepeatedFault : public JobTest {
+ protected:
+  void die(std::uint64_t incarnation, const DeathPlace& place, std::int32_t status = 139, Rank rank = Rank(1)) {
+    const TimeMs at = 100 * incarnation;
+    for (const std::uint32_t one : {0U, 1U}) {
+      feed(at, ProcessConnected{Rank(one), Incarnation(incarnation), 1});
+      feed(at, LayerReady{Rank(one), Incarnation(incarnation)});
+    }
+    feed(at + 1, ProcessGone{rank, Incarnation(incarnation)});
+    feed(at + 2, MpirunExited{CommunityId(0), Incarnation(incarnation), status});
+    feed(at + 3, AllDead{CommunityId(0), Incarnation(incarnation), place});
+    if (job_.community(CommunityId(0)).state == CommunityState::kFencing)
+      feed(at + 4, Fenced{CommunityId(0), Incarnation(incarnation + 1)});
+  }
+};
+
+TEST_F(RepeatedFault, TheSameFaultAtTheSamePlaceEndsTheJob) {
+  start_all();
+  die(1, {7, 5, 5, 3, 12});
+  EXPECT_FALSE(job_.ending());
+  die(2, {7, 5, 5, 3, 12});
+  ASSERT_TRUE(job_.ending());
+  feed(1000, AllDead{CommunityId(1), Incarnation(1)});
+  ASSERT_EQ(of<EndJob>().size(), 1U);
+  EXPECT_EQ(of<EndJob>()[0].exit_code, 139);
+  EXPECT_NE(of<EndJob>()[0].text.find("rank 1 died of signal 11 twice at the same place"), std::string::npos)
+      << of<EndJob>()[0].text;
+}
+
+TEST_F(RepeatedFault, AnotherPlaceRankSignalOrVersionIsAnotherDeath) {
+  start_all();
+  die(1, {7, 5, 5, 3, 12});
+  die(2, {8, 5, 5, 3, 12});
+  die(3, {8, 5, 5, 3, 12}, 134);
+  die(4, {8, 5, 5, 3, 12}, 134, Rank(0));
+  feed(450, PhaseReached{Rank(0), Incarnation(5), PhaseReached::Kind::kRestored, Version(3)});
+  die(5, {8, 5, 5, 3, 12}, 134, Rank(0));
+  EXPECT_FALSE(job_.ending());
+}
+
+TEST_F(RepeatedFault, AKillFromOutsideIsNoFault) {
+  start_all();
+  for (std::uint64_t life = 1; life <= config().max_idle_restarts; ++life) die(life, {}, 137);
+  EXPECT_FALSE(job_.ending());
+}
+
+TEST_F(RepeatedFault, WithoutAPlaceNothingIsKnown) {
+  start_all();
+  crash(100, 1, 139);
+  crash(200, 2, 139);
+  EXPECT_FALSE(job_.ending());
+}
+
 TEST_F(JobTest, ACheckpointIsProgressAndAllowsMoreRestarts) {
   start_all();
   const std::uint64_t lives = config().max_idle_restarts * 3;
