@@ -13,7 +13,7 @@ Result<std::unique_ptr<RingDriver>> RingDriver::create(ring::Config config, cons
   if (durable) config.durable = *durable;
   const Incarnation incarnation = config.incarnation;
   RK_TRY(ring::Core core, ring::Core::create(std::move(config)));
-  return std::unique_ptr<RingDriver>(new RingDriver(std::move(core), files, peers, std::move(hooks), incarnation));
+  return std::unique_ptr<RingDriver>(new RingDriver(std::move(core), peers, std::move(hooks), incarnation));
 }
 
 void RingDriver::on_link_up(std::uint64_t now_ms, const io::ProvenPeer& peer) {
@@ -43,7 +43,6 @@ void RingDriver::feed(std::uint64_t now_ms, What what) {
   while (!events_.empty()) {
     const ring::Event event = std::move(events_.front());
     events_.pop_front();
-    now_ms_ = event.now_ms;
     ring::Effects effects;
     core_.step(event, effects);
     carry_out(effects);
@@ -63,10 +62,6 @@ void RingDriver::carry(const ring::Send& effect) {
   peers_.send(effect.to, wire::ring_message_to_frame(effect.message, incarnation_));
 }
 
-void RingDriver::carry(const ring::Persist& effect) {
-  if (const auto status = files_.write(StateKind::kRing, effect.bytes); !status)
-    return hooks_.on_state_file_failed(status.error());
-  events_.push_back({now_ms_, ring::Persisted{effect.token}});
-}
+void RingDriver::carry(const ring::Persist& effect) { hooks_.persist(effect.token, effect.bytes); }
 
 }  // namespace rk::daemon

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Joins the ring's core (ring/core.h) to links, ticks and the state directory: turns what happens into events, carries
-// the effects out in order, and tells the server what changed. A Persist is durable before its Persisted is given to
-// the core; views change rarely, so the loop waits for the disk.
+// the effects out in order, and tells the server what changed.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +22,11 @@ class RingDriver {
     std::function<void(const ring::Member&)> on_member_lost;
     std::function<void()> on_left;
     std::function<void()> on_evicted;
-    std::function<void(const Error&)> on_state_file_failed;  // the server must end: it cannot keep its word
+    // Makes the bytes durable, then calls on_persisted(); not before it has returned.
+    std::function<void(std::uint64_t token, Bytes bytes)> persist;
   };
 
-  // Reads the ring's memory of the life before. Both references outlive the driver.
+  // Reads the ring's memory of the life before. `peers` outlives the driver.
   static Result<std::unique_ptr<RingDriver>> create(ring::Config config, const StateFiles& files, PeerPort& peers,
                                                     Hooks hooks);
 
@@ -36,6 +36,7 @@ class RingDriver {
   void on_link_down(std::uint64_t now_ms, NodeId node) { feed(now_ms, ring::LinkDown{node}); }
   // The error closes the link.
   Status on_frame(std::uint64_t now_ms, const io::ProvenPeer& from, const wire::Frame& frame);
+  void on_persisted(std::uint64_t now_ms, std::uint64_t token) { feed(now_ms, ring::Persisted{token}); }
   void leave(std::uint64_t now_ms) { feed(now_ms, ring::LeaveRequest{}); }
 
   RingState state() const;
@@ -43,8 +44,8 @@ class RingDriver {
  private:
   using What = decltype(ring::Event::what);
 
-  RingDriver(ring::Core core, const StateFiles& files, PeerPort& peers, Hooks hooks, Incarnation incarnation)
-      : core_(std::move(core)), files_(files), peers_(peers), hooks_(std::move(hooks)), incarnation_(incarnation) {}
+  RingDriver(ring::Core core, PeerPort& peers, Hooks hooks, Incarnation incarnation)
+      : core_(std::move(core)), peers_(peers), hooks_(std::move(hooks)), incarnation_(incarnation) {}
   void feed(std::uint64_t now_ms, What what);
   void carry_out(const ring::Effects& effects);
   void carry(const ring::Send& effect);
@@ -58,13 +59,11 @@ class RingDriver {
   void carry(const ring::Unwedged&) {}
 
   ring::Core core_;
-  const StateFiles& files_;
   PeerPort& peers_;
   Hooks hooks_;
   Incarnation incarnation_;
   std::deque<ring::Event> events_;  // what effects lead to, behind the event that is being handled
   bool feeding_ = false;
-  std::uint64_t now_ms_ = 0;  // of the event that is being handled
   RingState reported_;
 };
 

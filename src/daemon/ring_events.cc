@@ -61,11 +61,15 @@ RingDriver::Hooks Server::ring_hooks() {
     notify_creators({true, text});
     stop(ExitCode::kEvicted);
   };
-  hooks.on_state_file_failed = [this](const Error& error) {
-    logger::error("the ring's state cannot be kept: " + error.message);
-    stop(ExitCode::kInternal);
-  };
+  hooks.persist = [this](std::uint64_t token, Bytes bytes) { state_writer_->write(token, std::move(bytes)); };
   return hooks;
+}
+
+void Server::on_state_written(std::uint64_t token, const Status& status) {
+  if (status) return ring_driver_->on_persisted(loop_.now_ms(), token);
+  // It could not keep its word.
+  logger::error("the ring's state cannot be kept: " + status.error().message);
+  stop(ExitCode::kInternal);
 }
 
 void Server::on_ring_state(const RingState& state) {

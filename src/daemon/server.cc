@@ -117,6 +117,8 @@ Status Server::start_ring() {
   ring.self = config_.node;
   ring.incarnation = incarnation_;
   for (const io::RosterEntry& entry : config_.roster) ring.roster.push_back({entry.node, io::to_string(entry.address)});
+  state_writer_ = std::make_unique<StateWriter>(
+      state_, loop_, [this](std::uint64_t token, const Status& status) { on_state_written(token, status); });
   RK_TRY(ring_driver_, RingDriver::create(std::move(ring), state_, *this, ring_hooks()));
   const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
   io::PeerLinkLimits limits;

@@ -17,6 +17,7 @@
 #include "daemon/ports.h"
 #include "daemon/ring_driver.h"
 #include "daemon/state_files.h"
+#include "daemon/state_writer.h"
 #include "io/connection.h"
 #include "io/event_loop.h"
 #include "io/listener.h"
@@ -62,6 +63,7 @@ class Server final : private ClientPort, private PeerPort {
   // ring_events.cc
   io::PeerLinks::Callbacks link_callbacks();
   RingDriver::Hooks ring_hooks();
+  void on_state_written(std::uint64_t token, const Status& status);
   Status on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame);
   void on_ring_state(const RingState& state);
   void on_member_lost(const ring::Member& member);
@@ -95,6 +97,7 @@ class Server final : private ClientPort, private PeerPort {
   std::unique_ptr<KeepHandler> keep_;
   RingState ring_;
   std::unique_ptr<RingDriver> ring_driver_;
+  std::unique_ptr<StateWriter> state_writer_;
   std::unique_ptr<io::PeerLinks> links_;
   std::unique_ptr<io::Listener> listener_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
