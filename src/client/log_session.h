@@ -60,6 +60,10 @@ class LogSession {
   // Sleeps until somebody sends to this process or `bound_us` passes. Looks again before it sleeps, so that nothing
   // sent since the caller last called progress() is slept through. Returns at once if something is there.
   void wait(std::uint64_t bound_us);
+  // While a process waits it can prepare memory that its log needs soon (client/log_memory.h): is there some, and a
+  // slice of it. wait() does so by itself.
+  bool idle_work() const;
+  void prepare();
 
  private:
   struct Shell;
@@ -67,7 +71,7 @@ class LogSession {
   void wake(std::uint32_t dest);
 
   JobEnvironment environment_;
-  std::unique_ptr<Shell> shell_;  // connection and mappings; outlives the log that uses them
+  std::unique_ptr<Shell> shell_;
   log::Bells bells_;
   std::unique_ptr<log::ProcessLog> log_;
   std::uint64_t messages_ = 0;

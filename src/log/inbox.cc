@@ -36,6 +36,10 @@ Status Inbox::open_lane(std::uint32_t source) {
 Result<bool> Inbox::read_record(std::uint32_t source, Lane& lane) {
   RK_TRY(const ByteView at, lane.cursor.peek());
   if (at.empty()) return false;
+  if (lane.cursor.segment_end() != lane.chunk_end) [[unlikely]] {
+    lane.chunk_end = lane.cursor.segment_end();
+    peers_.reading(source, lane.chunk_end - lane.cursor.chunk_bytes(), lane.cursor.chunk_bytes());
+  }
   RecordHeader header;
   if (at.size() < sizeof header) return damaged(source, lane);
   std::memcpy(&header, at.data(), sizeof header);

@@ -35,6 +35,11 @@ class PeerSource {
   virtual ~PeerSource() = default;
   // kUnavailable: not formatted yet, ask again later.
   virtual Result<SegmentView> open(std::uint32_t rank) = 0;
+  // Told before the first message of a chunk of that process's segment is read, `offset` bytes from its start: a place
+  // to have its pages ready.
+  virtual void reading(std::uint32_t rank, std::uint64_t offset, std::uint64_t bytes) {
+    static_cast<void>(rank), static_cast<void>(offset), static_cast<void>(bytes);
+  }
 };
 
 struct InboxCounts {
@@ -100,6 +105,7 @@ class Inbox {
     SequenceSet consumed;
     std::uint64_t arrived = 0;          // every ssn up to here has been pulled, is carried or was consumed
     std::uint64_t consumed_before = 0;  // watermark that an earlier life had published
+    std::uint64_t chunk_end = 0;        // offset in the segment; 0: in no chunk yet
     std::uint64_t looked = 0;           // last ssn that has_new() told of
     std::deque<Arrival> held;
     std::vector<Early> early;     // sorted by ssn

@@ -61,6 +61,8 @@ class ProcessLog {
   // What is logged up to `oldest` (of the oldest group version that a restart could still use) is not needed again.
   Status trim(const LogState& oldest);
   LogStats stats() const;
+  // Memory that is left before the segment must grow.
+  std::uint64_t free_bytes() const { return units_.free_units() * kUnitBytes; }
 
  private:
   // Frees what the receivers have passed before it asks for more memory.
@@ -69,6 +71,7 @@ class ProcessLog {
     ReclaimingArena(ProcessLog& log, ArenaSource& outer) : log_(log), outer_(outer) {}
     Result<std::uint64_t> grow(std::uint64_t bytes) override;
     void grow_ahead(std::uint64_t bytes) override;
+    bool coming(std::uint64_t bytes) const override { return outer_.coming(bytes); }
     std::uint64_t grown() override { return outer_.grown(); }
 
    private:

@@ -77,7 +77,8 @@ class SegmentView {
   // Units that the owner may have used so far.
   std::uint64_t units() const { return (usable_bytes() - units_offset_) / kUnitBytes; }
   // Start of unit `unit`, which must be below units().
-  const std::byte* unit(std::uint64_t unit) const { return memory_.data() + units_offset_ + unit * kUnitBytes; }
+  const std::byte* unit(std::uint64_t unit) const { return memory_.data() + unit_offset(unit); }
+  std::uint64_t unit_offset(std::uint64_t unit) const { return units_offset_ + unit * kUnitBytes; }
   ByteView memory() const { return memory_; }
 
  protected:

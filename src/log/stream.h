@@ -20,12 +20,17 @@ namespace rk::log {
 class ArenaSource {
  public:
   virtual ~ArenaSource() = default;
-  // At least `bytes` more, if it can; returns the new usable size from the segment's start, or kNoMemory. It may give
+  // `bytes` more, or a part of it; returns the new usable size from the segment's start, or kNoMemory. It may give
   // units back instead (trimming) and return the old size.
   virtual Result<std::uint64_t> grow(std::uint64_t bytes) = 0;
+  // True while grow_ahead(bytes) would be in vain: about as much is on its way, or was refused.
+  virtual bool coming(std::uint64_t bytes) const {
+    static_cast<void>(bytes);
+    return false;
+  }
   // Space will be needed soon: start to get it without waiting. What came of it is told by grown().
   virtual void grow_ahead(std::uint64_t bytes) { static_cast<void>(bytes); }
-  // New usable size if an earlier grow_ahead() succeeded since the last call, else 0.
+  // New usable size if there is more since the last call of grow() or grown(), else 0.
   virtual std::uint64_t grown() { return 0; }
 };
 
@@ -53,9 +58,7 @@ class Units {
   ArenaSource& arena_;
   std::vector<bool> taken_;
   std::uint64_t free_ = 0;
-  std::uint64_t low_ = 0;        // no free unit below
-  std::uint64_t last_step_ = 0;  // bytes of the last growth: steps double
-  bool asked_ahead_ = false;
+  std::uint64_t low_ = 0;  // no free unit below
 };
 
 // A reader's place in a stream. Reads another process's memory with every check, or the owner's own.
@@ -87,6 +90,8 @@ class StreamCursor {
   std::uint64_t unit() const { return unit_; }
   std::uint64_t offset() const { return offset_; }
   std::uint64_t chunk_bytes() const { return end_; }
+  // Where the chunk ends, from the segment's start.
+  std::uint64_t segment_end() const { return segment_.unit_offset(unit_) + end_; }
   const SegmentView& segment() const { return segment_; }
   std::uint32_t stream() const { return stream_; }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kFirstStep = std::uint64_t{4} << 20U;
 constexpr std::uint64_t kLargestStep = std::uint64_t{64} << 20U;
+constexpr std::uint64_t kStepsToDouble = 4;  // a log grows by a quarter at a time: little is touched in vain
 
 }  // namespace
 
@@ -45,7 +46,6 @@ Status Units::grow(std::uint64_t count) {
                                           usable.error().message +
                                           "): take checkpoints more often, or allow the job a larger log");
   }
-  last_step_ = step;
   widen(*usable);
   if (free_ == free_before)
     return fail(ErrorCode::kNoMemory, "the log of process " + std::to_string(segment_.rank()) + " is full at " +
@@ -54,29 +54,22 @@ Status Units::grow(std::uint64_t count) {
   return {};
 }
 
-std::uint64_t Units::next_step() const { return std::clamp(last_step_ * 2, kFirstStep, kLargestStep); }
+std::uint64_t Units::next_step() const {
+  return std::clamp(total_units() * kUnitBytes / kStepsToDouble, kFirstStep, kLargestStep);
+}
 
 Result<std::uint64_t> Units::take(std::uint64_t count) {
-  if (const std::uint64_t usable = arena_.grown(); usable != 0) {
-    widen(usable);
-    last_step_ = next_step();
-    asked_ahead_ = false;
-  }
+  if (const std::uint64_t usable = arena_.grown(); usable != 0) widen(usable);
   std::uint64_t first = find(count);
   while (first == taken_.size()) {
     RK_TRY_VOID(grow(count));
-    asked_ahead_ = false;
     first = find(count);
   }
   for (std::uint64_t unit = first; unit < first + count; ++unit) taken_[unit] = true;
   free_ -= count;
   while (low_ < taken_.size() && taken_[low_]) ++low_;
-  if (free_ * kUnitBytes >= next_step() / 2) {
-    asked_ahead_ = false;
-  } else if (!asked_ahead_) {
-    asked_ahead_ = true;
-    arena_.grow_ahead(next_step());
-  }
+  const std::uint64_t step = next_step();
+  if (free_ * kUnitBytes < step / 2 && !arena_.coming(step)) arena_.grow_ahead(step);
   return first;
 }
 

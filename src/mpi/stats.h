@@ -26,6 +26,7 @@ std::uint64_t thread_cpu_ns();
 // Counts the time of its life, unless it is dropped.
 class LayerWork {
  public:
+  static constexpr std::uint64_t kLarge = 16384;
   explicit LayerWork(std::uint64_t bytes = 0) : large_(bytes >= kLarge) {
     if (large_)
       start_ = thread_cpu_ns();
@@ -47,7 +48,6 @@ class LayerWork {
 
  private:
   static constexpr std::uint32_t kSample = 16;
-  static constexpr std::uint64_t kLarge = 16384;
   static constexpr std::uint64_t kInterruptedTicks = 100'000;  // some 30 us
   std::uint64_t start_ = 0;
   bool large_;

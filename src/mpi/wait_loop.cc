@@ -6,6 +6,7 @@
 #include "mpi/clock.h"
 #include "mpi/layer.h"
 #include "mpi/native.h"
+#include "mpi/stats.h"
 
 namespace rk::mpi {
 
@@ -17,6 +18,11 @@ void native_progress() {
 void WaitLoop::idle() {
   ++looks_;
   Layer& all = layer();
+  if (looks_ > kEager && all.session->idle_work()) {
+    const LayerWork work(LayerWork::kLarge);
+    all.session->prepare();
+    return;
+  }
   if (all.env.spin && looks_ < kSpins) {
     if (looks_ % kNativeEvery == 0)
       native_progress();

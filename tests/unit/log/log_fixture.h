@@ -32,10 +32,16 @@ class TestArena : public ArenaSource {
     if (usable_ + bytes > limit_) return fail(ErrorCode::kNoMemory, "the test's limit");
     return usable_ += bytes;
   }
-  void grow_ahead(std::uint64_t bytes) override { ahead += bytes; }
+  void grow_ahead(std::uint64_t bytes) override {
+    ahead += bytes;
+    ++asked;
+  }
+  bool coming(std::uint64_t) const override { return on_its_way; }
   std::uint64_t usable() const { return usable_; }
   int grows = 0;
   std::uint64_t ahead = 0;
+  int asked = 0;            // calls of grow_ahead()
+  bool on_its_way = false;  // what coming() says
 
  private:
   std::uint64_t usable_;

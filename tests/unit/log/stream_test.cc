@@ -106,6 +106,17 @@ TEST(Stream, SpaceIsAskedForBeforeItIsNeeded) {
   EXPECT_GT(grows, 1);
 }
 
+TEST(Stream, SpaceThatIsOnItsWayIsNotAskedForAgain) {
+  TestJob job({0, 1}, std::uint64_t{32} << 20U);
+  job.start_all();
+  job.arena(0).on_its_way = true;
+  for (int i = 0; i < 500; ++i) ASSERT_OK(job.send(0, 1, 0, std::string(8000, 'z')));
+  EXPECT_EQ(job.arena(0).asked, 0);
+  job.arena(0).on_its_way = false;
+  for (int i = 0; i < 500; ++i) ASSERT_OK(job.send(0, 1, 0, std::string(8000, 'z')));
+  EXPECT_GT(job.arena(0).asked, 0);
+}
+
 // What a killed writer had reserved but not published is overwritten; nobody sees it.
 TEST(Stream, AnUnpublishedTailIsInvisibleAndOverwritten) {
   TestJob job({0, 1});
