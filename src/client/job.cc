@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "client/error.h"
 #include "log/log_state.h"
@@ -34,13 +33,7 @@ Status Job::alone() const {
 
 Status Job::protect(const std::string& section, void* data, std::size_t size) {
   if (asked_) return fail(ErrorCode::kInvalidArgument, "memory is protected before the restart question, not after it");
-  if (data == nullptr && size > 0) return fail(ErrorCode::kInvalidArgument, "protected memory must not be NULL");
-  if (section == kLogSection)
-    return fail(ErrorCode::kInvalidArgument, "the section name \"" + section + "\" is ringkeep's own: use another one");
-  if (std::any_of(protected_.begin(), protected_.end(), [&](const auto& item) { return item.section == section; }))
-    return fail(ErrorCode::kExists, "section \"" + section + "\" is protected already: give each its own name");
-  protected_.push_back({section, data, size});
-  return {};
+  return protected_.add(section, data, size);
 }
 
 Result<Version> Job::restart_version() {
@@ -68,19 +61,10 @@ Status Job::restore() {
   RK_TRY(const Reader reader, Reader::open(session_->connection(), part->name, part->version));
   if (reader.sum() != part->sum)
     return fail(ErrorCode::kCorrupt, "the part of this process is not the one that the group version names");
-  for (const Protected& item : protected_) {
-    RK_TRY(const ByteView bytes, reader.section(item.section));
-    if (bytes.size() != item.size)
-      return fail(ErrorCode::kInvalidArgument, "section \"" + item.section + "\" has " + std::to_string(bytes.size()) +
-                                                   " bytes in the checkpoint and " + std::to_string(item.size) +
-                                                   " now: protect the same names and sizes in each life");
-  }
+  RK_TRY_VOID(protected_.check(reader));
   RK_TRY(const ByteView state_bytes, reader.section(kLogSection));
   RK_TRY(auto state, log::decode_log_state(state_bytes));
-  for (const Protected& item : protected_) {
-    RK_TRY(const ByteView bytes, reader.section(item.section));
-    if (!bytes.empty()) std::memcpy(item.data, bytes.data(), bytes.size());
-  }
+  RK_TRY_VOID(protected_.load(reader));
   RK_TRY_VOID(session_->log().jump(state));
   newest_ = asked_->version;
   states_[newest_] = std::move(state);
@@ -96,8 +80,7 @@ Result<Version> Job::checkpoint() {
   log::LogState state = session_->log().snapshot();
   const Bytes state_bytes = log::encode(state);
   std::vector<NamedBytes> sections;
-  for (const Protected& item : protected_)
-    sections.push_back({item.section, ByteView(static_cast<const std::byte*>(item.data), item.size)});
+  protected_.append_to(sections);
   sections.push_back({kLogSection, state_bytes});
   const Incarnation incarnation = environment().incarnation;
   RK_TRY(const wire::GroupPart part, write_part(session_->connection(), part_, sections, incarnation));

@@ -17,6 +17,7 @@
 #include "client/checkpoint.h"
 #include "client/layer_hooks.h"
 #include "client/log_session.h"
+#include "client/protected_memory.h"
 
 namespace rk::client {
 
@@ -38,11 +39,6 @@ class Job {
   Result<Version> checkpoint();
 
  private:
-  struct Protected {
-    std::string section;
-    void* data = nullptr;
-    std::size_t size = 0;
-  };
   explicit Job(std::unique_ptr<LogSession> session) : session_(std::move(session)) {}
   Status alone() const;
   Status trim_to(Version oldest);
@@ -50,7 +46,7 @@ class Job {
   std::unique_ptr<LogSession> session_;
   std::string group_;
   std::string part_;
-  std::vector<Protected> protected_;
+  ProtectedMemory protected_{kLogSection};
   std::optional<wire::GroupAnswer> asked_;  // answer to the restart question
   bool restored_ = false;
   Version newest_;                           // group version of this process's history

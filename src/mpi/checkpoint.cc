@@ -2,7 +2,6 @@
 #include "mpi/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "client/job.h"
 #include "mpi/agreement.h"
@@ -56,13 +55,7 @@ Result<std::unique_ptr<CommunityJob>> CommunityJob::open() {
 
 Status CommunityJob::protect(const std::string& section, void* data, std::size_t size) {
   if (asked_) return fail(ErrorCode::kInvalidArgument, "memory is protected before the restart question, not after it");
-  if (data == nullptr && size > 0) return fail(ErrorCode::kInvalidArgument, "protected memory must not be NULL");
-  if (section == client::kLogSection || section == kLayerSection)
-    return fail(ErrorCode::kInvalidArgument, "the section name \"" + section + "\" is ringkeep's own; use another one");
-  if (std::any_of(protected_.begin(), protected_.end(), [&](const auto& item) { return item.section == section; }))
-    return fail(ErrorCode::kExists, "section \"" + section + "\" is protected already; give each its own name");
-  protected_.push_back({section, data, size});
-  return {};
+  return protected_.add(section, data, size);
 }
 
 // The leader asks, all get its answer: a record that is committed between two questions must not split them.
@@ -112,22 +105,13 @@ Status CommunityJob::load_part() {
   if (reader.sum() != part->sum)
     return fail(ErrorCode::kCorrupt, "the part of rank " + std::to_string(all.env.rank.value) +
                                          " is not the one that the group version names");
-  for (const Protected& item : protected_) {
-    RK_TRY(const ByteView bytes, reader.section(item.section));
-    if (bytes.size() != item.size)
-      return fail(ErrorCode::kInvalidArgument, "section \"" + item.section + "\" has " + std::to_string(bytes.size()) +
-                                                   " bytes in the checkpoint and " + std::to_string(item.size) +
-                                                   " now; protect the same names and sizes in each life");
-  }
+  RK_TRY_VOID(protected_.check(reader));
   RK_TRY(const ByteView log_bytes, reader.section(client::kLogSection));
   RK_TRY(auto log_state, log::decode_log_state(log_bytes));
   RK_TRY(const ByteView layer_bytes, reader.section(kLayerSection));
   RK_TRY(const LayerState layer_state, decode_layer_state(layer_bytes));
   RK_TRY_VOID(resume_layer_state(layer_state));
-  for (const Protected& item : protected_) {
-    RK_TRY(const ByteView bytes, reader.section(item.section));
-    if (!bytes.empty()) std::memcpy(item.data, bytes.data(), bytes.size());
-  }
+  RK_TRY_VOID(protected_.load(reader));
   RK_TRY_VOID(all.log().jump(log_state));
   states_[asked_->version] = std::move(log_state);
   return {};
@@ -160,8 +144,7 @@ Result<wire::GroupPart> CommunityJob::commit_part(log::LogState& state) {
   const Bytes log_bytes = log::encode(state);
   const Bytes layer_bytes = encode(layer_state);
   std::vector<client::NamedBytes> sections;
-  for (const Protected& item : protected_)
-    sections.push_back({item.section, ByteView(static_cast<const std::byte*>(item.data), item.size)});
+  protected_.append_to(sections);
   sections.push_back({client::kLogSection, log_bytes});
   sections.push_back({kLayerSection, layer_bytes});
   return client::write_part(all.session->connection(), part_, sections, all.env.incarnation);

@@ -16,7 +16,10 @@
 
 #include "base/result.h"
 #include "client/checkpoint.h"
+#include "client/job.h"
+#include "client/protected_memory.h"
 #include "log/log_state.h"
+#include "mpi/layer_state.h"
 #include "mpi/mpi_header.h"
 
 namespace rk::mpi {
@@ -35,11 +38,6 @@ class CommunityJob {
   Result<Version> checkpoint();
 
  private:
-  struct Protected {
-    std::string section;
-    void* data = nullptr;
-    std::size_t size = 0;
-  };
   CommunityJob();
   Result<wire::GroupAnswer> ask_group();
   Result<wire::GroupPart> commit_part(log::LogState& state);
@@ -50,7 +48,7 @@ class CommunityJob {
   MPI_Comm comm_ = MPI_COMM_NULL;  // the community, for the layer alone
   std::string group_;
   std::string part_;
-  std::vector<Protected> protected_;
+  client::ProtectedMemory protected_{client::kLogSection, kLayerSection};
   std::optional<wire::GroupAnswer> asked_;
   bool restored_ = false;
   Version newest_;
