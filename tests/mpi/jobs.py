@@ -8,6 +8,7 @@ refused      each call that cannot cross communities ends the job, by name
 abort        MPI_Abort ends all communities with its code
 without_job  the library under plain mpirun changes nothing
 before_restore  between the restart question and the restore output is set aside, and spanning calls are refused by name
+messages     rk_send and rk_recv in an MPI program, its processes killed, from checkpoints and from the start
 checkpoints  a restart goes on from the newest checkpoint; what a checkpoint cannot keep is refused by name
 """
 import os
@@ -147,6 +148,20 @@ def test_before_restore():
         require(code == UNSUPPORTED, f"{call} before the restore ended with {code}: {err}")
         named = f"{call}: no message goes" if call == "rk_send" else f"{call} comes between"
         require(named in err, f"{call} is not named: {err}")
+
+
+def test_messages():
+    total = sum((number * 100 + other) ** 2 for number in range(30) for other in (2, 3))
+    for kill in (None, "0@msg:20", "0@msg:70", "1@msg:20", "2@msg:25", "3@msg:40"):
+        code, out, err = ringkeep(4, 2, "messages", options=["--kill", kill, "--strict-output"] if kill else [])
+        require(code == 0, f"messages with {kill} ended with {code}: {err}")
+        require("wrong" not in out, f"messages with {kill}: {out}")
+        rounds = re.findall(r"^round (\d+): (\d+) from (\d)$", out, re.M)
+        require(len(set(rounds)) == len(rounds) == 60, f"messages with {kill} lost or repeated rounds:\n{out}")
+        require(all(int(square) == (int(number) * 100 + int(source)) ** 2 for number, square, source in rounds),
+                f"messages with {kill} mixed squares up:\n{out}")
+        require(out.count(f": total {total}\n") == 4, f"messages with {kill} added up wrongly:\n{out}")
+        require(rolled_back(err) == (1 if kill and "was carried out" in err else 0), f"messages with {kill}: {err}")
 
 
 if __name__ == "__main__":
