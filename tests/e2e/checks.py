@@ -10,8 +10,8 @@ import re
 import shutil
 import signal
 import sys
-import time
 
+import events
 import job
 
 sys.path.insert(0, str(job.ROOT / "examples/melt"))
@@ -177,18 +177,17 @@ class Heat2d:
     def _run(self, kills, name):
         folder = fresh(self.folder / name)
         outcome = job.run_job(self._command(folder), self.setting.ranks, self.setting.communities, cwd=folder,
-                              during=lambda running: self._kill(folder, kills, running))
+                              during=lambda launcher: self._kill(folder, kills, launcher))
         return outcome, {rank: self._trace(folder, rank) for rank in range(self.setting.ranks)}
 
-    def _kill(self, folder, kills, running):
+    def _kill(self, folder, kills, launcher):
         """Kills each rank as soon as its trace shows the step; from outside, as the loss of a process is."""
-        for rank, step in kills:
-            while running():
-                trace = self._trace(folder, rank)
-                if trace and trace[-1][1] >= step:
-                    os.kill(trace[-1][0], signal.SIGKILL)
-                    break
-                time.sleep(0.001)
+        with events.Changes(folder, launcher.pid) as changes:
+            for rank, step in kills:
+                while not ((trace := self._trace(folder, rank)) and trace[-1][1] >= step):
+                    if not changes.wait():
+                        return
+                os.kill(trace[-1][0], signal.SIGKILL)
 
     @staticmethod
     def _trace(folder, rank):

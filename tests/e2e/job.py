@@ -14,6 +14,8 @@ import threading
 import time
 import uuid
 
+import events
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MARK = "RINGKEEP_TEST_MARK"
 PATIENCE_S = 300  # a job that takes longer hangs
@@ -105,7 +107,7 @@ def remains(mark, patience_s=10):
         left = [pid for pid, _ in marked(mark) if not is_zombie(pid)]
         if not left or time.monotonic() > end:
             return left
-        time.sleep(0.05)
+        events.await_ends(left, end - time.monotonic())
 
 
 def is_zombie(pid):
@@ -117,7 +119,7 @@ def is_zombie(pid):
 
 def run_job(command, ranks, communities, options=(), cwd=None, watch=True, timeout_s=PATIENCE_S, during=None):
     """`ringkeep run` of that command. The report of the run (JSON) is in `report`. `during` runs beside it, in a thread,
-    and takes the function that tells whether the job still runs."""
+    and takes the launcher's process."""
     cwd = pathlib.Path(cwd or os.getcwd())
     report = cwd / f"report-{uuid.uuid4().hex[:8]}.json"
     words = [program("ringkeep"), "run", "-n", str(ranks), "--communities", str(communities), "--report", str(report),
@@ -145,7 +147,7 @@ def run(words, cwd, watch, timeout_s, during=None):
     start = time.monotonic()
     job = subprocess.Popen(words, cwd=cwd, env={**os.environ, MARK: mark}, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
-    beside = threading.Thread(target=during, args=(lambda: job.poll() is None,), daemon=True) if during else None
+    beside = threading.Thread(target=during, args=(job,), daemon=True) if during else None
     if beside:
         beside.start()
     try:
