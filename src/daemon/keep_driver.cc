@@ -213,7 +213,7 @@ Result<std::vector<shm::Descriptor>> KeepDriver::descriptors_for(keep::Answer& e
   if (effect.access == keep::SlotAccess::kNone) return out;
   Slot& slot = slots_.at(effect.slot);
   if (effect.access == keep::SlotAccess::kWritable) {
-    RK_TRY(shm::Descriptor copy, slot.file.duplicate());
+    RK_TRY(shm::Descriptor copy, shm::duplicate(slot.file.descriptor()));
     out.push_back(std::move(copy));
     return out;
   }

@@ -82,12 +82,12 @@ Server::~Server() {
 }
 
 Status Server::start() {
-  RK_TRY(io::Descriptor socket, io::listen_local(config_.socket));
+  RK_TRY(shm::Descriptor socket, io::listen_local(config_.socket));
   socket_bound_ = true;
   RK_TRY(incarnation_, state_.next_incarnation(clock_ms()));
   RK_TRY_VOID(start_ring());
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
-                                             [this](io::Descriptor client) { accept_client(std::move(client)); });
+                                             [this](shm::Descriptor client) { accept_client(std::move(client)); });
   loop_.on_signals({SIGTERM, SIGINT}, [this](int) { stop_in_order(); });
   if (options_.parent_fd) {
     parent_ = std::make_unique<io::Watch>(
@@ -126,7 +126,7 @@ Status Server::start_ring() {
   limits.handshake_ms = config_.limits.hello_ms;
   limits.max_send_bytes = kMaxPeerSendBytes;
   RK_TRY(links_, io::PeerLinks::create(loop_, self, std::move(key), config_.roster,
-                                       io::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
+                                       shm::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
   ring_driver_->start(loop_.now_ms());
   return {};
 }

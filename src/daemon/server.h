@@ -70,7 +70,7 @@ class Server final : private ClientPort, private PeerPort {
   std::string server_name(NodeId node) const;
 
   // sessions.cc
-  void accept_client(io::Descriptor socket);
+  void accept_client(shm::Descriptor socket);
   Status on_client_frame(Session& session, const wire::Frame& frame);
   void on_client_closed(std::uint64_t number, const Error& why);
   void notify_creators(const wire::ServerNotice& notice);

@@ -19,7 +19,7 @@ bool in_range(wire::MessageType type, wire::MessageType first, wire::MessageType
 
 }  // namespace
 
-void Server::accept_client(io::Descriptor socket) {
+void Server::accept_client(shm::Descriptor socket) {
   const auto credentials = io::peer_credentials(socket.get());
   if (!credentials) return;
   if (sessions_.size() >= config_.limits.clients) {
@@ -35,7 +35,7 @@ void Server::accept_client(io::Descriptor socket) {
   const std::uint64_t number = next_session_++;
   session->client = {number, OwnerId(credentials->uid), static_cast<std::uint32_t>(credentials->pid)};
   io::Connection::Callbacks callbacks;
-  callbacks.on_frame = [this, raw](const wire::Frame& frame, const std::vector<io::Descriptor>&) {
+  callbacks.on_frame = [this, raw](const wire::Frame& frame, const std::vector<shm::Descriptor>&) {
     return on_client_frame(*raw, frame);
   };
   callbacks.on_closed = [this, number](const Error& why) { on_client_closed(number, why); };

@@ -84,7 +84,7 @@ Result<StateFiles> StateFiles::open(const std::string& directory) {
   StateFiles files;
   files.directory_ = directory;
   const std::string path = directory + "/lock";
-  files.lock_ = io::Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  files.lock_ = shm::Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!files.lock_) return fail_errno("open '" + path + "'", errno);
   if (::flock(files.lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(ErrorCode::kExists, "another server uses the state directory '" + directory +
@@ -115,7 +115,7 @@ std::string StateFiles::path_of(StateKind kind) const {
 
 Result<std::optional<Bytes>> StateFiles::read(StateKind kind) const {
   const std::string path = path_of(kind);
-  const io::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const shm::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) {
     if (errno == ENOENT) return std::nullopt;
     return fail_errno("read '" + path + "'", errno);
@@ -138,12 +138,12 @@ Result<std::optional<Bytes>> StateFiles::read(StateKind kind) const {
 Status StateFiles::write(StateKind kind, ByteView payload) const {
   const std::string path = path_of(kind);
   const std::string fresh = path + ".new";
-  const io::Descriptor fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const shm::Descriptor fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return fail_errno("write '" + fresh + "'", errno);
   RK_TRY_VOID(write_all(fd.get(), encode_state(kind, payload), fresh));
   if (::fsync(fd.get()) != 0) return fail_errno("make '" + fresh + "' durable", errno);
   if (::rename(fresh.c_str(), path.c_str()) != 0) return fail_errno("replace '" + path + "'", errno);
-  const io::Descriptor directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const shm::Descriptor directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory || ::fsync(directory.get()) != 0)
     return fail_errno("make the directory '" + directory_ + "' durable", errno);
   return {};

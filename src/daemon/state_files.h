@@ -21,7 +21,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
-#include "io/descriptor.h"
+#include "shm/descriptor.h"
 
 namespace rk::daemon {
 
@@ -49,7 +49,7 @@ class StateFiles {
   std::string path_of(StateKind kind) const;
 
   std::string directory_;
-  io::Descriptor lock_;
+  shm::Descriptor lock_;
 };
 
 }  // namespace rk::daemon

@@ -12,13 +12,13 @@
 #include <cerrno>
 
 #include "base/check.h"
-#include "io/descriptor.h"
+#include "shm/descriptor.h"
 #include "wire/peer_messages.h"
 
 namespace rk::io {
 
 Result<ClusterKey> ClusterKey::read(const std::string& path) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const shm::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("read the key file '" + path + "'", errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail_errno("read the key file '" + path + "'", errno);

@@ -20,7 +20,7 @@ constexpr int kReadsPerTurn = 8;  // then others have their turn
 constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
 
 // Owns every descriptor that came, whatever is wrong with the message.
-void collect_descriptors(msghdr& message, std::deque<Descriptor>& out) {
+void collect_descriptors(msghdr& message, std::deque<shm::Descriptor>& out) {
   for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
     if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -34,7 +34,8 @@ void collect_descriptors(msghdr& message, std::deque<Descriptor>& out) {
 
 }  // namespace
 
-std::shared_ptr<Connection> Connection::create(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks) {
+std::shared_ptr<Connection> Connection::create(EventLoop& loop, shm::Descriptor socket, Limits limits,
+                                               Callbacks callbacks) {
   std::shared_ptr<Connection> connection(new Connection(loop, std::move(socket), limits, std::move(callbacks)));
   Connection* raw = connection.get();
   connection->watch_.emplace(
@@ -43,7 +44,7 @@ std::shared_ptr<Connection> Connection::create(EventLoop& loop, Descriptor socke
   return connection;
 }
 
-Connection::Connection(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks)
+Connection::Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks)
     : loop_(loop),
       socket_(std::move(socket)),
       limits_(limits),
@@ -56,7 +57,7 @@ void Connection::send(const wire::Frame& frame, std::span<const int> descriptors
   RK_CHECK(frame.descriptors == descriptors.size());
   Outgoing item{wire::encode_frame(frame), 0, {}};
   for (const int fd : descriptors) {
-    auto copy = duplicate(fd);
+    auto copy = shm::duplicate(fd);
     if (!copy) return close(std::move(copy).error());
     item.descriptors.push_back(std::move(*copy));
   }
@@ -163,7 +164,7 @@ Status Connection::deliver() {
         return fail(ErrorCode::kCorrupt, "descriptors came that no frame announces");
       return {};
     }
-    std::vector<Descriptor> descriptors;
+    std::vector<shm::Descriptor> descriptors;
     RK_TRY_VOID(take_descriptors(*frame, descriptors));
     const auto callbacks = callbacks_;
     request_ = frame->request;
@@ -184,7 +185,7 @@ void Connection::refuse(Error why) {
   close(std::move(why));
 }
 
-Status Connection::take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out) {
+Status Connection::take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out) {
   if (frame.descriptors > received_.size())
     return fail(ErrorCode::kCorrupt, "a frame announces " + std::to_string(frame.descriptors) + " descriptors, but " +
                                          std::to_string(received_.size()) + " came with it");

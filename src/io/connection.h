@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "io/descriptor.h"
 #include "io/event_loop.h"
+#include "shm/descriptor.h"
 #include "wire/frame.h"
 
 namespace rk::io {
@@ -26,7 +26,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Callbacks {
     // The frame, and exactly as many descriptors as it announces. An error is sent as a Refusal and closes the
     // connection.
-    std::function<Status(wire::Frame, std::vector<Descriptor>)> on_frame;
+    std::function<Status(wire::Frame, std::vector<shm::Descriptor>)> on_frame;
     std::function<void(const Error&)> on_closed;
   };
   struct Limits {
@@ -36,7 +36,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   // The socket is connected and non-blocking.
-  static std::shared_ptr<Connection> create(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks);
+  static std::shared_ptr<Connection> create(EventLoop& loop, shm::Descriptor socket, Limits limits,
+                                            Callbacks callbacks);
   ~Connection();
 
   // Sends now or queues. After the connection is closed it does nothing.
@@ -59,28 +60,28 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Outgoing {
     Bytes bytes;
     std::size_t sent = 0;
-    std::vector<Descriptor> descriptors;
+    std::vector<shm::Descriptor> descriptors;
   };
 
-  Connection(EventLoop& loop, Descriptor socket, Limits limits, Callbacks callbacks);
+  Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks);
   void on_readable();
   void on_writable();
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
   Result<bool> receive();
   Status deliver();
   void refuse(Error why);
-  Status take_descriptors(const wire::Frame& frame, std::vector<Descriptor>& out);
+  Status take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out);
   // Sends until the queue is empty or the socket is full.
   Status flush();
   Result<std::size_t> send_some(const Outgoing& item);
   void shut();
 
   EventLoop& loop_;
-  Descriptor socket_;
+  shm::Descriptor socket_;
   Limits limits_;
   std::shared_ptr<Callbacks> callbacks_;  // held by who runs one: it may replace them
   wire::FrameCutter cutter_;
-  std::deque<Descriptor> received_;
+  std::deque<shm::Descriptor> received_;
   std::deque<Outgoing> queue_;
   std::size_t queued_bytes_ = 0;
   std::uint64_t request_ = 0;  // of the frame that is being handled

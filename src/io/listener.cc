@@ -20,25 +20,25 @@ constexpr int kBacklog = 128;
 constexpr int kAcceptsPerTurn = 16;
 constexpr std::uint64_t kRetryMs = 100;
 
-Result<Descriptor> make_socket(int family) {
-  Descriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+Result<shm::Descriptor> make_socket(int family) {
+  shm::Descriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("make a socket", errno);
   return fd;
 }
 
 // Whether a server answers there now.
 bool answers(const sockaddr_un& address) {
-  const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const shm::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return false;
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return true;
   return errno == EAGAIN;  // its queue is full: it lives
 }
 
 // Only one process at a time looks at a socket file and replaces it. Released with the descriptor.
-Result<Descriptor> lock_directory_of(const std::string& path) {
+Result<shm::Descriptor> lock_directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  shm::Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("open the directory '" + directory + "'", errno);
   if (::flock(fd.get(), LOCK_EX) != 0) return fail_errno("lock the directory '" + directory + "'", errno);
   return fd;
@@ -46,7 +46,7 @@ Result<Descriptor> lock_directory_of(const std::string& path) {
 
 }  // namespace
 
-Result<Descriptor> listen_local(const std::string& path) {
+Result<shm::Descriptor> listen_local(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(address.sun_path))
@@ -54,7 +54,7 @@ Result<Descriptor> listen_local(const std::string& path) {
                                                  std::to_string(sizeof(address.sun_path) - 1) +
                                                  " bytes: choose a shorter one with --socket");
   std::memcpy(address.sun_path, path.c_str(), path.size());
-  RK_TRY(const Descriptor lock, lock_directory_of(path));
+  RK_TRY(const shm::Descriptor lock, lock_directory_of(path));
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode))
@@ -64,7 +64,7 @@ Result<Descriptor> listen_local(const std::string& path) {
                   "a server already listens on '" + path + "': end it first, or choose another path with --socket");
     ::unlink(path.c_str());
   }
-  RK_TRY(Descriptor fd, make_socket(AF_UNIX));
+  RK_TRY(shm::Descriptor fd, make_socket(AF_UNIX));
   const mode_t before = ::umask(0177);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   const int saved = errno;
@@ -74,9 +74,9 @@ Result<Descriptor> listen_local(const std::string& path) {
   return fd;
 }
 
-Result<Descriptor> listen_tcp(const HostPort& address) {
+Result<shm::Descriptor> listen_tcp(const HostPort& address) {
   RK_TRY(const SocketAddress where, resolve(address));
-  RK_TRY(Descriptor fd, make_socket(where.storage.ss_family));
+  RK_TRY(shm::Descriptor fd, make_socket(where.storage.ss_family));
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0 ||
@@ -115,7 +115,7 @@ Result<std::uint16_t> local_port(int socket) {
   return ntohs(reinterpret_cast<const sockaddr_in&>(storage).sin_port);
 }
 
-Listener::Listener(EventLoop& loop, Descriptor socket, std::function<void(Descriptor)> on_accept)
+Listener::Listener(EventLoop& loop, shm::Descriptor socket, std::function<void(shm::Descriptor)> on_accept)
     : socket_(std::move(socket)), on_accept_(std::move(on_accept)), retry_(loop) {
   watch_ = std::make_unique<Watch>(
       loop, socket_.get(), [this] { accept_some(); }, nullptr);
@@ -126,7 +126,7 @@ Listener::~Listener() = default;
 
 void Listener::accept_some() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    Descriptor fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    shm::Descriptor fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) {
       on_accept_(std::move(fd));
       continue;

@@ -30,7 +30,7 @@ struct PeerLinks::Peer {
   bool dialled_by_us = false;
   std::uint64_t backoff_ms = 0;
   Timer retry;
-  Descriptor connecting;  // a TCP connect under way
+  shm::Descriptor connecting;  // a TCP connect under way
   std::unique_ptr<Watch> connect_watch;
   std::shared_ptr<Connection> link;
   ProvenPeer proven;
@@ -60,7 +60,7 @@ PeerLinks::~PeerLinks() {
 }
 
 Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
-                                                     const std::vector<RosterEntry>& roster, Descriptor listening,
+                                                     const std::vector<RosterEntry>& roster, shm::Descriptor listening,
                                                      PeerLinkLimits limits, Callbacks callbacks) {
   std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(key), limits, std::move(callbacks)));
   RK_TRY_VOID(links->add_peers(roster));
@@ -82,14 +82,15 @@ Status PeerLinks::add_peers(const std::vector<RosterEntry>& roster) {
   return {};
 }
 
-Status PeerLinks::listen(const std::vector<RosterEntry>& roster, Descriptor listening) {
+Status PeerLinks::listen(const std::vector<RosterEntry>& roster, shm::Descriptor listening) {
   const auto own =
       std::find_if(roster.begin(), roster.end(), [&](const auto& entry) { return entry.node == self_.node; });
   if (own == roster.end() || peers_.empty()) return {};  // nobody to listen for
   if (!listening) {
     RK_TRY(listening, listen_tcp(own->address));
   }
-  listener_ = std::make_unique<Listener>(loop_, std::move(listening), [this](Descriptor fd) { accept(std::move(fd)); });
+  listener_ =
+      std::make_unique<Listener>(loop_, std::move(listening), [this](shm::Descriptor fd) { accept(std::move(fd)); });
   return {};
 }
 
@@ -110,7 +111,7 @@ std::size_t PeerLinks::queued_bytes(NodeId to) const {
   return at != peers_.end() && at->second->link ? at->second->link->queued_bytes() : 0;
 }
 
-void PeerLinks::accept(Descriptor socket) {
+void PeerLinks::accept(shm::Descriptor socket) {
   if (accepted_unproven_ >= limits_.max_unproven) {
     ++counters_.turned_away;
     return;  // closes it; an honest server dials again
@@ -125,7 +126,8 @@ void PeerLinks::accept(Descriptor socket) {
 }
 
 void PeerLinks::dial(Peer& peer) {
-  peer.connecting = Descriptor(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  peer.connecting =
+      shm::Descriptor(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!peer.connecting) return dial_later(peer);
   set_link_options(peer.connecting.get());
   const int done =
@@ -141,8 +143,8 @@ void PeerLinks::dial(Peer& peer) {
     ::getsockopt(peer.connecting.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     // The watch is what calls this: it is replaced only when the next dial begins.
     peer.connect_watch->want_write(false);
-    Descriptor socket = std::move(peer.connecting);
-    loop_.post([this, &peer, error, fd = std::make_shared<Descriptor>(std::move(socket))] {
+    shm::Descriptor socket = std::move(peer.connecting);
+    loop_.post([this, &peer, error, fd = std::make_shared<shm::Descriptor>(std::move(socket))] {
       peer.connect_watch.reset();
       if (error != 0) {
         dial_later(peer);
@@ -168,12 +170,12 @@ void PeerLinks::dial_later(Peer& peer) {
   peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), [this, &peer] { dial(peer); });
 }
 
-void PeerLinks::start(Descriptor socket, PeerHandshake handshake, NodeId dialled) {
+void PeerLinks::start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled) {
   const std::uint64_t id = next_unproven_++;
   auto unproven = std::make_unique<Unproven>(loop_, std::move(handshake));
   unproven->dialled = dialled;
   Connection::Callbacks callbacks;
-  callbacks.on_frame = [this, id](const wire::Frame& frame, const std::vector<Descriptor>&) {
+  callbacks.on_frame = [this, id](const wire::Frame& frame, const std::vector<shm::Descriptor>&) {
     return on_unproven_frame(id, frame);
   };
   callbacks.on_closed = [this, id](const Error& why) { end_unproven(id, why); };
@@ -233,7 +235,7 @@ Status PeerLinks::promote(std::uint64_t id) {
   peer.link = connection;
   connection->raise_frame_limit();
   Connection::Callbacks callbacks;
-  callbacks.on_frame = [this, &peer](wire::Frame frame, const std::vector<Descriptor>&) -> Status {
+  callbacks.on_frame = [this, &peer](wire::Frame frame, const std::vector<shm::Descriptor>&) -> Status {
     if (frame.type == wire::MessageType::kRefusal) {
       RK_TRY(const auto refusal, wire::from_frame<wire::Refusal>(frame));
       return fail(ErrorCode::kPeerGone, "the other server closed the link: " + refusal.message);

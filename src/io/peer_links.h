@@ -58,7 +58,7 @@ class PeerLinks {
   // `roster` contains the server itself, whose address it listens on unless `listening` is a socket that listens
   // already. Dials at once.
   static Result<std::unique_ptr<PeerLinks>> create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
-                                                   const std::vector<RosterEntry>& roster, Descriptor listening,
+                                                   const std::vector<RosterEntry>& roster, shm::Descriptor listening,
                                                    PeerLinkLimits limits, Callbacks callbacks);
   ~PeerLinks();
 
@@ -74,11 +74,11 @@ class PeerLinks {
 
   PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits, Callbacks callbacks);
   Status add_peers(const std::vector<RosterEntry>& roster);
-  Status listen(const std::vector<RosterEntry>& roster, Descriptor listening);
-  void accept(Descriptor socket);
+  Status listen(const std::vector<RosterEntry>& roster, shm::Descriptor listening);
+  void accept(shm::Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
-  void start(Descriptor socket, PeerHandshake handshake, NodeId dialled);
+  void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
   void end_unproven(std::uint64_t id, const Error& why);
   Status promote(std::uint64_t id);

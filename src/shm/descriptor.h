@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ownership of one file descriptor.
+// Ownership of one file descriptor: of memory, a socket, a pipe, a process. The one owner of the whole tree.
 #pragma once
 
 #include <utility>
+
+#include "base/result.h"
 
 namespace rk::shm {
 
@@ -29,5 +31,8 @@ class Descriptor {
  private:
   int fd_ = -1;
 };
+
+// A close-on-exec copy.
+Result<Descriptor> duplicate(int fd);
 
 }  // namespace rk::shm

@@ -92,10 +92,4 @@ Result<Descriptor> MemoryFile::open_read_only() const {
   return Descriptor(fd);
 }
 
-Result<Descriptor> MemoryFile::duplicate() const {
-  const int fd = ::fcntl(descriptor_.get(), F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return fail_errno("duplicate a descriptor", errno);
-  return Descriptor(fd);
-}
-
 }  // namespace rk::shm

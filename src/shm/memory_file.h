@@ -40,9 +40,6 @@ class MemoryFile {
   // cannot open it for writing again through /proc.
   Result<Descriptor> open_read_only() const;
 
-  // Another descriptor with the rights of this one.
-  Result<Descriptor> duplicate() const;
-
   int descriptor() const { return descriptor_.get(); }
   std::uint64_t size() const { return bytes_; }
   explicit operator bool() const { return static_cast<bool>(descriptor_); }

@@ -27,7 +27,7 @@ TEST_F(DaemonJob, AProcessWritesItsSegmentAndOthersReadIt) {
   ASSERT_TRUE(launcher);
   ASSERT_TRUE(launcher->ask<wire::Done>(two_communities(7)));
   auto process = ring_.client(1);
-  std::vector<io::Descriptor> own;
+  std::vector<shm::Descriptor> own;
   const auto attached = process->ask<wire::JobAttached>(wire::JobAttach{JobId(7), Rank(2)}, &own, Incarnation(1));
   ASSERT_TRUE(attached) << attached.error().message;
   ASSERT_EQ(own.size(), 2U);
@@ -43,7 +43,7 @@ TEST_F(DaemonJob, AProcessWritesItsSegmentAndOthersReadIt) {
   std::strcpy(memory + attached->usable_bytes - 16, "written");
 
   auto other = ring_.client(1);
-  std::vector<io::Descriptor> theirs;
+  std::vector<shm::Descriptor> theirs;
   ASSERT_TRUE(other->ask<wire::SegmentOpened>(wire::SegmentOpen{JobId(7), Rank(2)}, &theirs));
   ASSERT_EQ(theirs.size(), 1U);
   EXPECT_EQ(::mmap(nullptr, kLimit, PROT_READ | PROT_WRITE, MAP_SHARED, theirs[0].get(), 0), MAP_FAILED);

@@ -39,10 +39,10 @@ std::string slurp(const std::string& path) {
 
 int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
-std::pair<io::Descriptor, io::Descriptor> make_pipe() {
+std::pair<shm::Descriptor, shm::Descriptor> make_pipe() {
   std::array<int, 2> ends{};
   must(::pipe2(ends.data(), O_CLOEXEC) == 0, "pipe2");
-  return {io::Descriptor(ends[0]), io::Descriptor(ends[1])};
+  return {shm::Descriptor(ends[0]), shm::Descriptor(ends[1])};
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ ServerProcess::Started ServerProcess::start(std::vector<std::string> arguments, 
                                             const std::vector<int>& keep) {
   auto [ready_read, ready_write] = make_pipe();
   auto [parent_read, parent_write] = make_pipe();
-  const io::Descriptor output(::open(output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  const shm::Descriptor output(::open(output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   must(static_cast<bool>(output), "open the output file");
   arguments.insert(arguments.end(),
                    {"--ready-fd", std::to_string(ready_write.get()), "--parent-fd", std::to_string(parent_read.get())});
@@ -129,7 +129,7 @@ int ServerProcess::wait() {
 std::string ServerProcess::output() const { return slurp(output_file_); }
 
 Result<TestClient> TestClient::connect_local(const std::string& path) {
-  io::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  shm::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
@@ -139,7 +139,7 @@ Result<TestClient> TestClient::connect_local(const std::string& path) {
 }
 
 Result<TestClient> TestClient::connect_tcp(std::uint16_t port) {
-  io::Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  shm::Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

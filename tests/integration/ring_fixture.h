@@ -15,7 +15,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "io/descriptor.h"
+#include "shm/descriptor.h"
 #include "wire/client_messages.h"
 
 namespace rk::testing {
@@ -63,7 +63,7 @@ class ServerProcess {
   ServerProcess() = default;
   pid_t pid_ = -1;
   std::optional<int> ended_;
-  io::Descriptor parent_;
+  shm::Descriptor parent_;
   std::string output_file_;
 };
 
@@ -72,7 +72,7 @@ class TestClient {
  public:
   struct Received {
     wire::Frame frame;
-    std::vector<io::Descriptor> descriptors;
+    std::vector<shm::Descriptor> descriptors;
   };
 
   static Result<TestClient> connect_local(const std::string& path);
@@ -90,7 +90,7 @@ class TestClient {
   // between are kept in `notices`.
   Result<Received> ask_frame(wire::Frame frame);
   template <class Answer, class Request>
-  Result<Answer> ask(const Request& request, std::vector<io::Descriptor>* descriptors = nullptr,
+  Result<Answer> ask(const Request& request, std::vector<shm::Descriptor>* descriptors = nullptr,
                      Incarnation sender = {}) {
     RK_TRY(Received received, ask_frame(wire::to_frame(request, 0, sender)));
     if (descriptors != nullptr) *descriptors = std::move(received.descriptors);
@@ -99,10 +99,10 @@ class TestClient {
   std::vector<wire::Frame> notices;
 
  private:
-  explicit TestClient(io::Descriptor socket) : socket_(std::move(socket)) {}
-  io::Descriptor socket_;
+  explicit TestClient(shm::Descriptor socket) : socket_(std::move(socket)) {}
+  shm::Descriptor socket_;
   wire::FrameCutter cutter_;
-  std::vector<io::Descriptor> received_;
+  std::vector<shm::Descriptor> received_;
   std::uint64_t last_request_ = 0;
 };
 
@@ -140,7 +140,7 @@ class RingFixture {
   TemporaryDirectory directory_;
   std::string key_file_;
   std::vector<std::uint16_t> ports_;
-  std::vector<io::Descriptor> listening_;  // kept, so that a restarted server gets the same port
+  std::vector<shm::Descriptor> listening_;  // kept, so that a restarted server gets the same port
   std::vector<std::unique_ptr<ServerProcess>> servers_;
 };
 

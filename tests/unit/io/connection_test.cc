@@ -22,7 +22,7 @@ namespace {
 struct End {
   std::shared_ptr<Connection> connection;
   std::vector<wire::Frame> frames;
-  std::vector<Descriptor> descriptors;
+  std::vector<shm::Descriptor> descriptors;
   std::optional<Error> closed;
 };
 
@@ -36,9 +36,9 @@ class ConnectionPair : public ::testing::Test {
   }
   void attach(End& end, int fd, Connection::Limits limits) {
     Connection::Callbacks callbacks;
-    callbacks.on_frame = [&](wire::Frame frame, std::vector<Descriptor> descriptors) -> Status {
+    callbacks.on_frame = [&](wire::Frame frame, std::vector<shm::Descriptor> descriptors) -> Status {
       end.frames.push_back(std::move(frame));
-      for (Descriptor& one : descriptors) end.descriptors.push_back(std::move(one));
+      for (shm::Descriptor& one : descriptors) end.descriptors.push_back(std::move(one));
       if (on_frame_) return on_frame_(end);
       return {};
     };
@@ -47,7 +47,7 @@ class ConnectionPair : public ::testing::Test {
       end.closed = why;
       if (left_.closed && right_.closed) loop_.stop();
     };
-    end.connection = Connection::create(loop_, Descriptor(fd), limits, std::move(callbacks));
+    end.connection = Connection::create(loop_, shm::Descriptor(fd), limits, std::move(callbacks));
   }
   static wire::Frame numbered(std::uint64_t number, std::size_t size = 0) {
     return wire::Frame{wire::MessageType::kDone, number, {}, 0, Bytes(size, std::byte{7})};
@@ -80,7 +80,7 @@ TEST_F(ConnectionPair, DescriptorsTravelWithTheirFrameEvenWhenQueued) {
   open({std::size_t{64} << 20U, wire::kHeaderSize + wire::kMaxPayload});
   left_.connection->send(numbered(0, wire::kMaxPayload));  // fills the socket
   {
-    const Descriptor memory(::memfd_create("test", MFD_CLOEXEC));
+    const shm::Descriptor memory(::memfd_create("test", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(memory.get(), 4096), 0);
     wire::Frame frame = numbered(1);
     frame.descriptors = 2;
@@ -152,7 +152,7 @@ class RawEnd : public ConnectionPair {
   void SetUp() override {
     std::array<int, 2> ends{};
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-    raw_ = Descriptor(ends[0]);
+    raw_ = shm::Descriptor(ends[0]);
     left_.closed = Error{};
     attach(right_, ends[1], {1024, wire::kHeaderSize + 100});
   }
@@ -177,7 +177,7 @@ class RawEnd : public ConnectionPair {
     loop_.run();
     return right_.closed->code;
   }
-  Descriptor raw_;
+  shm::Descriptor raw_;
 };
 
 TEST_F(RawEnd, ADescriptorThatNoFrameAnnouncesEndsIt) {
@@ -216,8 +216,8 @@ TEST_F(RawEnd, TheEndBetweenFramesIsOrdinary) {
 TEST(PeerCredentials, AreOurs) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
-  const Descriptor left(ends[0]);
-  const Descriptor right(ends[1]);
+  const shm::Descriptor left(ends[0]);
+  const shm::Descriptor right(ends[1]);
   const auto credentials = peer_credentials(left.get());
   ASSERT_TRUE(credentials);
   EXPECT_EQ(credentials->uid, ::getuid());

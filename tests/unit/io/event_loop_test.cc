@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "io/descriptor.h"
+#include "shm/descriptor.h"
 
 namespace rk::io {
 namespace {
@@ -18,11 +18,11 @@ struct Pipe {
   Pipe() {
     std::array<int, 2> ends{};
     EXPECT_EQ(::pipe(ends.data()), 0);
-    read = Descriptor(ends[0]);
-    write = Descriptor(ends[1]);
+    read = shm::Descriptor(ends[0]);
+    write = shm::Descriptor(ends[1]);
   }
-  Descriptor read;
-  Descriptor write;
+  shm::Descriptor read;
+  shm::Descriptor write;
 };
 
 TEST(Timer, FiresOnceAndInOrder) {
