@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "base/prng.h"
 #include "client/messages.h"
@@ -27,8 +28,8 @@ constexpr std::uint64_t kLimit = std::uint64_t{16} << 20U;
 // One job of log_process, with the launcher's part done by hand.
 class LogJob {
  public:
-  LogJob(RingFixture& ring, std::uint64_t id, std::uint64_t tasks)
-      : ring_(ring), id_(id), tasks_(tasks), directory_(), launcher_(ring.client(1)) {
+  LogJob(RingFixture& ring, std::uint64_t id, std::uint64_t tasks, std::uint64_t every = 0)
+      : ring_(ring), id_(id), tasks_(tasks), every_(every), directory_(), launcher_(ring.client(1)) {
     wire::JobCreate create{JobId(id), {}, kLimit};
     for (std::uint32_t rank = 0; rank < kRanks; ++rank) create.community_of.emplace_back(rank);
     const auto created = launcher_->ask<wire::Done>(create);
@@ -93,7 +94,8 @@ class LogJob {
     environment.push_back(nullptr);
     const std::string trace_path = path(rank, life);
     const std::string tasks = std::to_string(tasks_);
-    const char* const arguments[] = {LOG_PROCESS_PATH, trace_path.c_str(), tasks.c_str(), nullptr};
+    const std::string every = std::to_string(every_);
+    const char* const arguments[] = {LOG_PROCESS_PATH, trace_path.c_str(), tasks.c_str(), every.c_str(), nullptr};
     pids_[rank] = ::fork();
     if (pids_[rank] == 0) {
       ::execve(LOG_PROCESS_PATH, const_cast<char* const*>(arguments), environment.data());
@@ -104,6 +106,7 @@ class LogJob {
   RingFixture& ring_;
   std::uint64_t id_;
   std::uint64_t tasks_;
+  std::uint64_t every_;  // receives between two checkpoints; 0: none
   TemporaryDirectory directory_;
   Result<TestClient> launcher_;
   pid_t pids_[kRanks] = {};
@@ -164,6 +167,52 @@ TEST(Log, FiftyKillsAndEveryMessageIsSeenOnce) {
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
   EXPECT_GE(kills_after_a_receive, 10) << "the kills came too early to show anything";
+}
+
+// Of lives that began at checkpoints: what several of them received is the same, and together they received everything.
+// Returns how many lives did not begin at the start.
+int check_restored(const LogJob& job, std::uint64_t tasks) {
+  int restored = 0;
+  std::set<std::uint64_t> squares;
+  for (std::uint32_t rank = 0; rank < kRanks; ++rank) {
+    std::map<std::uint64_t, std::string> by_rsn;
+    for (std::uint64_t life = 1; life <= job.lives(rank); ++life) {
+      bool first = true;
+      for (const std::string& line : job.trace(rank, life)) {
+        std::uint64_t source = 0, ssn = 0, rsn = 0, value = 0;
+        int tag = 0;
+        std::istringstream(line) >> source >> tag >> ssn >> rsn >> value;
+        EXPECT_EQ(by_rsn.emplace(rsn, line).first->second, line) << "rank " << rank << " life " << life;
+        if (std::exchange(first, false) && rsn > 1) ++restored;
+        if (tag == 2) squares.insert(value);
+      }
+    }
+    EXPECT_EQ(by_rsn.size(), by_rsn.empty() ? 0 : by_rsn.rbegin()->first) << "rank " << rank << " lacks a message";
+  }
+  EXPECT_EQ(squares.size(), tasks);
+  return restored;
+}
+
+// Without MPI: each process is a community of its own and takes its checkpoints when it likes.
+TEST(Log, KilledProcessesGoOnFromTheirOwnCheckpoints) {
+  RingFixture ring(RingFixture::Options{2, "256M", {}, true});
+  Prng prng(51);
+  int kills = 0;
+  int restored = 0;
+  for (std::uint64_t id = 1; kills < 20; ++id) {
+    const std::uint64_t tasks = 3000;
+    LogJob job(ring, id, tasks, 50);
+    for (int attempt = 0; attempt < 8 && kills < 20; ++attempt) {
+      // The fault's moment.
+      std::this_thread::sleep_for(std::chrono::microseconds(prng.below(100'000)));
+      const auto victim = static_cast<std::uint32_t>(prng.below(kRanks));
+      if (job.running(victim) && job.kill_and_restart(victim)) ++kills;
+    }
+    for (std::uint32_t rank = 0; rank < kRanks; ++rank) ASSERT_EQ(job.wait(rank), 0) << "rank " << rank;
+    restored += check_restored(job, tasks);
+    if (HasFatalFailure() || HasNonfatalFailure()) return;
+  }
+  EXPECT_GE(restored, 5) << "the kills came too early to show anything";
 }
 
 // In one process: what rk_recv promises beside the choice of a source.
