@@ -68,6 +68,7 @@ class Running:
                                         stderr=subprocess.STDOUT, text=True,
                                         env={**os.environ, job.MARK: self.mark, "TMPDIR": str(self.temporary)})
         self.shown = [self.process.stdout.readline() for _ in range(20)]  # it is in the middle of its work
+        self.own = set(os.listdir(self.temporary))  # its directories in /dev/shm have the same names
 
     def end(self):
         """What is left over once the launcher is gone."""
@@ -81,10 +82,11 @@ class Running:
         return wrong + [f"{file} remains" for file in self.files()]
 
     def files(self):
-        """Files in the temporary directory, and new ones in /dev/shm that no process maps."""
+        """Files in the temporary directory, and new ones in /dev/shm that no process maps; other jobs may run beside us."""
         left = [str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*")]
         new = set(os.listdir("/dev/shm")) - self.shm
-        return left + [name for name in new if not mapped(name)]
+        return left + [name for name in new
+                       if name in self.own or not (name.startswith("ringkeep-job-") or mapped(name))]
 
     def pids(self, word):
         """Processes of the run whose program is `word`."""
