@@ -9,6 +9,11 @@
 namespace rk::launch {
 namespace {
 
+#ifndef RINGKEEP_PRELOAD_FIRST
+#define RINGKEEP_PRELOAD_FIRST ""  // what a sanitized build loads in front of the layer, with the colon after it
+#endif
+constexpr const char* kPreloadFirst = RINGKEEP_PRELOAD_FIRST;
+
 recovery::PhaseReached::Kind phase_of(wire::Phase phase) {
   switch (phase) {
     case wire::Phase::kRestored:
@@ -78,7 +83,8 @@ wire::ProcessStart Runner::start_message(Rank rank, Incarnation incarnation) {
   set("TMPDIR", temporary != nullptr ? temporary : "");  // mpirun's own was ours
   if (setup_.layer) {
     const char* preload = std::getenv("LD_PRELOAD");
-    set("LD_PRELOAD", *setup_.layer + (preload != nullptr && *preload != '\0' ? ":" + std::string(preload) : ""));
+    set("LD_PRELOAD",
+        kPreloadFirst + *setup_.layer + (preload != nullptr && *preload != '\0' ? ":" + std::string(preload) : ""));
   }
   return start;
 }

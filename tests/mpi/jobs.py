@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """MPI programs under `ringkeep run`, judged from outside: jobs.py TEST, with RINGKEEP_BUILD and MPIRUN set.
+PRELOAD_FIRST is what a sanitized build loads in front of the layer, with a colon after it, else empty.
 
 same         what a program prints in 1, 2 and 3 communities is what it prints under plain mpirun
 killed       the same with a process killed; the order of arrival that a program has shown stays as it was
@@ -112,7 +113,7 @@ def test_abort():
 
 
 def test_without_job():
-    layer = {"LD_PRELOAD": str(BUILD / "lib" / "libringkeep-mpi.so")}
+    layer = {"LD_PRELOAD": os.environ["PRELOAD_FIRST"] + str(BUILD / "lib" / "libringkeep-mpi.so")}
     for name in ("point_to_point", "collectives", "communicators"):
         require(plain(4, name, environment=layer) == plain(4, name), f"{name} under the idle layer printed something else")
 
