@@ -7,6 +7,7 @@
 #include <iterator>
 #include <map>
 #include <sstream>
+#include <utility>
 
 #include "daemon/config.h"
 
@@ -151,9 +152,58 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
   return nested;
 }
 
+// Line of the first byte that is not ASCII and in neither a comment nor a text of one line; 0 if there is none.
+// toml++ 3.3 runs into undefined behaviour where such a character stands between two words. A quote begins a text after
+// a blank, a comma or the line's first equals sign: toml++ reads on over any other quote.
+std::size_t line_of_stray_character(std::string_view text) {
+  std::size_t line = 1;
+  char quote = 0;          // of the text that we are in; '#' in a comment
+  bool long_text = false;  // in three quotes
+  bool begins = true;      // whether a quote here begins a text
+  bool equals = false;     // the line had an equals sign
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool ascii = static_cast<unsigned char>(c) < 0x80;
+    if (!ascii && (quote == 0 || long_text)) return line;
+    if (c == '\n') {
+      ++line;
+      equals = false;
+    }
+    if (quote == 0) {
+      const bool may_begin = begins;
+      begins = c == ' ' || c == '\t' || c == '\n' || c == ',' || (c == '=' && !equals);
+      equals = equals || c == '=';
+      if (c != '#' && ((c != '"' && c != '\'') || !may_begin)) continue;
+      quote = c;
+      long_text = c != '#' && text.substr(i, 3) == std::string(3, c);
+      if (long_text) i += 2;
+    } else if (quote == '"' && c == '\\') {
+      // What is escaped ends nothing. Only ASCII can be escaped.
+      ++i;
+      if (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) return line;
+      if (i < text.size() && text[i] == '\n') ++line;
+    } else if (long_text) {
+      if (text.substr(i, 3) != std::string(3, quote)) continue;
+      i += 2;
+      for (int more = 0; more < 2 && i + 1 < text.size() && text[i + 1] == quote; ++more) ++i;
+      quote = 0;
+      begins = long_text = false;
+    } else if (c == quote || c == '\n') {
+      quote = 0;
+      begins = c == '\n';
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, const std::string& file, Config defaults) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
+  if (const std::size_t line = line_of_stray_character(text); line != 0)
+    return fail(ErrorCode::kInvalidArgument,
+                file + ":" + std::to_string(line) +
+                    ": a character that is not ASCII stands outside quotes and comments; correct this line");
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace rk::daemon {
 namespace {
 
@@ -95,6 +97,27 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
     ASSERT_FALSE(parsed) << one.text;
     EXPECT_EQ(parsed.error().message.rfind(one.place, 0), 0U) << parsed.error().message;
     EXPECT_NE(parsed.error().message.find(one.word), std::string::npos) << parsed.error().message;
+  }
+}
+
+// toml++ runs into undefined behaviour at other characters between two words.
+TEST(ConfigFile, OtherThanAsciiStandsInQuotesAndCommentsOnly) {
+  for (const std::string text :
+       {"\xEF\xBB\xBFnode = 2", "# \u00e9", "key_file = \"/\u00e9\"", "key_file = '/\u00e9'",
+        "key_file = \"\\\"\u00e9\"", "key_file=\"/\u00e9\" # \u00e9", "key_file = \"\"\"/k\"\"\" # \u00e9",
+        "key_file = '\\' # \u00e9", "node = 2\nkey_file=\"/\u00e9\""}) {
+    const auto parsed = parse_config(text, "x.toml", {});
+    EXPECT_TRUE(parsed) << text << ": " << parsed.error().message;
+  }
+  for (const std::string text :
+       {"\u0376", "\nkey_file = \u0376", "\nkey_file = \"\"\u0376", "\nnode\u0376 = 2", "# '\n\u0376",
+        "\nkey_file =0\"\u0460", "\nnode =0=\"\u0460", "\nkey_file = '\\'\u0376", "\nkey_file = \"\\\u0376\"",
+        "\nkey_file = \"\"\"\u0376\"\"\"", "key_file = \"\n\u0376\"", "\nkey_file = \"\"\"\"\"\"\u0376"}) {
+    const auto parsed = parse_config(text, "x.toml", {});
+    ASSERT_FALSE(parsed) << text;
+    const std::string line = text.find('\n') == std::string::npos ? "x.toml:1: " : "x.toml:2: ";
+    EXPECT_EQ(parsed.error().message.find(line + "a character that is not ASCII"), 0U)
+        << text << parsed.error().message;
   }
 }
 
