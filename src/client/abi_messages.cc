@@ -35,8 +35,8 @@ int rk_recv(rk_job* job, uint32_t source, int32_t tag, void* data, size_t capaci
     return at_edge([] { return invalid("struct_size of the message must be sizeof(rk_message)"); });
   return at_edge(job->poisoned, [&] {
     rk::client::ReceivedMessage received;
-    const Status status = rk::client::receive_message(job->job->session(), source, tag,
-                                                      {static_cast<std::byte*>(data), capacity}, timeout_ms, received);
+    Status status = rk::client::receive_message(job->job->session(), source, tag,
+                                                {static_cast<std::byte*>(data), capacity}, timeout_ms, received);
     if (message != nullptr) {
       message->source = received.source;
       message->tag = received.tag;

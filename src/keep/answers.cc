@@ -19,7 +19,7 @@ void Keep::answer_commit(SessionId session, std::uint64_t request, wire::CommitA
   emit(Answer{session, request, std::move(answer), SlotId(), SlotAccess::kNone});
 }
 
-void Keep::resume(std::vector<ClientRequest> waiting) {
+void Keep::resume(const std::vector<ClientRequest>& waiting) {
   for (const ClientRequest& request : waiting) on(request);
 }
 

@@ -156,7 +156,7 @@ class Keep {
   void refuse(const ClientRequest& to, ErrorCode code, std::string message);
   void refuse_all(const std::vector<ClientRequest>& waiting, ErrorCode code, const std::string& message);
   void answer_commit(SessionId session, std::uint64_t request, wire::CommitAnswer answer);
-  void resume(std::vector<ClientRequest> waiting);
+  void resume(const std::vector<ClientRequest>& waiting);
 
   // writing.cc: begin, commit, abandon
   void handle(const ClientRequest& request, const wire::CheckpointBegin& message);

@@ -65,7 +65,7 @@ void Keep::finish_lookup(Round& round) {
       for (const Member& member : view_.members)
         if (member.node == node) learn(*entry, member, answer);
     to_heal_.insert(round.key);
-    return resume(std::move(round.waiting));
+    return resume(round.waiting);
   }
   std::map<Version, std::pair<wire::VersionContent, std::vector<Member>>> found;
   Version committed;

@@ -134,7 +134,7 @@ void Keep::finish_claim(Round& round) {
   if (entry == nullptr)
     return refuse_all(round.waiting, ErrorCode::kNoMemory, "this user has too many names in the keep: use fewer names");
   adopt(*entry, round);
-  resume(std::move(round.waiting));
+  resume(round.waiting);
 }
 
 // This server becomes the home: what the members hold is what exists, and every complete copy is visible.

@@ -156,6 +156,7 @@ int Allgatherv(const void* sendbuf, int sendcount, MPI_Datatype sendtype, void* 
   const Exchange exchange(*state, "MPI_Allgatherv");
   const RankMap& ranks = exchange.ranks();
   std::vector<std::uint64_t> sizes;
+  sizes.reserve(static_cast<std::size_t>(ranks.size()));
   for (int rank = 0; rank < ranks.size(); ++rank) sizes.push_back(packed_size(recvcounts[rank], recvtype));
   const bool in_place = sendbuf == MPI_IN_PLACE;
   Bytes own(sizes[static_cast<std::size_t>(ranks.rank())]);

@@ -115,7 +115,7 @@ int recv(rk_job* job, uint32_t source, int32_t tag, void* data, size_t capacity,
     RK_TRY_VOID(ready_for_messages());
     watch_replay();
     client::ReceivedMessage received;
-    const Status status = client::receive_message(
+    Status status = client::receive_message(
         *layer().session, source, tag, std::span(static_cast<std::byte*>(data), capacity), timeout_ms, received, idle);
     if (message != nullptr) {
       const size_t known = message->struct_size;

@@ -67,9 +67,9 @@ MPI_Message keep(CommState& comm, log::Match match, MPI_Status* status) {
   entry->source = comm.ranks.rank_of_world(match.source);
   fill_status(status, entry->source, match.tag, match.length, false);
   if (match.inside) ++layer().received_inside[match.source];
+  const std::uintptr_t value = match.inside ? match.token : reinterpret_cast<std::uintptr_t>(entry.get());
   // NOLINTNEXTLINE(performance-no-int-to-ptr): the port's token, or our own address
-  const auto handle =
-      reinterpret_cast<MPI_Message>(match.inside ? match.token : reinterpret_cast<std::uintptr_t>(entry.get()));
+  const auto handle = reinterpret_cast<MPI_Message>(value);
   entry->match = std::move(match);
   taken()[handle] = std::move(entry);
   return handle;
