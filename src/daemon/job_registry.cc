@@ -153,9 +153,19 @@ Status JobRegistry::grow(const ClientIdentity& client, std::uint64_t request, co
                 "only " + rank_name(message.rank) + " itself may grow its segment: attach as that process first");
   RK_TRY_VOID(check_not_fenced(client.session));
   Segment& segment = job->segments.at(message.rank.value);
-  if (segment.growing)
+  if (segment.growing) {
+    // Asked for by an earlier life of the process: this one gets the answer.
+    const auto pending = std::find_if(grows_.begin(), grows_.end(), [&](const PendingGrow& grow) {
+      return grow.job == message.job && grow.rank == message.rank;
+    });
+    if (pending != grows_.end() && pending->session != client.session) {
+      pending->session = client.session;
+      pending->request = request;
+      return {};
+    }
     return fail(ErrorCode::kUnavailable,
                 "the segment of " + rank_name(message.rank) + " is growing already: wait for the first answer");
+  }
   const std::uint64_t room = segment.file.size() - segment.usable_bytes;
   if (room == 0)
     return fail(ErrorCode::kNoMemory, "the log of " + rank_name(message.rank) + " has reached its limit of " +

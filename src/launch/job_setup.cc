@@ -66,7 +66,8 @@ Status find_ring(JobSetup& setup) {
     if (named || link.error().code != ErrorCode::kUnavailable) return tl::unexpected(link.error());
   }
   RingSettings ring;
-  ring.directory = setup.directories->root() + "/ring";
+  // In memory: its state need not outlive the machine, and a busy disk must not hold up its servers.
+  ring.directory = setup.directories->memory() + "/ring";
   ring.servers = setup.options.servers;
   ring.memory_bytes = setup.options.memory_bytes;
   ring.environment = {{wire::kEnvJob, job_text(setup.job)}};

@@ -190,6 +190,22 @@ TEST_F(Registry, AGrowOfAJobThatEndsIsRefused) {
   EXPECT_FALSE(jobs_.has_grows());
 }
 
+TEST_F(Registry, AGrowThatAKilledLifeAskedForIsAnsweredToTheNext) {
+  ASSERT_EQ(create(four_ranks()), ErrorCode::kOk);
+  ASSERT_EQ(attach(process(5, 200), 0), ErrorCode::kOk);
+  ASSERT_TRUE(jobs_.grow(process(5, 200), 1, {JobId(9), Rank(0), 4 * kMiB}));
+  EXPECT_FALSE(jobs_.run_grows()) << "a slice of it";
+  jobs_.on_session_closed(5, 0);
+  ASSERT_EQ(attach(process(6, 201), 0, 2), ErrorCode::kOk);
+  ASSERT_TRUE(jobs_.grow(process(6, 201), 7, {JobId(9), Rank(0), kMiB}));
+  const auto grown = finish_grow();
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(grown->session, 6U);
+  EXPECT_EQ(grown->request, 7U);
+  EXPECT_TRUE(grown->usable_bytes);
+  EXPECT_FALSE(jobs_.has_grows());
+}
+
 TEST_F(Registry, CreatorsAndStatusTellWhoIsThere) {
   ASSERT_EQ(create(four_ranks()), ErrorCode::kOk);
   ASSERT_EQ(attach(process(5, 200), 0), ErrorCode::kOk);
