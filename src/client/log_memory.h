@@ -44,9 +44,9 @@ class LogMemory : public log::ArenaSource, public log::PeerSource {
   Result<log::SegmentView> open(std::uint32_t rank) override;
   void reading(std::uint32_t rank, std::uint64_t offset, std::uint64_t bytes) override;
 
-  // For a process that waits, with `free_bytes` left in its log: something is to be prepared.
+  // For a process that waits, with `free_bytes` left of what the log has been told of: something is to be prepared.
   bool idle_work(std::uint64_t free_bytes) const {
-    return read_ahead_ > 0 || (entered_ < granted_ && free_bytes < kAhead);
+    return read_ahead_ > 0 || (entered_ < granted_ && free_bytes + (entered_ - told_) < kAhead);
   }
   // One slice of that, some ten microseconds.
   void prepare();

@@ -16,6 +16,8 @@ namespace rk::client {
 
 namespace {
 
+// A server that is slow but lives must not end a job; one that dies closes the connection.
+constexpr std::uint32_t kPatienceMs = 60'000;
 constexpr int kSpins = 2000;  // looks before sleeping, on a core of its own: some ten microseconds
 constexpr int kYields = 2;    // where cores are shared
 
@@ -51,7 +53,7 @@ LogSession::~LogSession() = default;
 
 Result<std::unique_ptr<LogSession>> LogSession::attach(const JobEnvironment& environment, log::InsidePort* port) {
   std::unique_ptr<LogSession> session(new LogSession(environment));
-  RK_TRY(auto connection, Connection::open({environment.socket, {}, {}, kDefaultTimeoutMs}));
+  RK_TRY(auto connection, Connection::open({environment.socket, {}, {}, kPatienceMs}));
   session->shell_ = std::make_unique<Shell>(session->environment_, std::move(connection));
   LogMemory& memory = session->shell_->memory;
   RK_TRY(const std::uint64_t usable, memory.attach());
