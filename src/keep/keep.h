@@ -225,7 +225,10 @@ class Keep {
   void handle(const ClientRequest& request, const wire::CheckpointOpen& message);
   void handle(const ClientRequest& request, const wire::CheckpointList& message);
   void handle(const ClientRequest& request, const wire::CheckpointDelete& message);
+  struct Findings;
+  Findings findings_of(const Round& round) const;
   void finish_lookup(Round& round);
+  void answer_open(const Round& round, const Findings& all, const ClientRequest& request);
   void answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot, NodeId holder);
   void fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders, bool install,
              const ClientRequest* waiting);

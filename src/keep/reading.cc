@@ -58,7 +58,61 @@ void Keep::answer_content(const ClientRequest& request, const wire::VersionConte
   emit(std::move(answer));
 }
 
-// Nobody here is the home. If another member is, it alone says what exists; else every complete copy counts.
+// What the answers of a round, and this server, know of a name.
+struct Keep::Findings {
+  struct Found {
+    wire::VersionContent content;
+    std::vector<Member> holders;
+  };
+  std::map<Version, Found> found;
+  Version committed;
+  Version floor;  // versions up to here were let go of
+  bool known = false;
+  bool removed = false;
+  bool has_home = false;
+
+  void add(const Member& member, const wire::VersionContent& content, bool here) {
+    if (content.version <= floor) return;
+    Found& at = found[content.version];
+    if (!at.content.version) at.content = content;
+    if (here && at.content == content) at.holders.push_back(member);
+  }
+};
+
+// If a member is the home, it alone says what exists; else every complete copy counts.
+Keep::Findings Keep::findings_of(const Round& round) const {
+  Findings out;
+  const Entry* own = catalogue_.find(round.key);
+  for (const auto& [node, answer] : round.answers) {
+    out.floor = std::max(out.floor, answer.floor);
+    out.has_home = out.has_home || answer.home;
+  }
+  if (own != nullptr) {
+    out.floor = std::max(out.floor, own->floor);
+    out.known = own->highest || own->home_member.node;
+    out.removed = own->removed;
+    out.committed = own->committed;
+    for (const auto& [version, record] : own->versions)
+      if (record.here) out.add(config_.self, record.content, true);
+  }
+  std::set<Version> visible;
+  for (const auto& [answering, answer] : round.answers) {
+    const NodeId node = answering;
+    out.known = out.known || answer.known;
+    out.removed = out.removed || answer.removed;
+    out.committed = std::max(out.committed, answer.committed);
+    const auto member =
+        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
+    for (const wire::HeldVersion& held : answer.versions) {
+      out.add(*member, held.content, held.here);
+      if (answer.home) visible.insert(held.content.version);
+    }
+  }
+  if (out.has_home) std::erase_if(out.found, [&](const auto& item) { return !visible.contains(item.first); });
+  return out;
+}
+
+// Nobody here is the home: answers from what the round found.
 void Keep::finish_lookup(Round& round) {
   if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home) {
     for (const auto& [node, answer] : round.answers)
@@ -67,77 +121,50 @@ void Keep::finish_lookup(Round& round) {
     to_heal_.insert(round.key);
     return resume(round.waiting);
   }
-  std::map<Version, std::pair<wire::VersionContent, std::vector<Member>>> found;
-  Version committed;
-  Version floor;
-  bool known = false;
-  bool removed = false;
-  const bool has_home =
-      std::any_of(round.answers.begin(), round.answers.end(), [](const auto& item) { return item.second.home; });
-  for (const auto& [node, answer] : round.answers) floor = std::max(floor, answer.floor);
-  const Entry* own = catalogue_.find(round.key);
-  if (own != nullptr) floor = std::max(floor, own->floor);
-  const auto add = [&](const Member& member, const wire::VersionContent& content, bool here) {
-    if (content.version <= floor) return;
-    auto& [kept, holders] = found[content.version];
-    if (!kept.version) kept = content;
-    if (here && kept == content) holders.push_back(member);
-  };
-  if (own != nullptr) {
-    known = own->highest || own->home_member.node;
-    removed = own->removed;
-    committed = own->committed;
-    for (const auto& [version, record] : own->versions)
-      if (record.here) add(config_.self, record.content, true);
-  }
-  for (const auto& [answering, answer] : round.answers) {
-    const NodeId node = answering;
-    known = known || answer.known;
-    removed = removed || answer.removed;
-    committed = std::max(committed, answer.committed);
-    const auto member =
-        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
-    for (const wire::HeldVersion& held : answer.versions) add(*member, held.content, held.here);
-  }
-  if (has_home) {
-    std::set<Version> visible;
-    for (const auto& [node, answer] : round.answers)
-      if (answer.home)
-        for (const wire::HeldVersion& held : answer.versions) visible.insert(held.content.version);
-    std::erase_if(found, [&](const auto& item) { return !visible.contains(item.first); });
-  }
+  const Findings all = findings_of(round);
   for (const ClientRequest& request : round.waiting) {
     if (std::holds_alternative<wire::GroupQuery>(request.message)) {
       std::vector<const wire::VersionContent*> newest_first;
-      for (auto at = found.rbegin(); at != found.rend(); ++at) newest_first.push_back(&at->second.first);
-      emit(Answer{request.session, request.request, group_answer(newest_first), SlotId(), SlotAccess::kNone});
-      continue;
-    }
-    const auto& message = std::get<wire::CheckpointOpen>(request.message);
-    const auto at =
-        message.version ? found.find(message.version) : (found.empty() ? found.end() : std::prev(found.end()));
-    if (at != found.end()) {
-      auto& [content, holders] = at->second;
-      const bool here = std::find(holders.begin(), holders.end(), config_.self) != holders.end();
-      if (holders.empty()) {
-        refuse(request, ErrorCode::kLost,
-               "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
-                   " is gone: ask for another version");
-      } else if (here) {
-        answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
-      } else {
-        fetch(round.key, content, holders, false, &request);
-      }
-    } else if (found.empty() && !has_home && !removed && known && !round.confirming) {
-      // The answers are of different moments: copies may have moved from one member to another between them.
-      look_up(round.key, request, true);
-    } else if (found.empty() && !has_home && !removed && known) {
-      refuse(request, ErrorCode::kLost,
-             "every copy of " + quoted(message.name) + " is gone; its last known version is " +
-                 std::to_string(committed.value));
+      for (auto at = all.found.rbegin(); at != all.found.rend(); ++at) newest_first.push_back(&at->second.content);
+      Answer answer;
+      answer.session = request.session;
+      answer.request = request.request;
+      answer.message = group_answer(newest_first);
+      emit(std::move(answer));
     } else {
-      refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
+      answer_open(round, all, request);
     }
+  }
+}
+
+void Keep::answer_open(const Round& round, const Findings& all, const ClientRequest& request) {
+  const auto& message = std::get<wire::CheckpointOpen>(request.message);
+  const auto at = message.version ? all.found.find(message.version)
+                                  : (all.found.empty() ? all.found.end() : std::prev(all.found.end()));
+  if (at != all.found.end()) {
+    const auto& [content, holders] = at->second;
+    if (holders.empty()) {
+      refuse(request, ErrorCode::kLost,
+             "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
+                 " is gone: ask for another version");
+    } else if (std::find(holders.begin(), holders.end(), config_.self) != holders.end()) {
+      const Entry* own = catalogue_.find(round.key);
+      answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
+    } else {
+      fetch(round.key, content, holders, false, &request);
+    }
+    return;
+  }
+  const bool gone = all.found.empty() && !all.has_home && !all.removed && all.known;
+  if (gone && !round.confirming) {
+    // The answers are of different moments: copies may have moved from one member to another between them.
+    look_up(round.key, request, true);
+  } else if (gone) {
+    refuse(request, ErrorCode::kLost,
+           "every copy of " + quoted(message.name) + " is gone; its last known version is " +
+               std::to_string(all.committed.value));
+  } else {
+    refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   }
 }
 
