@@ -21,12 +21,10 @@ std::string replay_command(const std::string& test, std::uint64_t seed) {
   return "RINGKEEP_SIM_SEED=" + std::to_string(seed) + " " + program_invocation_name + " --gtest_filter=" + test;
 }
 
-}  // namespace
-
-CampaignResult run_campaign(const std::string& test, std::uint64_t count, const RunSeed& run) {
+CampaignResult run_seeds(const std::string& test, std::uint64_t count, const RunSeed& run) {
   const auto only = number_from_environment("RINGKEEP_SIM_SEED");
   const std::uint64_t first = only.value_or(1);
-  const std::uint64_t last = only ? first : number_from_environment("RINGKEEP_SIM_SEEDS").value_or(count);
+  const std::uint64_t last = only ? first : count;
   CampaignResult result;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     Trace silent(false);
@@ -48,6 +46,16 @@ CampaignResult run_campaign(const std::string& test, std::uint64_t count, const 
     break;
   }
   return result;
+}
+
+}  // namespace
+
+CampaignResult run_campaign(const std::string& test, std::uint64_t count, const RunSeed& run) {
+  return run_seeds(test, number_from_environment("RINGKEEP_SIM_SEEDS").value_or(count), run);
+}
+
+CampaignResult find_bug(const std::string& test, std::uint64_t count, const RunSeed& run) {
+  return run_seeds(test, count, run);
 }
 
 bool replays_exactly(std::uint64_t seed, const RunSeed& run) {

@@ -27,6 +27,9 @@ struct CampaignResult {
 // RINGKEEP_SIM_SEED; RINGKEEP_SIM_SEEDS replaces the count.
 CampaignResult run_campaign(const std::string& test, std::uint64_t count, const RunSeed& run);
 
+// The same for a planted bug, which must be found: RINGKEEP_SIM_SEEDS does not shorten it, the first violation ends it.
+CampaignResult find_bug(const std::string& test, std::uint64_t count, const RunSeed& run);
+
 // Does the seed give the same run twice?
 bool replays_exactly(std::uint64_t seed, const RunSeed& run);
 

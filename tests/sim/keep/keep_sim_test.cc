@@ -31,13 +31,16 @@ TEST(Keep, ASeedReplaysExactly) {
 TEST(Keep, CatchesAcknowledgingBeforeTheCopy) {
   Options options;
   options.planted_bug = keep::PlantedBug::kAcknowledgeBeforeCopy;
-  EXPECT_TRUE(sim::run_campaign("Keep.CatchesAcknowledgingBeforeTheCopy", 50, run_with(options)).failing_seed);
+  const auto result = sim::find_bug("Keep.CatchesAcknowledgingBeforeTheCopy", 50, run_with(options));
+  ASSERT_TRUE(result.failing_seed);
+  std::printf("found by seed %llu: %s\n", static_cast<unsigned long long>(*result.failing_seed),
+              result.violation.c_str());
 }
 
 TEST(Keep, CatchesANumberUsedTwice) {
   Options options;
   options.planted_bug = keep::PlantedBug::kReuseFailedNumber;
-  const auto result = sim::run_campaign("Keep.CatchesANumberUsedTwice", 200, run_with(options));
+  const auto result = sim::find_bug("Keep.CatchesANumberUsedTwice", 200, run_with(options));
   ASSERT_TRUE(result.failing_seed);
   EXPECT_NE(result.violation.find("two contents"), std::string::npos) << result.violation;
 }

@@ -8,7 +8,8 @@ namespace rk::log {
 
 namespace {
 
-constexpr std::uint64_t kEndUs = 3'000'000;  // a correct run takes a small part of it
+constexpr std::uint64_t kEndUs = 3'000'000;        // a correct run takes a small part of it
+constexpr std::uint64_t kLongestPauseUs = 20'000;  // as long as hundreds of steps
 
 }  // namespace
 
@@ -126,9 +127,25 @@ void LogCluster::maybe_kill(std::uint32_t) {
 void LogCluster::schedule_step(std::uint32_t rank) {
   const std::uint64_t life = community(rank).life;
   const bool waits = processes_[rank]->blocked();
-  clock_.after(prng_.between(1, waits ? 60 : 30), [this, rank, life] {
+  std::uint64_t delay_us = prng_.between(1, waits ? 60 : 30);
+  if (prng_.chance(1, 500)) {
+    delay_us += prng_.below(kLongestPauseUs);
+    ++counts_.pauses;
+  }
+  clock_.after(delay_us, [this, rank, life] {
     if (community(rank).life == life && community(rank).up) step(rank);
   });
+}
+
+// What the server of a paused node has received, and is to receive, waits.
+void LogCluster::plan_server_pauses() {
+  for (std::uint64_t i = prng_.below(4); i > 0; --i) {
+    const auto node = static_cast<sim::HostId>(prng_.below(2));
+    const std::uint64_t from_us = prng_.below(40'000);
+    clock_.after(from_us, [this, node] { nodes_.pause(node); });
+    clock_.after(from_us + prng_.below(kLongestPauseUs), [this, node] { nodes_.resume(node); });
+    ++counts_.pauses;
+  }
 }
 
 void LogCluster::step(std::uint32_t rank) {
@@ -234,6 +251,7 @@ std::string LogCluster::run() {
       if (!plan_.same_node(source, dest)) pump(source, dest);
   for (std::uint64_t i = prng_.below(3); i > 0; --i)
     clock_.after(prng_.below(20'000), [this] { kill(static_cast<std::uint32_t>(prng_.below(communities_.size()))); });
+  plan_server_pauses();
   while (checker_.violation().empty() && !finished() && clock_.now_us() < kEndUs && clock_.step()) {
   }
   if (checker_.violation().empty() && !finished()) return stuck();
@@ -253,6 +271,7 @@ void LogCluster::add_to(LogCounts& counts) const {
   counts.resent_verified += counts_.resent_verified;
   counts.determinants_replayed += counts_.determinants_replayed;
   counts.duplicates += counts_.duplicates;
+  counts.pauses += counts_.pauses;
   counts.frames_lost += network_.counts().lost;
   counts.frames_duplicated += network_.counts().duplicated;
   const auto ranks = static_cast<std::uint32_t>(plan_.community_of.size());

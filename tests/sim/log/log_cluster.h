@@ -29,6 +29,7 @@ struct LogCounts {
   std::uint64_t streams_trimmed = 0;
   std::uint64_t frames_lost = 0;
   std::uint64_t frames_duplicated = 0;
+  std::uint64_t pauses = 0;  // of a process, or of all that a node's server does
 };
 
 class LogCluster : public ProcessWorld {
@@ -86,6 +87,7 @@ class LogCluster : public ProcessWorld {
   void start(std::uint32_t number);
   void kill(std::uint32_t number);
   void schedule_step(std::uint32_t rank);
+  void plan_server_pauses();
   void step(std::uint32_t rank);
   void take_checkpoint(Community& community);
   void note_end_of_life(SimProcess& process);

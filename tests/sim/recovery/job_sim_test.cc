@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core of a job against a simulated world of mpiruns and processes: random delays and orders, crashes of processes
-// and of mpirun at any moment (in a recovery too), processes that vanish without a word from mpirun, aborts, signals,
-// failing fences, programs that exit with a status. The invariants are checked here, from what the world knows.
+// The core of a job against a simulated world of mpiruns and processes: random delays and orders, pauses of processes,
+// crashes of processes and of mpirun at any moment (in a recovery too), processes that vanish without a word from
+// mpirun, ends that are told twice, aborts, signals, failing fences, programs that exit with a status. The invariants
+// are checked here, from what the world knows.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -31,6 +32,8 @@ struct Counts {
   std::uint64_t successes = 0;
   std::uint64_t given_up = 0;
   std::uint64_t lost_mpiruns = 0;
+  std::uint64_t pauses = 0;
+  std::uint64_t told_twice = 0;
 };
 
 class World {
@@ -144,9 +147,9 @@ class World {
       const Life* life = life_of(community, incarnation);
       return life != nullptr && life->processes.count(rank.value) != 0;
     };
-    const std::uint64_t connect = random_.between(1, 300);
-    const std::uint64_t ready = connect + random_.between(1, 300);
-    const std::uint64_t end = ready + random_.between(1, 2000);
+    const std::uint64_t connect = random_.between(1, 300) + pause();
+    const std::uint64_t ready = connect + random_.between(1, 300) + pause();
+    const std::uint64_t end = ready + random_.between(1, 2000) + pause();
     clock_.after(connect * 1000, [=, this] {
       if (alive()) feed(ProcessConnected{rank, incarnation, 1});
     });
@@ -172,10 +175,22 @@ class World {
     });
   }
 
+  // Milliseconds for which a process stands still now.
+  std::uint64_t pause() {
+    if (!random_.chance(1, 20)) return 0;
+    ++counts_.pauses;
+    return random_.between(500, 9000);
+  }
+
   std::int32_t own_status() { return random_.chance(1, 60) ? 3 : 0; }
 
   void gone(CommunityId, Incarnation incarnation, Rank rank) {
     later(0, 10, [=, this] { feed(ProcessGone{rank, incarnation}); });
+    if (!random_.chance(1, 5)) return;
+    ++counts_.told_twice;
+    later(0, 500, [=, this] {
+      if (!ended_) feed(ProcessGone{rank, incarnation, false});
+    });
   }
 
   void mpirun_exits(CommunityId community, Incarnation incarnation, std::int32_t status) {
@@ -292,8 +307,8 @@ TEST(JobSim, SurvivesAnyOrderOfFailures) {
   // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
   if (result.failing_seed || result.seeds_run < kSeeds) return;
   // Everything that the world can do happened, often.
-  for (const std::uint64_t count :
-       {counts.restarts, counts.failures_in_recovery, counts.successes, counts.given_up, counts.lost_mpiruns})
+  for (const std::uint64_t count : {counts.restarts, counts.failures_in_recovery, counts.successes, counts.given_up,
+                                    counts.lost_mpiruns, counts.pauses, counts.told_twice})
     EXPECT_GT(count, 100U);
 }
 
@@ -305,15 +320,15 @@ TEST(JobSim, ASeedReplaysExactly) {
 
 TEST(JobSim, AnIncarnationThatStartsBesideALivingOneIsSeen) {
   Counts counts;
-  const sim::CampaignResult result = sim::run_campaign("JobSim.AnIncarnationThatStartsBesideALivingOneIsSeen", 200,
-                                                       world_with(PlantedBug::kSaysDeadTooEarly, counts));
+  const sim::CampaignResult result = sim::find_bug("JobSim.AnIncarnationThatStartsBesideALivingOneIsSeen", 200,
+                                                   world_with(PlantedBug::kSaysDeadTooEarly, counts));
   EXPECT_NE(result.violation.find("live"), std::string::npos) << result.violation;
 }
 
 TEST(JobSim, AForgottenFenceIsSeen) {
   Counts counts;
   const sim::CampaignResult result =
-      sim::run_campaign("JobSim.AForgottenFenceIsSeen", 200, world_with(PlantedBug::kForgetsToFence, counts));
+      sim::find_bug("JobSim.AForgottenFenceIsSeen", 200, world_with(PlantedBug::kForgetsToFence, counts));
   EXPECT_NE(result.violation.find("fenced"), std::string::npos) << result.violation;
 }
 

@@ -104,7 +104,7 @@ TEST(OutputSim, EveryLineOnceAsItsFirstVersion) {
 }
 
 TEST(OutputSim, AForgottenRestartIsSeen) {
-  const sim::CampaignResult result = sim::run_campaign(
+  const sim::CampaignResult result = sim::find_bug(
       "OutputSim.AForgottenRestartIsSeen", 100, [](std::uint64_t seed, sim::Trace&) { return run_seed(seed, true); });
   EXPECT_TRUE(result.failing_seed);
 }

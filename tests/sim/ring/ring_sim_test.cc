@@ -61,7 +61,7 @@ class RingBug : public testing::TestWithParam<Planted> {};
 
 TEST_P(RingBug, IsFound) {
   const Planted& planted = GetParam();
-  const auto result = sim::run_campaign(std::string("*RingBug.IsFound/") + planted.name, kSeeds, with(planted.bug));
+  const auto result = sim::find_bug(std::string("*RingBug.IsFound/") + planted.name, kSeeds, with(planted.bug));
   if (one_seed_only()) return;
   ASSERT_TRUE(result.failing_seed) << "no seed finds it";
   EXPECT_TRUE(result.replays);
