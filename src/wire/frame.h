@@ -12,7 +12,7 @@
 //  36     4   number of file descriptors that travel with the frame (local sockets only), at most kMaxDescriptors
 //  40     8   checksum (XXH3-64) of bytes 0..39 and the payload
 //  48         payload
-// All integers little-endian. Golden bytes: tests/unit/wire_golden_test.cc.
+// All integers little-endian. Golden bytes: tests/unit/wire.
 #pragma once
 
 #include <cstdint>
