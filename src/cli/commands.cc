@@ -54,7 +54,12 @@ int up(const UpOptions& options) {
   }
   launch::sweep_job_directories();
   // What an earlier ring left behind, if some of its servers still live without the first.
-  if (const auto stopped = launch::stop_ring(options.directory); !stopped) return complain(stopped.error());
+  const auto stopped = launch::stop_ring(options.directory);
+  if (!stopped) return complain(stopped.error());
+  if (!stopped->foreign.empty())
+    return complain({ErrorCode::kPermission, stopped->foreign.front() +
+                                                 " was not made by `ringkeep up`: move it out of the ring's directory, "
+                                                 "or name another one with --dir"});
   launch::RingSettings settings;
   settings.directory = options.directory;
   settings.servers = options.servers;
@@ -71,10 +76,13 @@ int up(const UpOptions& options) {
 int down(const std::string& directory) {
   const auto stopped = launch::stop_ring(directory);
   if (!stopped) return complain(stopped.error());
-  if (*stopped == 0)
+  if (stopped->servers == 0)
     print("no server was running\n");
   else
-    print(std::to_string(*stopped) + (*stopped == 1 ? " server" : " servers") + " ended\n");
+    print(std::to_string(stopped->servers) + (stopped->servers == 1 ? " server" : " servers") + " ended\n");
+  if (!stopped->foreign.empty())
+    std::fprintf(stderr, "ringkeep: %s stays, with its directory: `ringkeep up` did not make it\n",
+                 stopped->foreign.front().c_str());
   return kSuccess;
 }
 

@@ -25,6 +25,7 @@
 #include "launch/frame_channel.h"
 #include "launch/processes.h"
 #include "launch/programs.h"
+#include "launch/ring_directory.h"
 #include "launch/spawn.h"
 #include "wire/locations.h"
 
@@ -236,7 +237,7 @@ Status PrivateRing::await_view(const RingSettings& settings) {
 Result<PrivateRing> PrivateRing::start(const RingSettings& settings) {
   PrivateRing ring;
   ring.directory_ = settings.directory;
-  RK_TRY_VOID(make_private_directory(settings.directory));
+  RK_TRY_VOID(make_ring_directory(settings.directory));
   RK_TRY_VOID(ring.launch(settings));
   RK_TRY_VOID(ring.await_ready(settings));
   RK_TRY_VOID(ring.await_view(settings));
@@ -244,10 +245,10 @@ Result<PrivateRing> PrivateRing::start(const RingSettings& settings) {
   return ring;
 }
 
-Result<std::uint32_t> stop_ring(const std::string& directory) {
+Result<StoppedRing> stop_ring(const std::string& directory) {
   struct stat about {};
-  if (::lstat(directory.c_str(), &about) != 0 && errno == ENOENT) return 0;
-  RK_TRY_VOID(check_private_directory(directory));
+  if (::lstat(directory.c_str(), &about) != 0 && errno == ENOENT) return StoppedRing{};
+  RK_TRY_VOID(check_ring_directory(directory));
   std::vector<shm::Descriptor> servers;
   for (std::uint32_t node = 1;; ++node) {
     if (::lstat(wire::server_directory(directory, node).c_str(), &about) != 0) break;
@@ -258,8 +259,7 @@ Result<std::uint32_t> stop_ring(const std::string& directory) {
     servers.push_back(open_process(peer.pid));
   }
   end_processes(servers);
-  remove_tree(directory);
-  return static_cast<std::uint32_t>(servers.size());
+  return StoppedRing{static_cast<std::uint32_t>(servers.size()), remove_ring_directory(directory)};
 }
 
 Result<wire::StatusAnswer> ask_status(const std::string& socket) {

@@ -57,8 +57,14 @@ class PrivateRing {
   bool outlives_us_ = false;
 };
 
-// Ends the servers of a ring that another process started; the number of those that were running.
-Result<std::uint32_t> stop_ring(const std::string& directory);
+struct StoppedRing {
+  std::uint32_t servers = 0;         // that were running
+  std::vector<std::string> foreign;  // what stays in the directory because no ring made it
+};
+
+// Ends the servers of a ring that another process started and removes what they and `up` left in its directory. Nothing
+// is touched in a directory that no `up` made: kPermission.
+Result<StoppedRing> stop_ring(const std::string& directory);
 
 // Status of the server at `socket`; empty: $RINGKEEP_SOCKET, then the user's own ring.
 Result<wire::StatusAnswer> ask_status(const std::string& socket);

@@ -2,6 +2,7 @@
 // Where a user's private ring lives, so that `ringkeep up`, the client library and the server agree without asking:
 //
 //   /tmp/ringkeep-UID/          0700, owned by the user; anything else there is refused
+//     made-by-ringkeep-up       a mark: only a directory that has it is taken apart again
 //     cluster-key               of this ring
 //     1/ 2/ ... N/              one directory a server: socket, log, state
 //
