@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <sstream>
 
 #include "tests/integration/ring_fixture.h"
 
@@ -29,6 +30,38 @@ TEST(DaemonRing, FourServersAgreeOnOneView) {
   EXPECT_TRUE(ring.await_status(1, [](const wire::StatusAnswer& status) {
     return std::all_of(status.members.begin(), status.members.end(), [](const auto& m) { return m.connected; });
   }));
+}
+
+// Two servers that belong together form the ring; the third is refused with one line that says why, and
+// goes on trying: its operator mends its configuration and starts it again.
+void expect_refused(const RingFixture::Options& options, const std::string& reason) {
+  RingFixture ring(options);
+  for (const std::uint32_t node : {1U, 2U})
+    EXPECT_TRUE(ring.await_status(node, [](const wire::StatusAnswer& status) {
+      return status.state == "serving" && status.members.size() == 2;
+    }));
+  const auto refusals = [&](std::uint32_t node) {
+    std::istringstream lines(ring.server(node).output());
+    std::vector<std::string> found;
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("no link to") != std::string::npos && line.find(reason) != std::string::npos) found.push_back(line);
+    return found;
+  };
+  EXPECT_TRUE(ring.await_status(1, [&](const auto&) { return !refusals(1).empty(); })) << ring.server(1).output();
+  EXPECT_LE(refusals(1).size(), 2U) << "one for each way of meeting, not one for each attempt";
+  EXPECT_TRUE(ring.server(3).running());
+}
+
+TEST(DaemonRing, AServerOfAnotherClusterStaysOutAndTheOthersSayWhy) {
+  RingFixture::Options options{.servers = 3, .extra_flags = {}, .await_serving = false, .stranger = 3};
+  options.stranger_cluster = "bad";
+  expect_refused(options, "0000000000000bad");
+}
+
+TEST(DaemonRing, AServerWithAnotherKeyStaysOutAndTheOthersSayWhy) {
+  RingFixture::Options options{.servers = 3, .extra_flags = {}, .await_serving = false, .stranger = 3};
+  options.stranger_key = std::string(32, 'x');
+  expect_refused(options, "key");
 }
 
 TEST(DaemonRing, AKilledServerIsNamedToTheOwnersOfJobs) {

@@ -219,6 +219,7 @@ Result<TestClient::Received> TestClient::ask_frame(wire::Frame frame) {
 
 RingFixture::RingFixture(Options options) : options_(std::move(options)) {
   key_file_ = directory_.write("cluster-key", std::string(32, 'k'));
+  stranger_key_file_ = directory_.write("stranger-key", options_.stranger_key);
   for (std::uint32_t node = 1; node <= options_.servers; ++node) {
     auto socket = io::listen_tcp({"127.0.0.1", 0});
     must(socket.has_value(), "listen");
@@ -239,12 +240,13 @@ std::string RingFixture::socket(std::uint32_t node) const {
 
 std::vector<std::string> RingFixture::flags(std::uint32_t node) const {
   const std::string own = directory_.path() + "/" + std::to_string(node);
+  const bool stranger = node == options_.stranger;
   std::vector<std::string> all{"--node",
                                std::to_string(node),
                                "--cluster",
-                               "c1",
+                               stranger ? options_.stranger_cluster : "c1",
                                "--key-file",
-                               key_file_,
+                               stranger ? stranger_key_file_ : key_file_,
                                "--socket",
                                own + "/socket",
                                "--memory",

@@ -114,9 +114,13 @@ class RingFixture {
     std::string memory = "64M";
     std::vector<std::string> extra_flags;
     bool await_serving = true;  // all of them in one view
+    // A server that does not belong to the others.
+    std::uint32_t stranger = 0;
+    std::string stranger_cluster = "c1";
+    std::string stranger_key = std::string(32, 'k');
   };
   explicit RingFixture(Options options);
-  explicit RingFixture(std::uint32_t servers) : RingFixture(Options{servers, "64M", {}, true}) {}
+  explicit RingFixture(std::uint32_t servers) : RingFixture(Options{.servers = servers, .extra_flags = {}}) {}
 
   static constexpr std::uint64_t kCluster = 0xc1u;
 
@@ -139,6 +143,7 @@ class RingFixture {
   Options options_;
   TemporaryDirectory directory_;
   std::string key_file_;
+  std::string stranger_key_file_;
   std::vector<std::uint16_t> ports_;
   std::vector<shm::Descriptor> listening_;  // kept, so that a restarted server gets the same port
   std::vector<std::unique_ptr<ServerProcess>> servers_;

@@ -131,6 +131,31 @@ TEST_F(RunInput, GarbageAndOtherVersionsHarmNoServer) {
   EXPECT_EQ(run({"status", "--dir", ring()}).status, 0);
 }
 
+TEST_F(RunInput, AServerOfAnotherVersion) {
+  const std::string directory = folder() + "/newer";
+  ASSERT_EQ(::mkdir(directory.c_str(), 0700), 0);
+  ASSERT_EQ(::mkdir((directory + "/1").c_str(), 0700), 0);
+  const auto listener = launch::listen_at(wire::server_socket(directory, 1));
+  ASSERT_TRUE(listener);
+  start({"run", "-n", "1", "--dir", directory, "--", program()});
+  shm::Descriptor peer;
+  while (!peer) peer = shm::Descriptor(::accept(listener->get(), nullptr, nullptr));
+  launch::FrameChannel server(std::move(peer));
+  std::optional<wire::Frame> hello;
+  while (!hello) {
+    ASSERT_TRUE(*server.receive());
+    hello = *server.next();
+  }
+  // What a server answers to versions that it does not speak.
+  const wire::Refusal refusal{static_cast<std::int32_t>(ErrorCode::kVersionMismatch),
+                              "this server speaks versions 90 to 99: install matching releases"};
+  ASSERT_TRUE(server.send(wire::to_frame(refusal, hello->request)));
+  const Ended ended = finish();
+  EXPECT_EQ(ended.status, 76) << ended.err;
+  EXPECT_NE(ended.err.find("90 to 99"), std::string::npos) << ended.err;
+  EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
+}
+
 TEST_F(RunInput, ASocketThatSpeaksSomethingElse) {
   const std::string directory = folder() + "/odd";
   ASSERT_EQ(::mkdir(directory.c_str(), 0700), 0);
