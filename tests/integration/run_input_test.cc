@@ -105,6 +105,22 @@ TEST_F(RunInput, ARunUsesTheServersThatAreThereAndGivesTheirMemoryBack) {
   EXPECT_NE(status.out.find("memory: 0 MiB"), std::string::npos) << status.out;
 }
 
+// A run that is told to use a server which is this test: its connection.
+class RunAgainstUs : public RunInput {
+ protected:
+  shm::Descriptor run_against_us() {
+    const std::string directory = folder() + "/strange";
+    EXPECT_EQ(::mkdir(directory.c_str(), 0700), 0);
+    EXPECT_EQ(::mkdir((directory + "/1").c_str(), 0700), 0);
+    const auto listener = launch::listen_at(wire::server_socket(directory, 1));
+    EXPECT_TRUE(listener);
+    start({"run", "-n", "1", "--dir", directory, "--", program()});
+    shm::Descriptor peer;
+    while (listener && !peer) peer = shm::Descriptor(::accept(listener->get(), nullptr, nullptr));
+    return peer;
+  }
+};
+
 TEST_F(RunInput, GarbageAndOtherVersionsHarmNoServer) {
   const std::string socket = wire::server_socket(ring(), 1);
   {
@@ -131,16 +147,8 @@ TEST_F(RunInput, GarbageAndOtherVersionsHarmNoServer) {
   EXPECT_EQ(run({"status", "--dir", ring()}).status, 0);
 }
 
-TEST_F(RunInput, AServerOfAnotherVersion) {
-  const std::string directory = folder() + "/newer";
-  ASSERT_EQ(::mkdir(directory.c_str(), 0700), 0);
-  ASSERT_EQ(::mkdir((directory + "/1").c_str(), 0700), 0);
-  const auto listener = launch::listen_at(wire::server_socket(directory, 1));
-  ASSERT_TRUE(listener);
-  start({"run", "-n", "1", "--dir", directory, "--", program()});
-  shm::Descriptor peer;
-  while (!peer) peer = shm::Descriptor(::accept(listener->get(), nullptr, nullptr));
-  launch::FrameChannel server(std::move(peer));
+TEST_F(RunAgainstUs, AServerOfAnotherVersion) {
+  launch::FrameChannel server(run_against_us());
   std::optional<wire::Frame> hello;
   while (!hello) {
     ASSERT_TRUE(*server.receive());
@@ -156,15 +164,8 @@ TEST_F(RunInput, AServerOfAnotherVersion) {
   EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
 }
 
-TEST_F(RunInput, ASocketThatSpeaksSomethingElse) {
-  const std::string directory = folder() + "/odd";
-  ASSERT_EQ(::mkdir(directory.c_str(), 0700), 0);
-  ASSERT_EQ(::mkdir((directory + "/1").c_str(), 0700), 0);
-  const auto listener = launch::listen_at(wire::server_socket(directory, 1));
-  ASSERT_TRUE(listener);
-  start({"run", "-n", "1", "--dir", directory, "--", program()});
-  shm::Descriptor peer;
-  while (!peer) peer = shm::Descriptor(::accept(listener->get(), nullptr, nullptr));
+TEST_F(RunAgainstUs, ASocketThatSpeaksSomethingElse) {
+  const shm::Descriptor peer = run_against_us();
   const std::string garbage = "HTTP/1.1 400 Bad Request, and more text than a frame's header has\r\n";
   ASSERT_GT(::write(peer.get(), garbage.data(), garbage.size()), 0);
   const Ended ended = finish();
