@@ -44,6 +44,14 @@ std::string resolve_socket_path(const std::string& given) {
   return wire::default_socket(::geteuid());
 }
 
+Status check_server_owner(std::uint32_t owner, std::uint32_t user, const std::string& path) {
+  if (owner == user || owner == 0) return {};
+  return fail(ErrorCode::kPermission, "the server at " + path + " is run by another user (uid " +
+                                          std::to_string(owner) +
+                                          "), who could read and change what you give it: start your own with "
+                                          "'ringkeep up --dir', and set RINGKEEP_SOCKET to its socket");
+}
+
 Result<std::unique_ptr<Connection>> Connection::open(const ConnectOptions& options) {
   std::unique_ptr<Connection> connection(new Connection);
   if (options.timeout_ms != 0) connection->timeout_ms_ = options.timeout_ms;
@@ -76,6 +84,11 @@ Status Connection::connect(const ConnectOptions&) {
                   "the socket " + socket_path_ + " belongs to another user: use your own server");
     return tl::unexpected(no_server(socket_path_, errno));
   }
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return fail_errno("ask who runs the server at " + socket_path_, errno);
+  RK_TRY_VOID(check_server_owner(peer.uid, ::geteuid(), socket_path_));
   const int flags = ::fcntl(socket_.get(), F_GETFL);
   if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return fail_errno("set up a socket", errno);

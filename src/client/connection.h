@@ -34,6 +34,9 @@ struct ConnectOptions {
 // A C caller's options in our words; nullptr is allowed.
 std::string resolve_socket_path(const std::string& given);
 
+// A server must be `user`'s or root's: anybody can create a missing directory in /tmp and listen there. kPermission.
+Status check_server_owner(std::uint32_t owner, std::uint32_t user, const std::string& path);
+
 inline constexpr std::size_t kMaxNotices = 64;
 
 struct CallOptions {

@@ -2,6 +2,7 @@
 #include "client/connection.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <semaphore>
 
@@ -34,6 +35,27 @@ TEST(Connection, GreetsAndAsks) {
   const auto status = (*connection)->call<wire::StatusAnswer>(wire::StatusQuery{});
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->node, NodeId(7));
+}
+
+TEST(Connection, AServerIsOursOrRoots) {
+  EXPECT_TRUE(check_server_owner(1000, 1000, "s"));
+  EXPECT_TRUE(check_server_owner(0, 1000, "s"));
+  EXPECT_FALSE(check_server_owner(1001, 1000, "s"));
+  EXPECT_FALSE(check_server_owner(1001, 0, "s"));
+}
+
+TEST(Connection, AServerOfAnotherUserIsToldNothing) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can run a server as another user";
+  bool told = false;
+  {
+    FakeServer server([&](FakeSession& session) { told = session.next().type != wire::MessageType::kNone; },
+                      uid_t{65534});
+    const auto connection = Connection::open(to(server));
+    ASSERT_FALSE(connection);
+    EXPECT_EQ(connection.error().code, ErrorCode::kPermission);
+    EXPECT_NE(connection.error().message.find("uid 65534"), std::string::npos) << connection.error().message;
+  }
+  EXPECT_FALSE(told);
 }
 
 TEST(Connection, ARefusalIsItsErrorAndTheConnectionGoesOn) {

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ void FakeSession::send(ByteView bytes, const std::vector<int>& descriptors) {
 
 void FakeSession::greet() { answer(next(), wire::ServerHello{0, ClusterId(0xc1), NodeId(1), Incarnation(1), "0.1.0"}); }
 
-FakeServer::FakeServer(std::function<void(FakeSession&)> script) {
+FakeServer::FakeServer(std::function<void(FakeSession&)> script, std::optional<uid_t> user) {
   char pattern[] = "/tmp/ringkeep-fake-XXXXXX";
   RK_CHECK(::mkdtemp(pattern) != nullptr);
   directory_ = pattern;
@@ -55,7 +56,11 @@ FakeServer::FakeServer(std::function<void(FakeSession&)> script) {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path_.c_str(), path_.size());
   RK_CHECK(::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  RK_CHECK(::listen(listening_.get(), 1) == 0);
+  // The kernel notes who calls listen(). The plain system call changes the user of the calling thread alone.
+  std::thread([this, user] {
+    if (user) RK_CHECK(::syscall(SYS_setresuid, -1, *user, -1) == 0);
+    RK_CHECK(::listen(listening_.get(), 1) == 0);
+  }).join();
   thread_ = std::thread([this, script = std::move(script)] {
     const shm::Descriptor connection(::accept(listening_.get(), nullptr, nullptr));
     if (!connection) return;

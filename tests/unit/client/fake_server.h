@@ -2,7 +2,10 @@
 // A server that answers as a test wants it: one connection, on a thread of its own.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,7 +39,8 @@ class FakeSession {
 
 class FakeServer {
  public:
-  explicit FakeServer(std::function<void(FakeSession&)> script);
+  // `user`: who runs it, for a test that is root; absent: we do.
+  explicit FakeServer(std::function<void(FakeSession&)> script, std::optional<uid_t> user = std::nullopt);
   ~FakeServer();
   FakeServer(const FakeServer&) = delete;
   FakeServer& operator=(const FakeServer&) = delete;
