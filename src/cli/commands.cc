@@ -14,6 +14,7 @@
 #include "launch/directories.h"
 #include "launch/private_ring.h"
 #include "launch/runner.h"
+#include "launch/signals.h"
 #include "recovery/report.h"
 #include "wire/locations.h"
 
@@ -53,6 +54,8 @@ int up(const UpOptions& options) {
                                              std::to_string(options.servers) + ": end it first with `ringkeep down`"});
   }
   launch::sweep_job_directories();
+  const auto interrupt = launch::Interrupt::hold();
+  if (!interrupt) return complain(interrupt.error());
   // What an earlier ring left behind, if some of its servers still live without the first.
   const auto stopped = launch::stop_ring(options.directory);
   if (!stopped) return complain(stopped.error());
@@ -65,7 +68,9 @@ int up(const UpOptions& options) {
   settings.servers = options.servers;
   settings.memory_bytes = options.memory_bytes;
   settings.outlives_us = true;
+  settings.interrupt = interrupt->fd();
   const auto ring = launch::PrivateRing::start(settings);
+  if (interrupt->pending()) static_cast<void>(launch::stop_ring(options.directory));  // also if it came a moment late
   if (!ring) return complain(ring.error());
   const auto status = launch::ask_status(socket);
   if (!status) return complain(status.error());

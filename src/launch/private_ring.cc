@@ -101,6 +101,15 @@ bool await_death(const shm::Descriptor& process, int limit_ms) {
   return ::poll(&wait, 1, limit_ms) == 1;
 }
 
+// As poll() of `fd` alone; an error once `interrupt` is readable.
+Result<int> await_or_give_up(int fd, int interrupt, int limit_ms) {
+  pollfd waits[] = {{fd, POLLIN, 0}, {interrupt, POLLIN, 0}};
+  const int ready = ::poll(waits, 2, limit_ms);
+  if (ready > 0 && waits[1].revents != 0)
+    return fail(ErrorCode::kUnavailable, "interrupted: the servers that were starting are ended, start them again");
+  return ready;
+}
+
 void end_processes(const std::vector<shm::Descriptor>& processes) {
   for (const shm::Descriptor& process : processes) signal_process(process, SIGTERM);
   for (const shm::Descriptor& process : processes) {
@@ -207,10 +216,11 @@ Status PrivateRing::launch(const RingSettings& settings) {
 
 Status PrivateRing::await_ready(const RingSettings& settings) {
   for (std::uint32_t node = 1; node <= settings.servers; ++node) {
-    pollfd wait{ready_[node - 1].get(), POLLIN, 0};
-    if (::poll(&wait, 1, kReadyLimitMs) <= 0) return did_not_start(node, "was not ready in time");
+    const int ready = ready_[node - 1].get();
+    RK_TRY(const int count, await_or_give_up(ready, settings.interrupt, kReadyLimitMs));
+    if (count <= 0) return did_not_start(node, "was not ready in time");
     char said = 0;
-    if (::read(wait.fd, &said, 1) != 1) {
+    if (::read(ready, &said, 1) != 1) {
       // The pipe closes a moment before the process is gone and its last words are in the log.
       await_death(processes_[node - 1], kStopLimitMs);
       return did_not_start(node, "ended at its start");
@@ -228,7 +238,8 @@ Status PrivateRing::await_view(const RingSettings& settings) {
     if (status.state == "serving" && status.members.size() == settings.servers) return {};
     reason = status.reason;
     // Nothing announces a view to a stranger; the wait is over early if a server dies.
-    if (await_death(processes_[0], kStepMs)) return did_not_start(1, "ended before it had a view");
+    RK_TRY(const int ended, await_or_give_up(processes_[0].get(), settings.interrupt, kStepMs));
+    if (ended > 0) return did_not_start(1, "ended before it had a view");
   }
   return fail(ErrorCode::kUnavailable,
               "the servers did not agree on a view in time (" + reason + "): see their logs in " + directory_);

@@ -24,6 +24,7 @@ struct RingSettings {
   std::uint64_t memory_bytes = 0;                                // budget of each; 0: the server's default
   bool outlives_us = false;                                      // `up`
   std::vector<std::pair<std::string, std::string>> environment;  // added to the servers'
+  int interrupt = -1;                                            // readable: give up, in start()
 };
 
 class PrivateRing {

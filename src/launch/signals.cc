@@ -13,16 +13,18 @@
 namespace rk::launch {
 namespace {
 
+// What was ignored when we were started (nohup) stays ignored.
+bool is_ignored(int number) {
+  struct sigaction now {};
+  return ::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 sigset_t wanted_signals() {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGCHLD);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT}) {
-    struct sigaction now {};
-    // What was ignored when we were started (nohup) stays ignored.
-    if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;
-    ::sigaddset(&set, number);
-  }
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT})
+    if (!is_ignored(number)) ::sigaddset(&set, number);
   return set;
 }
 
@@ -62,6 +64,38 @@ Result<Signals> Signals::start(Loop& loop, ChildHandler on_child, SignalHandler 
 
 Signals::~Signals() {
   if (fd_) loop_->unwatch(fd_.get());
+}
+
+int Signals::take_termination() const {
+  int first = 0;
+  signalfd_siginfo info{};
+  while (::read(fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const int number = static_cast<int>(info.ssi_signo);
+    const bool ends = number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+    if (first == 0 && ends) first = number;
+  }
+  return first;
+}
+
+Result<Interrupt> Interrupt::hold() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+    if (!is_ignored(number)) ::sigaddset(&set, number);
+  sigset_t before;
+  if (::sigprocmask(SIG_BLOCK, &set, &before) != 0) return fail_errno("block signals", errno);
+  shm::Descriptor fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail_errno("receive signals", errno);
+  return Interrupt(std::move(fd), before);
+}
+
+Interrupt::~Interrupt() {
+  if (fd_) ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+bool Interrupt::pending() const {
+  pollfd look{fd_.get(), POLLIN, 0};
+  return ::poll(&look, 1, 0) == 1;
 }
 
 }  // namespace rk::launch

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `ringkeep up` and `ringkeep down`: what they leave alone, and what they leave behind.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,6 +68,24 @@ TEST_F(UpDown, WhatAUserPutIntoTheDirectoryOfARingStays) {
   ASSERT_EQ(::unlink((directory + "/notes").c_str()), 0);
   EXPECT_EQ(run({"down", "--dir", directory}).status, 0);
   EXPECT_FALSE(exists(directory));
+}
+
+TEST_F(UpDown, AnInterruptWhileServersStartLeavesNothing) {
+  const std::string program = folder() + "/never-ready";
+  std::ofstream(program) << "#!/bin/sh\nexec sleep 1000\n";
+  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+  set_environment("RINGKEEP_SERVER_PROGRAM", program);
+  const std::string directory = folder() + "/ring";
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    start({"up", "--servers", "2", "--dir", directory});
+    await_processes("sleep");
+    ASSERT_EQ(::kill(launcher(), number), 0);
+    const Ended ended = finish();
+    EXPECT_EQ(ended.status, 128 + number) << ended.err;
+    EXPECT_NE(ended.err.find("interrupted"), std::string::npos) << ended.err;
+    EXPECT_FALSE(exists(directory));
+    expect_nothing_left();
+  }
 }
 
 }  // namespace
