@@ -12,6 +12,7 @@ namespace {
 #ifndef RINGKEEP_PRELOAD_FIRST
 #define RINGKEEP_PRELOAD_FIRST ""  // what a sanitized build loads in front of the layer, with the colon after it
 #endif
+constexpr int kLimitReached = 75;  // EX_TEMPFAIL
 constexpr const char* kPreloadFirst = RINGKEEP_PRELOAD_FIRST;
 
 recovery::PhaseReached::Kind phase_of(wire::Phase phase) {
@@ -47,7 +48,7 @@ Result<Admission> Runner::admit(const wire::ProcessHello& hello, pid_t pid) {
   if (rank == Rank(0) && input_.open()) {
     auto input = input_.begin_life();
     if (!input) {
-      feed(recovery::AbortRequested{1, input.error().message});
+      feed(recovery::AbortRequested{kLimitReached, input.error().message});
       return tl::unexpected(input.error());
     }
     admission.start.has_stdin = true;

@@ -149,6 +149,13 @@ TEST_F(RunJob, StandardInputGoesToRankZero) {
   EXPECT_EQ(ended.out, expected + "the end, without a newline");
 }
 
+TEST_F(RunJob, ARestartAfterMoreInputThanIsRememberedIsALimit) {
+  const Ended ended = run(job(2, 2, {program(), "cat-crash"}), std::string((std::size_t{16} << 20U) + 1, 'x'));
+  EXPECT_EQ(ended.status, 75) << ended.err;
+  EXPECT_NE(ended.err.find("standard input"), std::string::npos) << ended.err;
+  expect_nothing_left();
+}
+
 TEST_F(RunJob, OtherSignalsReachTheProgram) {
   start(job(2, 2, {program(), "usr1"}));
   await_output("waiting");

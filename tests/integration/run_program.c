@@ -59,6 +59,10 @@ int main(int argc, char** argv) {
   }
   if (strcmp(mode, "cat") == 0 && rank == 0)
     for (int c = getchar(); c != EOF; c = getchar()) putchar(toupper(c));
+  if (strcmp(mode, "cat-crash") == 0 && rank == 0) {
+    while (getchar() != EOF) continue;
+    raise(SIGKILL);
+  }
   if (strcmp(mode, "usr1") == 0 && rank == 0) {
     signal(SIGUSR1, on_signal);
     printf("waiting\n");
