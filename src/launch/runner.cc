@@ -73,7 +73,7 @@ Result<recovery::RunRecord> Runner::run() {
   loop_.unwatch(setup_.link->descriptor());
   for (std::uint32_t rank = 0; rank < setup_.options.ranks; ++rank) output_.finish(Rank(rank));
   show_mpirun_words();
-  screen_.flush();
+  if (const int number = screen_.flush(&*signals_); number != 0) end_ = recovery::EndJob{128 + number, ""};
   read_log_counts();
   // The server forgets the job when the connection closes, too; a server that is gone needs no farewell.
   if (const auto removed = setup_.link->call<wire::Done>(wire::JobRemove{setup_.job}); !removed && end_->exit_code == 0)

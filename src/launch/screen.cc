@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launch/screen.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -15,6 +16,11 @@ namespace {
 
 constexpr std::size_t kFullBytes = std::size_t{1} << 20U;
 
+bool takes_more(int fd) {
+  pollfd look{fd, POLLOUT, 0};
+  return ::poll(&look, 1, 0) == 1;
+}
+
 }  // namespace
 
 Screen::Screen(Loop& loop, bool quiet) : loop_(loop) {
@@ -23,6 +29,7 @@ Screen::Screen(Loop& loop, bool quiet) : loop_(loop) {
 }
 
 Screen::~Screen() {
+  drained_ = nullptr;  // whom it would tell has gone before us
   erase_progress();
   flush();
 }
@@ -47,7 +54,8 @@ void Screen::say(std::string_view line) {
 }
 
 void Screen::progress(const std::string& line) {
-  if (!terminal_ || line_open_ || line == progress_ || !out_.waiting.empty() || !err_.waiting.empty()) return;
+  if (!terminal_ || line_open_ || line == progress_ || !out_.waiting.empty() || !err_.waiting.empty() || !takes_more(2))
+    return;
   const std::string text = "\r\x1b[K" + line;
   if (::write(2, text.data(), text.size()) < 0) return;
   progress_ = line;
@@ -58,7 +66,7 @@ void Screen::erase_progress() {
   progress_.clear();
   err_.waiting.insert(0, "\r\x1b[K");
   watch(err_);
-  write_some(err_);  // before anything of the program shows on the same terminal
+  if (takes_more(err_.fd)) write_some(err_);  // before anything of the program shows on the same terminal
 }
 
 void Screen::watch(Stream& stream) {
@@ -85,22 +93,30 @@ void Screen::write_some(Stream& stream) {
   if (was_full && !full() && drained_) drained_();
 }
 
-void Screen::flush() {
+int Screen::flush(const Signals* signals) {
+  int ended_by = 0;
   for (Stream* stream : {&out_, &err_}) {
-    while (!stream->waiting.empty()) {
-      const ssize_t done = ::write(stream->fd, stream->waiting.data(), stream->waiting.size());
-      if (done > 0) stream->waiting.erase(0, static_cast<std::size_t>(done));
-      if (done < 0 && errno == EAGAIN) {
-        pollfd wait{stream->fd, POLLOUT, 0};
-        ::poll(&wait, 1, -1);
-      } else if (done < 0 && errno != EINTR) {
-        stream->broken = true;
-        stream->waiting.clear();
-      }
+    while (!stream->waiting.empty() && ended_by == 0) {
+      // Before each write, whose reader may have stopped: it would block, and our signals with it.
+      pollfd waits[] = {{stream->fd, POLLOUT, 0}, {signals != nullptr ? signals->fd() : -1, POLLIN, 0}};
+      if (::poll(waits, 2, -1) < 0) continue;
+      if (waits[1].revents != 0) ended_by = signals->take_termination();
+      if (waits[0].revents != 0) write_some(*stream);
     }
     if (stream->watched) loop_.unwatch(stream->fd);
     stream->watched = false;
   }
+  if (ended_by != 0)
+    for (Stream* stream : {&out_, &err_}) give_up(*stream);
+  return ended_by;
+}
+
+void Screen::give_up(Stream& stream) {
+  stream.waiting.clear();
+  if (takes_more(stream.fd)) return;
+  stream.broken = true;
+  const shm::Descriptor null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (null) ::dup2(null.get(), stream.fd);
 }
 
 }  // namespace rk::launch

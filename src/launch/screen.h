@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "launch/loop.h"
+#include "launch/signals.h"
 
 namespace rk::launch {
 
@@ -31,8 +32,9 @@ class Screen {
   bool full() const;
   // The consumer of standard output has gone away.
   bool broken() const { return out_.broken; }
-  // Waits until everything is written.
-  void flush();
+  // Waits until everything is written, or, with `signals`, until one asks us to end: its number is returned, and a
+  // stream that takes nothing any more leads to /dev/null from then on, so that no later line is stuck in it.
+  int flush(const Signals* signals = nullptr);
 
  private:
   struct Stream {
@@ -44,6 +46,7 @@ class Screen {
   void write_some(Stream& stream);
   void watch(Stream& stream);
   void erase_progress();
+  static void give_up(Stream& stream);
 
   Loop& loop_;
   std::function<void()> drained_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -82,6 +83,35 @@ TEST(RankOutput, AConsumerThatDoesNotReadHoldsTheProcessesBackAndLosesNothing) {
   ::close(ends[0]);
   ::close(ends[1]);
   EXPECT_EQ(got, wrote);
+}
+
+TEST(Screen, ASignalEndsTheWaitForAConsumerThatDoesNotRead) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const int saved = ::dup(1);
+  ::dup2(ends[1], 1);
+  int ended_by = 0;
+  int again = -1;
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, nullptr, &before);
+  {
+    Loop loop;
+    const auto signals = Signals::start(
+        loop, [](pid_t, int) {}, [](int) {});
+    Screen screen(loop, true);
+    screen.show(1, std::string(std::size_t{1} << 20U, 'x'));
+    ::kill(::getpid(), SIGTERM);
+    if (signals) ended_by = screen.flush(&*signals);
+    screen.show(1, "more");
+    again = screen.flush();
+  }
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  ::dup2(saved, 1);
+  ::close(saved);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  EXPECT_EQ(ended_by, SIGTERM);
+  EXPECT_EQ(again, 0);
 }
 
 std::string read_all(Loop& loop, int fd) {
