@@ -43,6 +43,11 @@ bool has_entry(std::string_view block, std::string_view entry) {
   return false;
 }
 
+bool matches(pid_t pid, const std::vector<std::string>& entries) {
+  const std::string block = environment_of(pid);
+  return std::all_of(entries.begin(), entries.end(), [&](const std::string& entry) { return has_entry(block, entry); });
+}
+
 std::uint64_t monotonic_ms() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -62,15 +67,19 @@ std::vector<pid_t> processes_with(const std::vector<std::string>& entries) {
     if (end == item->d_name || *end != '\0' || number <= 0 || number == self) continue;
     struct stat about {};
     if (::fstatat(::dirfd(proc), item->d_name, &about, 0) != 0 || about.st_uid != ::geteuid()) continue;
-    const std::string block = environment_of(static_cast<pid_t>(number));
-    if (std::all_of(entries.begin(), entries.end(), [&](const std::string& entry) { return has_entry(block, entry); }))
-      found.push_back(static_cast<pid_t>(number));
+    if (matches(static_cast<pid_t>(number), entries)) found.push_back(static_cast<pid_t>(number));
   }
   ::closedir(proc);
   return found;
 }
 
 shm::Descriptor open_process(pid_t pid) { return shm::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+
+shm::Descriptor open_process_with(pid_t pid, const std::vector<std::string>& entries) {
+  shm::Descriptor process = open_process(pid);
+  if (process && !matches(pid, entries)) process.reset();
+  return process;
+}
 
 void signal_process(const shm::Descriptor& process, int number) {
   if (process) ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
@@ -89,7 +98,7 @@ Killer::~Killer() {
 
 void Killer::look() {
   for (const pid_t pid : processes_with(entries_)) {
-    shm::Descriptor process = open_process(pid);
+    shm::Descriptor process = open_process_with(pid, entries_);
     if (!process) continue;
     signal_process(process, SIGKILL);
     const int fd = process.get();
@@ -114,7 +123,7 @@ bool kill_all_with(const std::vector<std::string>& entries, int limit_ms) {
     if (found.empty()) return true;
     std::vector<shm::Descriptor> processes;
     for (const pid_t pid : found) {
-      processes.push_back(open_process(pid));
+      processes.push_back(open_process_with(pid, entries));
       signal_process(processes.back(), SIGKILL);
     }
     for (const shm::Descriptor& process : processes) {

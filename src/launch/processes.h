@@ -24,6 +24,10 @@ std::vector<pid_t> processes_with(const std::vector<std::string>& entries);
 shm::Descriptor open_process(pid_t pid);
 void signal_process(const shm::Descriptor& process, int number);
 
+// A pidfd of that process if its environment has each of `entries`, else empty. It is read once the pidfd is held: a
+// number that was given to another process meanwhile is not taken for ours.
+shm::Descriptor open_process_with(pid_t pid, const std::vector<std::string>& entries);
+
 // Kills all processes with those environment entries, and calls `done` when a look finds none any more. One look
 // follows the death of everything that the one before found, so a process that was just being forked is found too.
 class Killer {

@@ -51,6 +51,15 @@ TEST(Processes, AreFoundByTheirEnvironmentAndNotOnceTheyAreDead) {
   ::waitpid(child, nullptr, 0);
 }
 
+TEST(Processes, ANumberThatAnotherProcessHasNowIsNotOpened) {
+  const pid_t child = start({"/bin/sleep", "1000"});
+  EXPECT_TRUE(open_process_with(child, {mark()}));
+  EXPECT_FALSE(open_process_with(child, {mark(), "RINGKEEP_UNIT_MARK=of a dead one"}));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_FALSE(open_process_with(child, {mark()}));
+}
+
 TEST(Killer, EndsDetachedChildrenToo) {
   // Two generations, one of them in a session of its own; both outlive the shell that started them.
   const pid_t child = start({"/bin/sh", "-c", "setsid sleep 1000 & sleep 1000 & wait"});
