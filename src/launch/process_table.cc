@@ -5,23 +5,47 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "launch/processes.h"
 
 namespace rk::launch {
+namespace {
 
-ProcessTable::ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections)
-    : loop_(loop), listener_(std::move(listener)), handler_(handler), max_connections_(max_connections) {
+constexpr std::uint64_t kRestMs = 100;
+
+}  // namespace
+
+ProcessTable::ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections,
+                           std::uint64_t hello_limit_ms)
+    : loop_(loop),
+      listener_(std::move(listener)),
+      handler_(handler),
+      max_connections_(max_connections),
+      hello_limit_ms_(hello_limit_ms) {
   loop_.watch(listener_.get(), POLLIN, [this](short) { accept_one(); });
 }
 
 ProcessTable::~ProcessTable() {
   loop_.unwatch(listener_.get());
-  for (const auto& [fd, connection] : connections_) loop_.unwatch(fd);
+  loop_.cancel(rest_timer_);
+  for (const auto& [fd, connection] : connections_) {
+    loop_.unwatch(fd);
+    loop_.cancel(connection->hello_timer);
+  }
+}
+
+void ProcessTable::rest() {
+  loop_.set_events(listener_.get(), 0);
+  rest_timer_ = loop_.after(kRestMs, [this] { loop_.set_events(listener_.get(), POLLIN); });
 }
 
 void ProcessTable::accept_one() {
   shm::Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket) return;
+  if (!socket) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) rest();
+    return;
+  }
   auto connection = std::make_unique<Connection>();
   connection->channel = FrameChannel(std::move(socket));
   const auto peer = connection->channel.peer();
@@ -33,6 +57,10 @@ void ProcessTable::accept_one() {
   // The peer waits for our answer, so its pid is still its own when the pidfd is taken.
   connection->process = open_process(peer->pid);
   const int fd = connection->channel.fd();
+  connection->hello_timer = loop_.after(hello_limit_ms_, [this, fd] {
+    ++malformed_;
+    close(fd);
+  });
   connections_.emplace(fd, std::move(connection));
   loop_.watch(fd, POLLIN, [this, fd](short) { read_from(fd); });
 }
@@ -69,6 +97,7 @@ Status ProcessTable::introduce(Connection& connection, const wire::Frame& frame)
     return connection.channel.send(
         wire::Refusal{static_cast<std::int32_t>(admission.error().code), admission.error().message});
   }
+  loop_.cancel(connection.hello_timer);
   connection.introduced = true;
   connection.rank = admission->rank;
   connection.incarnation = hello.incarnation;
@@ -83,6 +112,7 @@ void ProcessTable::close(int fd) {
   const std::unique_ptr<Connection> connection = std::move(found->second);
   connections_.erase(found);
   loop_.unwatch(fd);
+  loop_.cancel(connection->hello_timer);
   if (!connection->introduced) return;
   const auto current = ranks_.find(connection->rank);
   if (current != ranks_.end() && current->second == connection.get()) ranks_.erase(current);

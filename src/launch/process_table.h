@@ -34,9 +34,13 @@ class ProcessHandler {
   virtual void on_gone(Rank rank, Incarnation incarnation) = 0;
 };
 
+inline constexpr std::uint64_t kHelloLimitMs = 30000;
+
 class ProcessTable {
  public:
-  ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections);
+  // A connection that does not introduce itself within `hello_limit_ms` is closed and counted.
+  ProcessTable(Loop& loop, shm::Descriptor listener, ProcessHandler& handler, std::size_t max_connections,
+               std::uint64_t hello_limit_ms = kHelloLimitMs);
   ~ProcessTable();
   ProcessTable(const ProcessTable&) = delete;
   ProcessTable& operator=(const ProcessTable&) = delete;
@@ -64,8 +68,10 @@ class ProcessTable {
     bool introduced = false;
     Rank rank;
     Incarnation incarnation;
+    Loop::TimerId hello_timer = 0;
   };
   void accept_one();
+  void rest();  // no descriptor is free: a while without accepting
   void read_from(int fd);
   Status handle(Connection& connection, const wire::Frame& frame);
   Status introduce(Connection& connection, const wire::Frame& frame);
@@ -75,6 +81,8 @@ class ProcessTable {
   shm::Descriptor listener_;
   ProcessHandler& handler_;
   std::size_t max_connections_;
+  std::uint64_t hello_limit_ms_;
+  Loop::TimerId rest_timer_ = 0;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::map<Rank, Connection*> ranks_;
   std::uint64_t malformed_ = 0;
