@@ -32,8 +32,7 @@ std::uint64_t now_ms() {
 }
 
 // Looks until `there` is true, at most `limit_ms`.
-template <class Condition>
-bool await(Condition there, int limit_ms = kPatienceMs) {
+bool await_for(const std::function<bool()>& there, int limit_ms) {
   const std::uint64_t due = now_ms() + static_cast<std::uint64_t>(limit_ms);
   while (!there()) {
     if (now_ms() >= due) return false;
@@ -41,6 +40,10 @@ bool await(Condition there, int limit_ms = kPatienceMs) {
   }
   return true;
 }
+
+}  // namespace
+
+bool await(const std::function<bool()>& there) { return await_for(there, kPatienceMs); }
 
 std::vector<std::string> entries_of(const std::string& folder) {
   std::vector<std::string> out;
@@ -51,8 +54,6 @@ std::vector<std::string> entries_of(const std::string& folder) {
   ::closedir(directory);
   return out;
 }
-
-}  // namespace
 
 void RunFixture::SetUp() {
   folder_ = "/tmp/rkrun-XXXXXX";
@@ -138,6 +139,12 @@ bool RunFixture::is_there(const std::string& private_directory) const {
          exists("/dev/shm/" + private_directory);
 }
 
+bool RunFixture::any_process(const std::string& name) const {
+  for (const pid_t pid : launch::processes_with({mark_entry()}))
+    if (text_of("/proc/" + std::to_string(pid) + "/comm") == name + "\n") return true;
+  return false;
+}
+
 std::vector<pid_t> RunFixture::await_processes(const std::string& name) {
   std::vector<pid_t> found;
   EXPECT_TRUE(await([&] {
@@ -151,7 +158,7 @@ std::vector<pid_t> RunFixture::await_processes(const std::string& name) {
 std::vector<std::string> RunFixture::left_over() const {
   std::vector<std::string> left;
   for (const pid_t pid : launch::processes_with({mark_entry()})) {
-    if (pid == launcher_) continue;
+    if (pid == launcher_ || std::find(spared_.begin(), spared_.end(), pid) != spared_.end()) continue;
     left.push_back("process " + std::to_string(pid) + " " + text_of("/proc/" + std::to_string(pid) + "/comm"));
   }
   for (const std::string& name : entries_of(folder_ + "/tmp")) left.push_back("file " + name);
@@ -162,7 +169,7 @@ std::vector<std::string> RunFixture::left_over() const {
 
 void RunFixture::expect_nothing_left() {
   std::string left;
-  const bool clean = await(
+  const bool clean = await_for(
       [&] {
         left.clear();
         for (const std::string& one : left_over()) left += one + "\n";

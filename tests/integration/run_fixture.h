@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,10 @@ struct Ended {
   std::string out;
   std::string err;
 };
+
+// Looks until `there` is true, for a time that no working machine needs.
+bool await(const std::function<bool()>& there);
+std::vector<std::string> entries_of(const std::string& folder);
 
 class RunFixture : public ::testing::Test {
  protected:
@@ -52,6 +57,9 @@ class RunFixture : public ::testing::Test {
   bool is_there(const std::string& private_directory) const;
   // Nothing of the run is left within ten seconds: processes, files below TMPDIR, directories in /dev/shm.
   void expect_nothing_left();
+  // These are not of the run: they stay.
+  void spare(const std::vector<pid_t>& servers) { spared_ = servers; }
+  bool any_process(const std::string& name) const;
   void set_environment(const std::string& name, const std::string& value) { environment_.emplace_back(name, value); }
   static std::string text_of(const std::string& path);
 
@@ -63,6 +71,7 @@ class RunFixture : public ::testing::Test {
   std::string mark_;
   pid_t launcher_ = 0;
   std::vector<std::pair<std::string, std::string>> environment_;
+  std::vector<pid_t> spared_;
   std::vector<std::string> roots_;  // private directories that were seen
 };
 
