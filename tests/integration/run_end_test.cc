@@ -6,6 +6,10 @@
 #include <unistd.h>
 
 #include <optional>
+#include <ostream>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "launch/frame_channel.h"
 #include "tests/integration/run_fixture.h"
@@ -145,6 +149,68 @@ TEST_F(RunEnd, AKilledServerEndsTheJobAndIsNamed) {
   EXPECT_NE(ended.err.find("server"), std::string::npos) << ended.err;
   expect_nothing_left();
 }
+
+// Where in its life a run is when it is ended. The test program stays at that place, so that it is there for certain.
+struct Place {
+  const char* name;                  // "hold" of run_program.c
+  std::vector<std::string> options;  // of `ringkeep run`
+};
+
+void PrintTo(const Place& place, std::ostream* out) { *out << place.name; }
+
+class RunEndAt : public RunEnd, public ::testing::WithParamInterface<std::tuple<Place, int>> {
+ protected:
+  static const Place& place() { return std::get<0>(GetParam()); }
+  static int number() { return std::get<1>(GetParam()); }
+};
+
+TEST_P(RunEndAt, NothingIsLeft) {
+  start(job(4, 2, {program(), "hold", place().name}, place().options));
+  await_output("held at " + std::string(place().name));
+  ::kill(launcher(), number());
+  EXPECT_EQ(finish().status, 128 + number());
+  expect_nothing_left();
+  expect_next_run_works();
+}
+
+std::string name_of(int number) { return number == SIGINT ? "AfterCtrlC" : "AfterTheLauncherWasKilled"; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Places, RunEndAt,
+    ::testing::Combine(::testing::Values(Place{"init", {}}, Place{"restart", {"--kill", "0@msg:20"}},
+                                         Place{"replay", {"--kill", "0@msg:20"}}, Place{"finalize", {}},
+                                         Place{"end", {}}),
+                       ::testing::Values(SIGINT, SIGKILL)),
+    [](const auto& test) { return std::get<0>(test.param).name + name_of(std::get<1>(test.param)); });
+
+class RunEndAtTheRingsStart : public RunEnd, public ::testing::WithParamInterface<int> {
+ protected:
+  // Stops the command as soon as a server is there; whether it had come further by then shows once it stands still.
+  bool stopped_in_time() {
+    start({"run", "-n", "4", "--communities", "2", "--servers", "4", "--embedded", "--", program(), "steps", "100000"});
+    await_processes("ringkeepd");
+    ::kill(launcher(), SIGSTOP);
+    int status = 0;
+    EXPECT_EQ(::waitpid(launcher(), &status, WUNTRACED), launcher());
+    return !any_process("mpirun.openmpi");
+  }
+};
+
+TEST_P(RunEndAtTheRingsStart, NothingIsLeft) {
+  bool there = false;
+  for (int attempt = 0; attempt < 20 && !there; ++attempt) {
+    there = stopped_in_time();
+    ::kill(launcher(), GetParam());
+    ::kill(launcher(), SIGCONT);
+    EXPECT_EQ(finish().status, 128 + GetParam());
+    expect_nothing_left();
+  }
+  EXPECT_TRUE(there) << "the ring was never seen before mpirun";
+  expect_next_run_works();
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, RunEndAtTheRingsStart, ::testing::Values(SIGINT, SIGKILL),
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 }  // namespace rk::testing

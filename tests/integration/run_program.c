@@ -9,7 +9,10 @@
  *   truncate     rank 1 gets a message of rank 0 that is too long, which is a fatal error
  *   varying N    as steps, but the lines hold the process's pid
  *   usr1         rank 0 waits for SIGUSR1, then all end
- *   where        each process prints its cores */
+ *   where        each process prints its cores
+ *   hold PLACE   as steps 1000, but rank 1 says so and stays at PLACE: init (before MPI_Init), restart (the same in its
+ *                second life), replay (its second life, after the third step), finalize (before MPI_Finalize), end
+ *                (after it); there are only 5 steps for the last two */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <mpi.h>
@@ -23,9 +26,23 @@
 static volatile sig_atomic_t told = 0;
 static void on_signal(int number) { told = number; }
 
+static const char* place = "";
+static void at(const char* here) {
+  const char* rank = getenv("RINGKEEP_RANK");
+  if (strcmp(place, here) != 0 || rank == NULL || strcmp(rank, "1") != 0) return;
+  printf("held at %s\n", here);
+  fflush(stdout);
+  for (;;) pause();
+}
+static int second_life(void) {
+  const char* life = getenv("RINGKEEP_INCARNATION");
+  return life != NULL && strcmp(life, "2") == 0;
+}
+
 static void steps(int rank, int count, int varying) {
   for (int i = 0; i < count; ++i) {
     int mine = rank + i;
+    if (i == 3 && second_life()) at("replay");
     int sum = 0;
     usleep(10000);
     MPI_Allreduce(&mine, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
@@ -39,10 +56,14 @@ int main(int argc, char** argv) {
   const int number = argc > 2 ? atoi(argv[2]) : 10;
   int rank = 0;
   int size = 0;
+  if (strcmp(mode, "hold") == 0 && argc > 2) place = argv[2];
+  at("init");
+  if (second_life()) at("restart");
   MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   if (strcmp(mode, "steps") == 0) steps(rank, number, 0);
+  if (strcmp(mode, "hold") == 0) steps(rank, strcmp(place, "finalize") == 0 || strcmp(place, "end") == 0 ? 5 : 1000, 0);
   if (strcmp(mode, "varying") == 0) steps(rank, number, 1);
   if (strcmp(mode, "exit") == 0) {
     MPI_Barrier(MPI_COMM_WORLD);
@@ -77,7 +98,9 @@ int main(int argc, char** argv) {
     fflush(stdout);
   }
   MPI_Barrier(MPI_COMM_WORLD);
+  at("finalize");
   MPI_Finalize();
+  at("end");
   if (rank == 0) printf("the end, without a newline");
   return 0;
 }
