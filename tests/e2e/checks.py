@@ -63,11 +63,66 @@ def basics(outcome, setting, kills):
     if outcome.left:
         wrong.append(f"processes remain: {outcome.left}")
     hit = {setting.community(rank) for rank in kills}
-    for rank, pids in sorted(outcome.pids.items()):
-        if setting.community(rank) not in hit and len(pids) != 1:
-            wrong.append(f"rank {rank} of a community without a failure had the pids {pids}")
+    wrong += survivors(outcome, setting, hit)
     wrong += reported(outcome.report, hit)
     return wrong
+
+
+def survivors(outcome, setting, hit):
+    """Every rank was seen; those of communities without a failure are one process each, which repeats nothing."""
+    ranks = {entry["rank"]: entry for entry in outcome.report.get("ranks", [])}
+    wrong = []
+    for what, found in (("seen", outcome.pids), ("reported", ranks)):
+        if set(found) != set(range(setting.ranks)):
+            wrong.append(f"the ranks that were {what} are {sorted(found)}, not 0 to {setting.ranks - 1}")
+    for rank, entry in sorted(ranks.items()):
+        if setting.community(rank) in hit:
+            continue
+        if len(entry["pids"]) != 1 or outcome.pids.get(rank) != entry["pids"]:
+            wrong.append(f"rank {rank} of a community without a failure had the pids {outcome.pids.get(rank)}, "
+                         f"the report says {entry['pids']}")
+        for count in ("messages_resent", "determinants_replayed"):
+            if entry[count] != 0:
+                wrong.append(f"rank {rank} of a community without a failure has {count} {entry[count]}")
+    return wrong
+
+
+def killed_while_replaying(report, rank, community):
+    """What is wrong with a run whose rank was to be killed, and once more before its next life had caught up."""
+    if not report:
+        return ["the run left no report"]
+    entry = report["communities"][community]
+    wrong = [f"--kill {kill['kill']} was not carried out" for kill in report["kills"] if kill["done_s"] is None]
+    if entry["restarts"] != 2 or len(entry["recoveries"]) != 2:
+        return wrong + [f"community {community} restarted {entry['restarts']} times, not twice"]
+    first, second = entry["recoveries"]
+    if report["ranks"][rank]["lives"][1]["ready_s"] is None:
+        wrong.append("the second kill came before the new life was out of MPI_Init")
+    if first["replayed_s"] is not None:
+        wrong.append(f"the second kill came after the first recovery's end at {first['replayed_s']} s")
+    if second["replayed_s"] is None:
+        wrong.append("the second recovery did not come to its end")
+    return wrong
+
+
+def kill_twice(outcome, rank, share, again):
+    """Kills for killed_while_replaying(): at that share of the rank's messages to other communities, and in the next
+    life after `again` of the share of all messages, which is one that it sends once more."""
+    sent = outcome.report["ranks"][rank]["messages_sent"]
+    first, second = round(share * sent), max(1, round(again * sent))
+    if not 0 < second < first:
+        raise ValueError(f"rank {rank} sends {sent} messages: none to kill it at twice")
+    return [(rank, f"msg:{first}"), (rank, f"msg:{second}")]
+
+
+def listing(folder):
+    """The files below that folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def other_files(expected, folder):
+    found = listing(folder)
+    return [] if found == expected else [f"the files are {found}, not {expected}"]
 
 
 def reported(report, hit):
@@ -108,6 +163,7 @@ class Lammps:
         self.setting, self.steps = setting, steps
         self.folder = fresh(folder)
         self.reference = job.run_job(lammps_command(steps), setting.ranks, setting.communities, cwd=self.folder)
+        self.files = listing(self.folder)
 
     def reference_is_right(self):
         """Compares the run without a failure with plain mpirun, as far as the order of sums does not show."""
@@ -134,6 +190,7 @@ class Lammps:
             wrong.append(str(error))
         if without_clock(outcome.stdout) != without_clock(self.reference.stdout):
             wrong.append("other lines of the output differ: " + first_difference(self.reference.stdout, outcome.stdout))
+        wrong += other_files(self.files, folder)
         for file in FILES:
             if not same_bytes(self.folder / file, folder / file):
                 wrong.append(f"{file} differs")
@@ -174,9 +231,9 @@ class Heat2d:
         return [job.program("heat2d"), "--size", self.size, "--steps", self.steps, "--checkpoint-every", self.every,
                 "--report-every", 50, "--picture", folder / "field.ppm", "--trace", folder]
 
-    def _run(self, kills, name):
+    def _run(self, kills, name, options=()):
         folder = fresh(self.folder / name)
-        outcome = job.run_job(self._command(folder), self.setting.ranks, self.setting.communities, cwd=folder,
+        outcome = job.run_job(self._command(folder), self.setting.ranks, self.setting.communities, options, cwd=folder,
                               during=lambda launcher: self._kill(folder, kills, launcher))
         return outcome, {rank: self._trace(folder, rank) for rank in range(self.setting.ranks)}
 
@@ -209,15 +266,24 @@ class Heat2d:
     def killed(self, kills, name="killed"):
         """kills: [(rank, step), ...], one after the other."""
         outcome, traces = self._run(kills, name)
+        return self._judge(kills, name, outcome, traces), outcome
+
+    def killed_by_messages(self, kills, name="killed"):
+        """kills: [(rank, "msg:5"), ...], as options of `ringkeep run`."""
+        outcome, traces = self._run([], name, kill_options(kills))
+        return self._judge(kills, name, outcome, traces), outcome
+
+    def _judge(self, kills, name, outcome, traces):
         wrong = basics(outcome, self.setting, [rank for rank, _ in kills])
+        wrong += other_files(listing(self.folder / "reference"), self.folder / name)
         if outcome.stdout != self.reference.stdout:
             wrong.append("the output differs from the run without a failure")
         if not same_bytes(self.folder / "reference/field.ppm", self.folder / name / "field.ppm"):
             wrong.append("the picture differs")
-        hit = {self.setting.community(rank) for rank, _ in kills}
+        hit = [self.setting.community(rank) for rank, _ in kills]
         for rank, trace in traces.items():
             again = len(trace) - self.steps
-            limit = self.every * len(kills) if self.setting.community(rank) in hit else 0
+            limit = self.every * hit.count(self.setting.community(rank))  # an interval a kill of its community
             if {step for _, step, _ in trace} != set(range(1, self.steps + 1)):
                 wrong.append(f"rank {rank} did not execute every step")
             if again > limit:
@@ -225,8 +291,7 @@ class Heat2d:
         outcome.report["steps_again"], outcome.report["steps_again_of_all"] = self._steps_again(traces)
         if not wrong:
             shutil.rmtree(self.folder / name)
-        return wrong, outcome
-
+        return wrong
 
     def _steps_again(self, traces):
         """Rank-steps executed again, and those that a restart of all ranks from the same checkpoint would have cost.
@@ -280,6 +345,7 @@ class Taskfarm:
         outcome = job.run_job(self._command(folder / "order"), self.setting.ranks, self.setting.communities,
                               kill_options(kills), cwd=folder)
         wrong = basics(outcome, self.setting, [rank for rank, _ in kills])
+        wrong += other_files(["order"], folder)
         shown = self.RESULT.findall(outcome.stdout)
         # The file is written at the end by the master's last life from its memory; the lines were shown by whichever
         # life came first. They agree only if the master saw the same matches again.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: real jobs under `ringkeep run`, short forms of the campaigns.
 
-    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api bad_input
+    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api
 """
 import os
 import pathlib
@@ -45,13 +45,25 @@ def taskfarm(folder):
 
 
 def again(folder):
-    """A community that is killed again while it recovers, and both communities at once."""
-    program = checks.Taskfarm(folder, checks.Setting(4, 2), tasks=200, work=200000)
+    """A community that is killed again while it replays, from the start and from a checkpoint; both at once."""
+    setting = checks.Setting(4, 2)
+    program = checks.Taskfarm(folder / "taskfarm", setting, tasks=200, work=200000)
     wrong, reference = program.killed([], "reference")
     yield "without a failure", wrong
-    start = checks.moment(reference, 0.5)
-    for kills in ([(0, f"{start:.2f}s"), (0, f"{start + 0.5:.2f}s")], [(1, f"{start:.2f}s"), (2, f"{start:.2f}s")]):
-        yield f"kills {kills}", program.killed(kills)[0]
+    kills = checks.kill_twice(reference, 0, 0.5, 0.3)
+    wrong, outcome = program.killed(kills)
+    yield f"kills {kills}", wrong + checks.killed_while_replaying(outcome.report, 0, 0)
+    kills = [checks.kill_at(reference, rank, 0.5) for rank in (0, 2)]
+    yield f"kills {kills}", program.killed(kills)[0]
+    heat = checks.Heat2d(folder / "heat2d", setting, steps=400, every=80, size=384)
+    kills = checks.kill_twice(heat.reference, 2, 0.35, 0.08)  # rank 2 sends its edge to the other community each step
+    wrong, outcome = heat.killed_by_messages(kills)
+    yield f"heat2d, kills {kills}", wrong + checks.killed_while_replaying(outcome.report, 2, 1) + restored(outcome, 1)
+
+
+def restored(outcome, community):
+    versions = [one["version"] for one in outcome.report["communities"][community]["recoveries"]]
+    return [] if all(versions) else [f"the recoveries began at the versions {versions}, 0 is the start"]
 
 
 # --- the end of a run ---------------------------------------------------------------------------------------------------
@@ -143,33 +155,8 @@ def api(folder):
     yield "down", [] if down.returncode == 0 and "3 servers" in down.stdout else [down.stdout + down.stderr]
 
 
-# --- bad input ----------------------------------------------------------------------------------------------------------
-
-def bad_input(folder):
-    """One clear error each, and a code that is not 0."""
-    farm = job.program("taskfarm")
-    cases = [
-        ("no such program", ["-n", "2", "--communities", "2", "--", "./no-such-program"], "no-such-program"),
-        ("more communities than ranks", ["-n", "2", "--communities", "3", "--", farm], "communities"),
-        ("no ranks", ["-n", "0", "--communities", "1", "--", farm], "-n"),
-        ("a kill of no rank", ["-n", "2", "--communities", "2", "--kill", "7@1s", "--", farm], "--kill 7@1s"),
-        ("no command", ["-n", "2", "--communities", "2"], ""),
-        ("an unknown option", ["-n", "2", "--no-such-option", "--", farm], "no-such-option"),
-    ]
-    for name, words, part in cases:
-        outcome = job.run([job.program("ringkeep"), "run", *words], folder, True, 60)
-        wrong = [] if outcome.code not in (0, None) and outcome.code > 0 else [f"the exit code is {outcome.code}"]
-        if part not in outcome.stderr:
-            wrong.append(f"the error does not name {part!r}: {outcome.stderr.strip()[-300:]!r}")
-        if len(outcome.stderr.strip().splitlines()) > 3 or not outcome.stderr.strip():
-            wrong.append(f"not one clear error: {outcome.stderr.strip()[-600:]!r}")
-        if outcome.left:
-            wrong.append(f"processes remain: {outcome.left}")
-        yield name, wrong
-
-
 SCENARIOS = {"lammps": lammps, "heat2d": heat2d, "taskfarm": taskfarm, "again": again, "clean": clean,
-             "api": api, "bad_input": bad_input}
+             "api": api}
 
 
 def main():

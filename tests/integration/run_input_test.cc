@@ -46,6 +46,7 @@ class RunInput : public RunFixture {
 TEST_F(RunInput, WrongOptionsAndPrograms) {
   expect_error(job(2, 2, {"./no-such-program"}), 66, "no-such-program");
   expect_error(job(2, 2, {"/tmp"}), 66, "directory");
+  expect_error({"run", "-n", "0", "--communities", "1", "--", program()}, 64, "-n");
   expect_error(job(2, 3, {program()}), 64, "3 communities");
   expect_error(job(2, 2, {program()}, {"--kill", "9@1s"}), 64, "--kill 9@1s");
   expect_error(job(2, 2, {program()}, {"--partition", "/no/such/file"}), 66, "/no/such/file");
