@@ -12,11 +12,6 @@
 
 namespace rk::wire {
 
-// Append-only.
-inline constexpr auto kKeepNumber = [](std::uint32_t offset) {
-  return static_cast<MessageType>(static_cast<std::uint32_t>(MessageType::kKeepFirst) + offset);
-};
-
 enum class KeepKind : std::uint8_t { kCheckpoint = 0, kGroup = 1 };
 
 // What is kept, cluster-wide: names of different owners and kinds never meet.
@@ -42,7 +37,7 @@ struct VersionContent {
 
 // Home -> a server that shall hold a copy. If `eager`, the chunks follow at once; else after an answer kWanted.
 struct CopyOffer {
-  static constexpr MessageType kType = kKeepNumber(0);
+  static constexpr MessageType kType = MessageType::kCopyOffer;
   ViewNumber view;
   std::uint64_t copy = 0;  // number of this attempt, rising in each life of the sender
   bool eager = false;
@@ -57,7 +52,7 @@ inline constexpr std::uint64_t kFetchBit = std::uint64_t{1} << 63U;
 
 // In order and without gaps; anything else breaks the copy.
 struct CopyChunk {
-  static constexpr MessageType kType = kKeepNumber(1);
+  static constexpr MessageType kType = MessageType::kCopyChunk;
   std::uint64_t copy = 0;
   std::uint64_t offset = 0;
   Bytes bytes;
@@ -74,7 +69,7 @@ enum class CopyResult : std::uint8_t {
 
 // Answer to CopyOffer, and to a CopyFetch that cannot be served.
 struct CopyAnswer {
-  static constexpr MessageType kType = kKeepNumber(2);
+  static constexpr MessageType kType = MessageType::kCopyAnswer;
   ViewNumber view;
   std::uint64_t copy = 0;
   CopyResult result = CopyResult::kRefused;
@@ -84,7 +79,7 @@ struct CopyAnswer {
 
 // Asks a holder for the bytes: CopyChunks with this number follow, or a CopyAnswer.
 struct CopyFetch {
-  static constexpr MessageType kType = kKeepNumber(3);
+  static constexpr MessageType kType = MessageType::kCopyFetch;
   ViewNumber view;
   std::uint64_t copy = 0;  // has kFetchBit
   KeepKey key;
@@ -94,7 +89,7 @@ struct CopyFetch {
 
 // Home -> holder, one-way: of the versions up to `up_to`, those in `retained` stay and the others go.
 struct CopyRetain {
-  static constexpr MessageType kType = kKeepNumber(4);
+  static constexpr MessageType kType = MessageType::kCopyRetain;
   ViewNumber view;
   KeepKey key;
   Version up_to;
@@ -105,7 +100,7 @@ struct CopyRetain {
 
 // What do you know of this name? With `claim`: I am its home from now on, unless somebody else is.
 struct KeepLookup {
-  static constexpr MessageType kType = kKeepNumber(5);
+  static constexpr MessageType kType = MessageType::kKeepLookup;
   ViewNumber view;
   std::uint64_t round = 0;
   bool claim = false;
@@ -121,7 +116,7 @@ struct HeldVersion {
 };
 
 struct KeepLookupAnswer {
-  static constexpr MessageType kType = kKeepNumber(6);
+  static constexpr MessageType kType = MessageType::kKeepLookupAnswer;
   ViewNumber view;
   std::uint64_t round = 0;
   bool home = false;                  // I am the home: what I say is all there is
@@ -139,7 +134,7 @@ struct KeepLookupAnswer {
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with
 // key.name, for good: such names are never used again.
 struct KeepRemove {
-  static constexpr MessageType kType = kKeepNumber(7);
+  static constexpr MessageType kType = MessageType::kKeepRemove;
   ViewNumber view;
   std::uint64_t round = 0;
   bool prefix = false;
@@ -149,7 +144,7 @@ struct KeepRemove {
 };
 
 struct KeepRemoved {
-  static constexpr MessageType kType = kKeepNumber(8);
+  static constexpr MessageType kType = MessageType::kKeepRemoved;
   ViewNumber view;
   std::uint64_t round = 0;
   RK_FIELDS(view, round)

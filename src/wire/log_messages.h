@@ -20,10 +20,6 @@ inline constexpr std::size_t kMaxCarriedPart = std::size_t{64} << 10U;  // paylo
 inline constexpr std::uint64_t kMaxCarriedRecord = std::uint64_t{1} << 30U;
 inline constexpr std::size_t kMaxCarriedFrame = std::size_t{256} << 10U;  // payload bytes of one LogRecords
 
-constexpr MessageType log_message(std::uint32_t offset) {
-  return static_cast<MessageType>(static_cast<std::uint32_t>(MessageType::kLogFirst) + offset);
-}
-
 // One record of the outbox, or a part of it: payload bytes [offset, offset + part) of `length`.
 struct CarriedRecord {
   Ssn ssn;
@@ -40,7 +36,7 @@ struct CarriedRecord {
 
 // Sender's node -> receiver's node.
 struct LogRecords {
-  static constexpr MessageType kType = log_message(0);
+  static constexpr MessageType kType = MessageType::kLogRecords;
   JobId job;
   Rank source;
   Rank dest;
@@ -52,7 +48,7 @@ struct LogRecords {
 
 // Receiver's node -> sender's node: every ssn up to here has arrived.
 struct LogArrived {
-  static constexpr MessageType kType = log_message(1);
+  static constexpr MessageType kType = MessageType::kLogArrived;
   JobId job;
   Rank source;
   Rank dest;
@@ -64,7 +60,7 @@ struct LogArrived {
 
 // Receiver's node -> sender's node: send from this ssn on, whatever was acknowledged before.
 struct LogFrom {
-  static constexpr MessageType kType = log_message(2);
+  static constexpr MessageType kType = MessageType::kLogFrom;
   JobId job;
   Rank source;
   Rank dest;
