@@ -46,9 +46,9 @@ std::string ByteReader::text(std::size_t limit) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-Status ByteReader::finish(std::string_view what) const {
+Status ByteReader::finish(std::string_view what, Rest rest) const {
   if (failed_) return fail(ErrorCode::kCorrupt, std::string(what) + " is cut short or breaks a limit");
-  if (!in_.empty())
+  if (!in_.empty() && rest == Rest::kRefused)
     return fail(ErrorCode::kCorrupt, std::string(what) + " has " + std::to_string(in_.size()) + " bytes too many");
   return {};
 }

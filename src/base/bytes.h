@@ -68,8 +68,9 @@ class ByteReader {
   std::size_t remaining() const { return in_.size(); }
   bool failed() const { return failed_; }
   void mark_failed() { failed_ = true; }
-  // kCorrupt if a read went past the end, broke a limit, or bytes are left over.
-  Status finish(std::string_view what) const;
+  // kCorrupt if a read went past the end, broke a limit, or bytes are left over that may not be.
+  enum class Rest { kRefused, kIgnored };
+  Status finish(std::string_view what, Rest rest = Rest::kRefused) const;
 
  private:
   ByteView in_;

@@ -58,7 +58,7 @@ Bytes encode_state(StateKind kind, ByteView payload) {
   return out;
 }
 
-Result<Bytes> decode_state(StateKind kind, ByteView file) {
+Result<State> decode_state(StateKind kind, ByteView file) {
   const auto damaged = [] {
     return fail(ErrorCode::kCorrupt, "it is damaged: remove the state directory to join the ring as a new server");
   };
@@ -66,7 +66,7 @@ Result<Bytes> decode_state(StateKind kind, ByteView file) {
   ByteReader reader(file);
   if (reader.integer<std::uint32_t>() != kMagic) return damaged();
   const auto major = reader.integer<std::uint16_t>();
-  reader.integer<std::uint16_t>();
+  const auto minor = reader.integer<std::uint16_t>();
   const auto features = reader.integer<std::uint32_t>();
   if (major != kMajor || (features & kRequiredFeatures & ~kFeatures) != 0)
     return fail(ErrorCode::kVersionMismatch, "another release of ringkeep wrote it: start that release again");
@@ -76,7 +76,7 @@ Result<Bytes> decode_state(StateKind kind, ByteView file) {
   const ByteView payload = file.subspan(kHeadBytes);
   if (found != static_cast<std::uint32_t>(kind) || length != payload.size() || sum != state_sum(file, payload))
     return damaged();
-  return Bytes(payload.begin(), payload.end());
+  return State{Bytes(payload.begin(), payload.end()), minor > kMinor};
 }
 
 Result<StateFiles> StateFiles::open(const std::string& directory) {
@@ -95,12 +95,13 @@ Result<StateFiles> StateFiles::open(const std::string& directory) {
 }
 
 Result<Incarnation> StateFiles::next_incarnation(std::uint64_t clock_ms) {
-  RK_TRY(const auto before, read(StateKind::kIncarnation));
+  RK_TRY(const auto before, load(StateKind::kIncarnation));
   std::uint64_t last = 0;
   if (before) {
-    ByteReader reader(*before);
+    ByteReader reader(before->payload);
     last = reader.integer<std::uint64_t>();
-    RK_TRY_VOID(reader.finish("the incarnation file"));
+    RK_TRY_VOID(
+        reader.finish("the incarnation file", before->newer ? ByteReader::Rest::kIgnored : ByteReader::Rest::kRefused));
   }
   const Incarnation next(std::max(last + 1, clock_ms));
   Bytes payload;
@@ -113,7 +114,7 @@ std::string StateFiles::path_of(StateKind kind) const {
   return directory_ + (kind == StateKind::kIncarnation ? "/incarnation" : "/ring");
 }
 
-Result<std::optional<Bytes>> StateFiles::read(StateKind kind) const {
+Result<std::optional<State>> StateFiles::load(StateKind kind) const {
   const std::string path = path_of(kind);
   const shm::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) {
@@ -130,9 +131,15 @@ Result<std::optional<Bytes>> StateFiles::read(StateKind kind) const {
     size += static_cast<std::size_t>(got);
   }
   file.resize(size);
-  auto payload = decode_state(kind, file);
-  if (!payload) return fail(payload.error().code, "state file '" + path + "': " + payload.error().message);
-  return std::optional<Bytes>(std::move(*payload));
+  auto state = decode_state(kind, file);
+  if (!state) return fail(state.error().code, "state file '" + path + "': " + state.error().message);
+  return std::optional<State>(std::move(*state));
+}
+
+Result<std::optional<Bytes>> StateFiles::read(StateKind kind) const {
+  RK_TRY(auto state, load(kind));
+  if (!state) return std::nullopt;
+  return std::optional<Bytes>(std::move(state->payload));
 }
 
 Status StateFiles::write(StateKind kind, ByteView payload) const {

@@ -6,10 +6,10 @@
 //  offset size
 //   0     4   magic "RKst"
 //   4     2   format major, 6: 2 format minor
-//   8     4   feature bits (0-15 must be known to the reader)
+//   8     4   feature bits (0-15 must be known to the reader, others are ignored)
 //  12     4   kind of the payload (StateKind)     16: 4  payload length
 //  20     8   checksum (XXH3-64) of bytes 0..19 and the payload
-//  28         payload
+//  28         payload; a higher minor version may append to it, which a reader ignores
 //
 // One server at a time: the directory has a lock that ends with the process.
 #pragma once
@@ -28,7 +28,11 @@ namespace rk::daemon {
 enum class StateKind : std::uint32_t { kIncarnation = 1, kRing = 2 };
 
 Bytes encode_state(StateKind kind, ByteView payload);
-Result<Bytes> decode_state(StateKind kind, ByteView file);
+struct State {
+  Bytes payload;
+  bool newer = false;  // written by a higher minor version: the payload may have more fields than this release knows
+};
+Result<State> decode_state(StateKind kind, ByteView file);
 
 class StateFiles {
  public:
@@ -47,6 +51,7 @@ class StateFiles {
 
  private:
   std::string path_of(StateKind kind) const;
+  Result<std::optional<State>> load(StateKind kind) const;
 
   std::string directory_;
   shm::Descriptor lock_;

@@ -44,6 +44,9 @@
 //
 // An item is visible when `published` counts it (release-store); what a killed writer left behind it is overwritten by
 // its next incarnation. Hence a message's payload needs no checksum here; frames between nodes have their own.
+//
+// A segment of a higher minor version opens: such a version may give a meaning to bytes that are zero here and leaves
+// everything else in its place. What a reader must know to be safe is a required feature bit.
 #pragma once
 
 #include <bit>

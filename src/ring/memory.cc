@@ -42,7 +42,7 @@ Result<Memory> decode_memory(ByteView bytes) {
   ByteReader reader(body);
   if (reader.integer<std::uint32_t>() != kMemoryMagic) return damaged();
   const auto major = reader.integer<std::uint16_t>();
-  reader.integer<std::uint16_t>();
+  const auto minor = reader.integer<std::uint16_t>();
   const auto features = reader.integer<std::uint32_t>();
   if (major != kMemoryMajor || (features & wire::kRequiredFeatures & ~wire::kFeatures) != 0)
     return fail(ErrorCode::kVersionMismatch,
@@ -53,7 +53,8 @@ Result<Memory> decode_memory(ByteView bytes) {
   wire::Decoder decoder(reader);
   memory.committed.visit(decoder);
   memory.accepted.visit(decoder);
-  if (!reader.finish("ring state") || !wire::check_view(memory.committed)) return damaged();
+  if (!reader.finish("ring state", wire::rest_from(minor, kMemoryMinor)) || !wire::check_view(memory.committed))
+    return damaged();
   if (memory.accepted.number && !wire::check_view(memory.accepted)) return damaged();
   return memory;
 }

@@ -4,9 +4,10 @@
 //  offset size
 //   0     4   magic "RKRS"
 //   4     2   format major, 6: 2 format minor
-//   8     4   feature bits (as in frames: bits 0-15 must be known to the reader)
+//   8     4   feature bits (as in frames: bits 0-15 must be known to the reader, others are ignored)
 //  12     8   incarnation since which the memory is unbroken (0: always)
-//  20         committed view, then accepted view (number 0: none), as wire::RingView
+//  20         committed view, then accepted view (number 0: none), as wire::RingView;
+//             then what a higher minor version appended, which a reader ignores
 //  end   8   checksum (XXH3-64) of everything before
 #pragma once
 

@@ -10,7 +10,12 @@
 //
 // encode() and decode() follow that list. Integers and strong ids are little-endian at their own width, bool and enums
 // with an 8-bit base one byte, strings and Bytes a u32 length and the bytes, vectors a u32 count and the items.
-// A decoder refuses anything above the limits here, and bytes left over, so a message can not be misread as another.
+// A decoder refuses anything above the limits here, and bytes left over, so a message can not be misread as another;
+// bytes left over by a sender of a higher minor version are fields that it appended, and are ignored (frame.h).
+//
+// Fields that minor version N appends stand at the end of the message, never inside a struct that other messages or
+// vectors contain, behind the mark kSince<N>: RK_FIELDS(text, ranks, kSince<1>, color). From a sender of a lower minor
+// version they are absent and keep their defaults.
 #pragma once
 
 #include <optional>
@@ -46,6 +51,13 @@ inline constexpr std::size_t kMaxText = 4096;                // names, paths, me
 inline constexpr std::size_t kMaxItems = 65536;              // vector elements
 inline constexpr std::size_t kMaxBlob = kMaxPayload - 4096;  // one Bytes field
 
+// A mark in a field list: the fields behind it exist since this minor version.
+struct Since {
+  std::uint16_t minor;
+};
+template <std::uint16_t Minor>
+inline constexpr Since kSince{Minor};
+
 namespace codec_detail {
 
 template <class T>
@@ -71,7 +83,9 @@ class Encoder {
   template <class T>
   void field(const T& value) {
     using namespace codec_detail;
-    if constexpr (std::is_same_v<T, bool>)
+    if constexpr (std::is_same_v<T, Since>)
+      return;
+    else if constexpr (std::is_same_v<T, bool>)
       writer_.integer(static_cast<std::uint8_t>(value));
     else if constexpr (std::is_enum_v<T>)
       writer_.integer(static_cast<std::underlying_type_t<T>>(value));
@@ -94,17 +108,20 @@ class Encoder {
 
 class Decoder {
  public:
-  explicit Decoder(ByteReader& in) : reader_(in) {}
+  // `minor`: of the release that encoded it.
+  explicit Decoder(ByteReader& in, std::uint16_t minor = kFormatMinor) : reader_(in), minor_(minor) {}
   template <class... Ts>
   void operator()(Ts&... fields) {
-    (field(fields), ...);
+    ((absent_ ? void() : field(fields)), ...);
   }
 
  private:
   template <class T>
   void field(T& value) {
     using namespace codec_detail;
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (std::is_same_v<T, const Since>) {
+      absent_ = value.minor > minor_;
+    } else if constexpr (std::is_same_v<T, bool>) {
       const auto byte = reader_.integer<std::uint8_t>();
       if (byte > 1) reader_.mark_failed();
       value = byte == 1;
@@ -133,6 +150,8 @@ class Decoder {
       value.visit(*this);
   }
   ByteReader& reader_;
+  std::uint16_t minor_;
+  bool absent_ = false;
 };
 
 template <class Message>
@@ -143,20 +162,27 @@ Bytes encode(const Message& message) {
   return out;
 }
 
+// What bytes behind the last known field are, by the minor versions of who wrote and who reads.
+constexpr ByteReader::Rest rest_from(std::uint16_t writer, std::uint16_t reader = kFormatMinor) {
+  return writer > reader ? ByteReader::Rest::kIgnored : ByteReader::Rest::kRefused;
+}
+
+// `sender` and `own` are minor versions.
 template <class Message>
-Result<Message> decode(ByteView payload, std::string_view what) {
+Result<Message> decode(ByteView payload, std::string_view what, std::uint16_t sender = kFormatMinor,
+                       std::uint16_t own = kFormatMinor) {
   Message message{};
   ByteReader reader(payload);
-  Decoder decoder(reader);
+  Decoder decoder(reader, sender);
   message.visit(decoder);
-  RK_TRY_VOID(reader.finish(what));
+  RK_TRY_VOID(reader.finish(what, rest_from(sender, own)));
   return message;
 }
 
 // A frame that carries the message.
 template <class Message>
 Frame to_frame(const Message& message, std::uint64_t request = 0, Incarnation sender = {}) {
-  return Frame{Message::kType, request, sender, 0, encode(message)};
+  return Frame{Message::kType, request, sender, 0, encode(message), kFormatMinor};
 }
 
 // The message of a frame; kCorrupt if the frame is of another type or malformed.
@@ -166,7 +192,8 @@ Result<Message> from_frame(const Frame& frame) {
     return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
                                          " where type " + std::to_string(static_cast<std::uint32_t>(Message::kType)) +
                                          " was expected");
-  return decode<Message>(frame.payload, "message " + std::to_string(static_cast<std::uint32_t>(frame.type)));
+  return decode<Message>(frame.payload, "message " + std::to_string(static_cast<std::uint32_t>(frame.type)),
+                         frame.minor);
 }
 
 // Answer to any request that failed.
@@ -179,7 +206,7 @@ struct Refusal {
 };
 
 struct VersionRange {
-  std::uint16_t lowest = kFormatMinor;
+  std::uint16_t lowest = kLowestMinor;
   std::uint16_t highest = kFormatMinor;
   RK_FIELDS(lowest, highest)
   bool operator==(const VersionRange&) const = default;

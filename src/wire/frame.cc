@@ -29,7 +29,7 @@ Bytes encode_frame(const Frame& frame) {
   ByteWriter writer(out);
   writer.integer(kMagic);
   writer.integer(kFormatMajor);
-  writer.integer(kFormatMinor);
+  writer.integer(frame.minor);
   writer.integer(kFeatures);
   writer.integer(static_cast<std::uint32_t>(frame.type));
   writer.integer(frame.request);
@@ -58,6 +58,7 @@ Result<FrameHeader> decode_header(ByteView head) {
     return fail(ErrorCode::kVersionMismatch,
                 "the other side needs a feature that this release does not know: upgrade this side");
   FrameHeader header;
+  header.minor = minor;
   header.type = static_cast<MessageType>(reader.integer<std::uint32_t>());
   header.request = reader.integer<std::uint64_t>();
   header.sender = Incarnation(reader.integer<std::uint64_t>());
@@ -79,7 +80,8 @@ Result<std::optional<Frame>> FrameCutter::next() {
   const ByteView payload = rest.subspan(kHeaderSize, header.payload_size);
   if (frame_sum(rest, payload) != header.sum)
     return fail(ErrorCode::kCorrupt, "a frame's checksum does not match: damaged on the way or not ours");
-  Frame frame{header.type, header.request, header.sender, header.descriptors, Bytes(payload.begin(), payload.end())};
+  Frame frame{header.type, header.request, header.sender, header.descriptors, Bytes(payload.begin(), payload.end()),
+              header.minor};
   start_ += whole;
   // Move the tail down only when the consumed part dominates, so that cutting many small frames stays linear.
   if (start_ == buffer_.size() || start_ > kMaxPayload) {

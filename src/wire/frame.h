@@ -3,8 +3,8 @@
 //
 //  offset size
 //   0     4   magic "RKf1"
-//   4     2   format major (another major is refused), 6: 2 format minor (informs; unknown trailing minors are fine)
-//   8     4   feature bits of the sender; a bit in kRequiredFeatures that we do not know is refused
+//   4     2   format major (another major is refused), 6: 2 format minor of the sender's release
+//   8     4   feature bits of the sender; one in kRequiredFeatures that we do not know is refused, others are ignored
 //  12     4   message type (MessageType)
 //  16     8   request: the asker's number, repeated in the answer; 0 for one-way messages
 //  24     8   sender incarnation: server, writer or community; 0 where the conversation has none
@@ -12,7 +12,13 @@
 //  36     4   number of file descriptors that travel with the frame (local sockets only), at most kMaxDescriptors
 //  40     8   checksum (XXH3-64) of bytes 0..39 and the payload
 //  48         payload
-// All integers little-endian. Golden bytes: tests/unit/wire.
+// All integers little-endian. Golden bytes: tests/unit/wire/message_golden_test.cc.
+//
+// Neighbouring minor versions work together. A minor version may append fields to a message and nothing else: a reader
+// ignores bytes behind the fields that it knows if, and only if, the frame says a higher minor than its own; a field
+// that was appended later than the frame's minor keeps its default (codec.h, Since). This is decided frame by frame, so
+// it holds for the hello itself. The minor version that the hellos agree on bounds what may be sent unasked on that
+// connection: no message type and no meaning that is newer. A receiver treats an unknown type as malformed.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +33,8 @@ namespace rk::wire {
 inline constexpr std::uint32_t kMagic = 0x31664b52;  // "RKf1"
 inline constexpr std::uint16_t kFormatMajor = 1;
 inline constexpr std::uint16_t kFormatMinor = 0;
-inline constexpr std::uint32_t kFeatures = 0;               // bits that this build sends
+inline constexpr std::uint16_t kLowestMinor = kFormatMinor == 0 ? 0 : kFormatMinor - 1;  // that a hello offers
+inline constexpr std::uint32_t kFeatures = 0;                                            // bits that this build sends
 inline constexpr std::uint32_t kRequiredFeatures = 0xffff;  // bits 0-15: a receiver must know them; 16-31: it may not
 inline constexpr std::size_t kHeaderSize = 48;
 inline constexpr std::size_t kMaxPayload = std::size_t{2} << 20U;
@@ -119,6 +126,7 @@ struct FrameHeader {
   std::uint32_t payload_size = 0;
   std::uint32_t descriptors = 0;
   std::uint64_t sum = 0;
+  std::uint16_t minor = kFormatMinor;
   bool operator==(const FrameHeader&) const = default;
 };
 
@@ -128,6 +136,7 @@ struct Frame {
   Incarnation sender;
   std::uint32_t descriptors = 0;
   Bytes payload;
+  std::uint16_t minor = kFormatMinor;  // of the release that wrote it
 };
 
 // Whole frame, header and payload, ready for the wire. The payload must be within kMaxPayload (checked).

@@ -10,6 +10,9 @@
 // A proof is HMAC-SHA256 under the cluster key over the role, both nonces, the cluster id, the two node ids, the two
 // incarnations and the agreed minor version; the role makes a reflected proof useless. io/peer_handshake.h has the
 // rules.
+//
+// The hello's own proof covers the fields before it; a minor version that appends fields to a handshake message adds
+// them to the transcript of PeerProof only where that version is agreed.
 #pragma once
 
 #include <cstdint>

@@ -55,6 +55,41 @@ TEST(PeerHandshake, TheHighestCommonVersionIsAgreed) {
   EXPECT_EQ(listen.peer().version, 5);
 }
 
+// A server of the next minor version: its frames say so, and every message has a field behind those we know.
+Status converse_with_next_minor(PeerHandshake& dial, PeerHandshake& listen, bool next_dials) {
+  std::optional<wire::Frame> frame = dial.first();
+  for (bool to_listener = true; frame; to_listener = !to_listener) {
+    if (to_listener == next_dials) {
+      frame->minor = wire::kFormatMinor + 1;
+      ByteWriter(frame->payload).text("appended");
+    }
+    RK_TRY(frame, (to_listener ? listen : dial).on_frame(*frame));
+  }
+  EXPECT_TRUE(dial.proven() && listen.proven());
+  return {};
+}
+
+TEST(PeerHandshake, AServerOfTheNextMinorVersionIsProven) {
+  for (const bool next_dials : {false, true}) {
+    auto ours = server(next_dials ? 2 : 1);
+    ours.versions = {};
+    auto next = server(next_dials ? 1 : 2);
+    next.versions = {wire::kFormatMinor, wire::kFormatMinor + 1};
+    auto dial = dialer(next_dials ? next : ours);
+    auto listen = listener(next_dials ? ours : next);
+    const auto status = converse_with_next_minor(dial, listen, next_dials);
+    ASSERT_TRUE(status) << status.error().message;
+    EXPECT_EQ(dial.peer().version, wire::kFormatMinor);
+    EXPECT_EQ(listen.peer().version, wire::kFormatMinor);
+  }
+}
+
+TEST(PeerHandshake, BytesBehindAMessageOfOurMinorVersionAreRefused) {
+  auto hello = *dialer().first();
+  ByteWriter(hello.payload).text("appended");
+  EXPECT_EQ(listener().on_frame(hello).error().code, ErrorCode::kCorrupt);
+}
+
 TEST(PeerHandshake, EveryWrongDialerIsRefused) {
   auto cluster = server(1);
   cluster.cluster = ClusterId(8);

@@ -76,6 +76,21 @@ TEST(Segment, AnUnknownRequiredFeatureIsRefusedAndAnOptionalOneIsNot) {
   ASSERT_OK(job.open(0));
 }
 
+// The owner was built from the next release: others read it, and its next life, of this release, goes on in it.
+TEST(Segment, AHigherMinorVersionOpens) {
+  TestJob job({0, 1});
+  job.start_all();
+  ASSERT_OK(job.send(0, 1, 7, "before"));
+  job.memory(0)[6] = static_cast<std::byte>(kLogFormatMinor + 1);
+  job.memory(0)[10] = std::byte{4};
+  ASSERT_OK(job.open(0));
+  EXPECT_EQ(job.open(0)->counts().messages_sent, 1U);
+  job.start(0);
+  ASSERT_OK(job.send(0, 1, 7, "before"));
+  ASSERT_OK(job.send(0, 1, 7, "after"));
+  EXPECT_EQ(job.open(0)->counts().messages_sent, 2U);
+}
+
 // A killed life reports nothing; its counts are in the segment.
 TEST(Segment, CountsAreOfAllLives) {
   TestJob job({0, 0, 1});

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/checksum.h"
 #include "ring/core.h"
 
 namespace rk::ring {
@@ -45,6 +46,25 @@ TEST(Memory, RoundTripsAndFindsDamage) {
     EXPECT_FALSE(decode_memory(damaged)) << i;
     EXPECT_FALSE(decode_memory(ByteView(bytes).first(i))) << i;
   }
+}
+
+TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}};
+  const auto appended = [&](std::byte minor, std::byte required, std::byte optional) {
+    Bytes bytes = encode_memory(memory);
+    bytes.resize(bytes.size() - 8);
+    bytes[6] = minor;
+    bytes[8] = required;
+    bytes[10] = optional;
+    ByteWriter(bytes).text("appended");
+    ByteWriter(bytes).integer(checksum(bytes));
+    return decode_memory(bytes);
+  };
+  const auto next = appended(std::byte{1}, std::byte{0}, std::byte{1});
+  ASSERT_TRUE(next) << next.error().message;
+  EXPECT_EQ(*next, memory);
+  EXPECT_EQ(appended(std::byte{0}, std::byte{0}, std::byte{0}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(appended(std::byte{1}, std::byte{1}, std::byte{0}).error().code, ErrorCode::kVersionMismatch);
 }
 
 TEST(Memory, GoldenBytesOfRelease_0_1) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "base/checksum.h"
 #include "base/prng.h"
 #include "wire/client_messages.h"
 #include "wire/codec.h"
@@ -81,6 +82,94 @@ TEST(Codec, EveryTruncationIsRefused) {
 TEST(Versions, TheHighestCommonOneIsAgreed) {
   EXPECT_EQ(*agree({1, 4}, {2, 7}), 4);
   EXPECT_EQ(agree({1, 2}, {3, 4}).error().code, ErrorCode::kVersionMismatch);
+}
+
+// --- neighbouring minor versions ---
+
+// A message as this release knows it, and as a release of minor version 1 that appended a field declares it.
+struct Now {
+  static constexpr MessageType kType = MessageType::kStatusQuery;
+  std::string text;
+  RK_FIELDS(text)
+};
+struct Next {
+  static constexpr MessageType kType = MessageType::kStatusQuery;
+  std::string text;
+  std::uint32_t color = 7;
+  RK_FIELDS(text, kSince<1>, color)
+};
+
+Frame of_minor(Frame frame, std::uint16_t minor) {
+  frame.minor = minor;
+  return frame;
+}
+
+// Through the wire's bytes, with these feature bits in the header.
+Result<Frame> carried(const Frame& frame, std::uint32_t features = kFeatures) {
+  Bytes bytes = encode_frame(frame);
+  Bytes field;
+  ByteWriter(field).integer(features);
+  std::copy(field.begin(), field.end(), bytes.begin() + 8);
+  StreamingChecksum sum;
+  sum.update(ByteView(bytes).first(40));
+  sum.update(ByteView(bytes).subspan(kHeaderSize));
+  field.clear();
+  ByteWriter(field).integer(sum.digest());
+  std::copy(field.begin(), field.end(), bytes.begin() + 40);
+  FrameCutter cutter;
+  cutter.feed(bytes);
+  RK_TRY(auto cut, cutter.next());
+  if (!cut) return fail(ErrorCode::kCorrupt, "no whole frame");
+  return *std::move(cut);
+}
+
+TEST(Minor, AnAppendedFieldOfAHigherMinorIsIgnored) {
+  const auto frame = carried(of_minor(to_frame(Next{"a", 9}), kFormatMinor + 1));
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->minor, kFormatMinor + 1);
+  const auto message = from_frame<Now>(*frame);
+  ASSERT_TRUE(message) << message.error().message;
+  EXPECT_EQ(message->text, "a");
+}
+
+TEST(Minor, TheSameBytesOfOurMinorAreRefused) {
+  const auto frame = carried(to_frame(Next{"a", 9}));
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(from_frame<Now>(*frame).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Minor, AFieldThatIsMissingIsRefusedOfAHigherMinorToo) {
+  Frame frame = of_minor(to_frame(Now{"abc"}), kFormatMinor + 1);
+  for (frame.payload.pop_back(); !frame.payload.empty(); frame.payload.pop_back()) EXPECT_FALSE(from_frame<Now>(frame));
+}
+
+// As a release of minor version 1 reads what this release and its own send.
+TEST(Minor, AFieldThatALowerMinorDoesNotHaveKeepsItsDefault) {
+  const auto old = decode<Next>(encode(Now{"a"}), "message", 0, 1);
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_EQ(old->text, "a");
+  EXPECT_EQ(old->color, 7U);
+  EXPECT_EQ(decode<Next>(encode(Next{"a", 9}), "message", 1, 1)->color, 9U);
+  EXPECT_FALSE(decode<Next>(encode(Now{"a"}), "message", 1, 1)) << "missing, though its sender has it";
+  EXPECT_FALSE(decode<Next>(encode(Next{"a", 9}), "message", 0, 1)) << "left over of a lower minor";
+}
+
+TEST(Minor, OptionalFeatureBitsAreIgnoredAndRequiredOnesRefused) {
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    const auto frame = carried(sample(), 1U << bit);
+    ASSERT_EQ(frame.has_value(), bit >= 16) << "bit " << bit;
+    if (frame) {
+      EXPECT_TRUE(from_frame<CheckpointBegin>(*frame));
+    } else {
+      EXPECT_EQ(frame.error().code, ErrorCode::kVersionMismatch);
+    }
+  }
+}
+
+TEST(Minor, AHelloOffersTheNeighbourBelow) {
+  EXPECT_LE(kFormatMinor - kLowestMinor, 1);
+  EXPECT_EQ(*agree(VersionRange{}, {kFormatMinor, kFormatMinor + 1}), kFormatMinor) << "the next release";
+  EXPECT_EQ(*agree(VersionRange{}, {kLowestMinor, kLowestMinor}), kLowestMinor) << "the one before";
 }
 
 }  // namespace
