@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// The number and the exact payload of every message, as release 0.1 sends it. These rows stay for ever: a change of any
+// of them breaks clusters of mixed releases. A later minor version that appends fields to a message adds a table of its
+// own and decodes these rows with the minor version of theirs.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "wire/client_messages.h"
+#include "wire/control_messages.h"
+#include "wire/keep_messages.h"
+#include "wire/log_messages.h"
+#include "wire/peer_messages.h"
+#include "wire/ring_messages.h"
+
+namespace rk::wire {
+namespace {
+
+constexpr std::uint16_t kMinorOfRelease_0_1 = 0;
+constexpr std::size_t kNumbers = 0x800;  // above every conversation family
+
+// Whether MessageType has an enumerator of this value: the compiler prints its name, or a cast of the number.
+template <MessageType Type>
+constexpr bool is_named() {
+  return std::string_view(__PRETTY_FUNCTION__).find("Type = (") == std::string_view::npos;
+}
+
+template <std::size_t... Number>
+std::set<std::uint32_t> named_types(std::index_sequence<Number...>) {
+  std::set<std::uint32_t> types;
+  ((is_named<static_cast<MessageType>(Number)>() ? void(types.insert(Number)) : void()), ...);
+  types.erase(static_cast<std::uint32_t>(MessageType::kNone));
+  return types;
+}
+
+struct Row {
+  std::uint32_t number;
+  std::uint32_t type;  // of the struct
+  std::string hex;
+  Bytes encoded;
+  std::function<Result<Bytes>(ByteView)> again;  // decoded and encoded
+};
+
+template <class Message>
+Row row(std::uint32_t number, const Message& message, std::string hex) {
+  return {number, static_cast<std::uint32_t>(Message::kType), std::move(hex), encode(message),
+          [](ByteView payload) -> Result<Bytes> {
+            RK_TRY(const auto read, decode<Message>(payload, "message", kMinorOfRelease_0_1));
+            return encode(read);
+          }};
+}
+
+Bytes bytes(std::initializer_list<unsigned> values) {
+  Bytes out;
+  for (const unsigned value : values) out.push_back(static_cast<std::byte>(value));
+  return out;
+}
+
+const std::vector<CommunityId> kCommunities{CommunityId(0), CommunityId(1)};
+const std::vector<SectionPlace> kPlaces{{"data", 4096, 5, 9}};
+const std::vector<GroupPart> kParts{{"part", Version(3), 4}};
+const KeepKey kKey{OwnerId(1000), KeepKind::kGroup, "g"};
+const VersionContent kContent{Version(2), Incarnation(3), 8192, 4, kPlaces, kParts};
+const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
+const LayerStats kStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+
+void add_client_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x1, Refusal{12, "no"}, "0c000000020000006e6f"));
+  rows.push_back(row(0x100, ClientHello{{0, 1}, ClusterId(0x1122334455667788), "heat2d"},
+                     "00000100887766554433221106000000686561743264"));
+  rows.push_back(row(0x101, ServerHello{1, ClusterId(2), NodeId(3), Incarnation(4), "0.1.0"},
+                     "0100020000000000000003000000040000000000000005000000302e312e30"));
+  rows.push_back(row(0x102, StatusQuery{}, ""));
+  rows.push_back(row(0x103,
+                     StatusAnswer{ClusterId(1),
+                                  NodeId(2),
+                                  Incarnation(3),
+                                  4,
+                                  ViewNumber(5),
+                                  "serving",
+                                  "why",
+                                  {{NodeId(6), Incarnation(7), "h:1", true}},
+                                  8,
+                                  9,
+                                  10,
+                                  {{JobId(11), OwnerId(12), 13, 14, 15}}},
+                     "01000000000000000200000003000000000000000400000005000000000000000700000073657276696e670300000077"
+                     "68790100000006000000070000000000000003000000683a3101080000000000000009000000000000000a0000000000"
+                     "0000010000000b000000000000000c0000000d0000000e0000000f00000000000000"));
+}
+
+void add_client_keep_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x110, CheckpointBegin{"jobs", {{"queue", 10}, {"index", 0}}},
+                     "040000006a6f6273020000000500000071756575650a0000000000000005000000696e6465780000000000000000"));
+  rows.push_back(row(0x111, CheckpointSlot{1, 8192, kPlaces},
+                     "010000000000000000200000000000000100000004000000646174610010000000000000050000000000000009000000"
+                     "00000000"));
+  rows.push_back(row(0x112, CheckpointCommit{1, CommitLevel::kReplicated, 500}, "010000000000000001f4010000"));
+  rows.push_back(row(0x113, CommitAnswer{CommitResult::kUnknown, Version(2), 3, "why"},
+                     "020200000000000000030000000000000003000000776879"));
+  rows.push_back(row(0x114, CheckpointAbandon{1}, "0100000000000000"));
+  rows.push_back(row(0x115, CheckpointOpen{"jobs", Version(2)}, "040000006a6f62730200000000000000"));
+  rows.push_back(row(0x116, CheckpointContent{Version(1), 8192, 3, kPlaces, NodeId(4), 5},
+                     "010000000000000000200000000000000300000000000000010000000400000064617461001000000000000005000000"
+                     "000000000900000000000000040000000500000000000000"));
+  rows.push_back(row(0x117, CheckpointList{"job"}, "030000006a6f62"));
+  rows.push_back(row(
+      0x118,
+      CheckpointListAnswer{{{"jobs", OwnerId(1000), Version(2), {Version(1), Version(2)}, 10, {NodeId(3), NodeId(4)}}}},
+      "01000000040000006a6f6273e8030000020000000000000002000000010000000000000002000000000000000a000000"
+      "00000000020000000300000004000000"));
+  rows.push_back(row(0x119, CheckpointDelete{"jobs"}, "040000006a6f6273"));
+  rows.push_back(row(0x11a, GroupCommit{"g", kParts, 500},
+                     "010000006701000000040000007061727403000000000000000400000000000000f4010000"));
+  rows.push_back(row(0x11b, GroupQuery{"g"}, "0100000067"));
+  rows.push_back(row(0x11c, GroupAnswer{Version(2), Version(1), kParts},
+                     "0200000000000000010000000000000001000000040000007061727403000000000000000400000000000000"));
+  rows.push_back(row(0x11d, Done{}, ""));
+  rows.push_back(row(0x11e, CheckpointRelease{1}, "0100000000000000"));
+}
+
+void add_client_log_rows(std::vector<Row>& rows) {
+  rows.push_back(
+      row(0x130, JobCreate{JobId(1), kCommunities, 2}, "01000000000000000200000000000000010000000200000000000000"));
+  rows.push_back(row(0x131, JobAttach{JobId(1), Rank(2)}, "010000000000000002000000"));
+  rows.push_back(row(0x132, JobAttached{kCommunities, 1, 2, 3},
+                     "020000000000000001000000010000000000000002000000000000000300000000000000"));
+  rows.push_back(row(0x133, SegmentOpen{JobId(1), Rank(2)}, "010000000000000002000000"));
+  rows.push_back(row(0x134, SegmentOpened{1}, "0100000000000000"));
+  rows.push_back(row(0x135, LogGrow{JobId(1), Rank(2), 3}, "0100000000000000020000000300000000000000"));
+  rows.push_back(row(0x136, LogGrown{1}, "0100000000000000"));
+  rows.push_back(row(0x137, JobFence{JobId(1), CommunityId(2)}, "010000000000000002000000"));
+  rows.push_back(row(0x138, JobRemove{JobId(1)}, "0100000000000000"));
+  rows.push_back(row(0x139, ServerNotice{true, "server 2"}, "01080000007365727665722032"));
+}
+
+void add_peer_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x200,
+                     PeerHello{{0, 1}, ClusterId(2), NodeId(3), NodeId(4), Incarnation(5), bytes({6, 6}), bytes({7})},
+                     "000001000200000000000000030000000400000005000000000000000200000006060100000007"));
+  rows.push_back(row(0x201, PeerChallenge{{0, 1}, ClusterId(2), NodeId(3), Incarnation(4), bytes({5, 5})},
+                     "000001000200000000000000030000000400000000000000020000000505"));
+  rows.push_back(row(0x202, PeerProof{bytes({1, 2})}, "020000000102"));
+  rows.push_back(row(0x210, RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)},
+                     "090000000000000002000000000000000103000000"));
+  rows.push_back(
+      row(0x211, RingAccuse{ViewNumber(9), {NodeId(7), Incarnation(8)}}, "0900000000000000070000000800000000000000"));
+  rows.push_back(row(0x212, RingProbeRequest{ViewNumber(9), {NodeId(7), Incarnation(8)}},
+                     "0900000000000000070000000800000000000000"));
+  rows.push_back(row(0x213, RingPropose{Incarnation(6), kView, kView},
+                     "060000000000000002000000000000000200000001000000030000000000000004000000050000000000000001000000"
+                     "020000000000000000000000020000000000000002000000010000000300000000000000040000000500000000000000"
+                     "01000000020000000000000000000000"));
+  rows.push_back(row(0x214, RingAck{ViewNumber(9), Incarnation(1)}, "09000000000000000100000000000000"));
+  rows.push_back(row(0x215, RingCommit{kView},
+                     "020000000000000002000000010000000300000000000000040000000500000000000000010000000200000000000000"
+                     "00000000"));
+  rows.push_back(row(0x216, RingJoin{ViewNumber(9), Incarnation(1)}, "09000000000000000100000000000000"));
+  rows.push_back(row(0x217, RingLeave{ViewNumber(9)}, "0900000000000000"));
+}
+
+void add_keep_and_log_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x240, CopyOffer{ViewNumber(1), 2, true, kKey, kContent},
+                     "0100000000000000020000000000000001e8030000010100000067020000000000000003000000000000000020000000"
+                     "000000040000000000000001000000040000006461746100100000000000000500000000000000090000000000000001"
+                     "000000040000007061727403000000000000000400000000000000"));
+  rows.push_back(
+      row(0x241, CopyChunk{0x0102, 0x10, bytes({0xaa, 0xbb})}, "0201000000000000100000000000000002000000aabb"));
+  rows.push_back(row(0x242, CopyAnswer{ViewNumber(3), 4, CopyResult::kRefused, "no"},
+                     "0300000000000000040000000000000002020000006e6f"));
+  rows.push_back(row(0x243, CopyFetch{ViewNumber(1), kFetchBit + 2, kKey, Version(3)},
+                     "01000000000000000200000000000080e80300000101000000670300000000000000"));
+  rows.push_back(row(0x244, CopyRetain{ViewNumber(1), kKey, Version(2), Version(3), {Version(4)}},
+                     "0100000000000000e803000001010000006702000000000000000300000000000000010000000400000000000000"));
+  rows.push_back(
+      row(0x245, KeepLookup{ViewNumber(1), 2, true, kKey}, "0100000000000000020000000000000001e8030000010100000067"));
+  rows.push_back(row(0x246,
+                     KeepLookupAnswer{ViewNumber(1),
+                                      2,
+                                      true,
+                                      false,
+                                      true,
+                                      Version(3),
+                                      Version(4),
+                                      Version(5),
+                                      {{kContent, true, false}},
+                                      true,
+                                      kKey},
+                     "010000000000000002000000000000000100010300000000000000040000000000000005000000000000000100000002"
+                     "000000000000000300000000000000002000000000000004000000000000000100000004000000646174610010000000"
+                     "000000050000000000000009000000000000000100000004000000706172740300000000000000040000000000000001"
+                     "0001e8030000010100000067"));
+  rows.push_back(row(0x247, KeepRemove{ViewNumber(1), 2, true, kKey, Version(3)},
+                     "0100000000000000020000000000000001e80300000101000000670300000000000000"));
+  rows.push_back(row(0x248, KeepRemoved{ViewNumber(1), 2}, "01000000000000000200000000000000"));
+  rows.push_back(
+      row(0x270, LogRecords{JobId(1), Rank(2), Rank(3), 4, {{Ssn(5), 6, 7, -8, Incarnation(9), 10, 11, bytes({0xaa})}}},
+          "010000000000000002000000030000000400000000000000010000000500000000000000060000000000000007000000"
+          "00000000f8ffffff09000000000000000a000000000000000b0000000000000001000000aa"));
+  rows.push_back(row(0x271, LogArrived{JobId(1), Rank(2), Rank(3), 4, Ssn(5)},
+                     "0100000000000000020000000300000004000000000000000500000000000000"));
+  rows.push_back(row(0x272, LogFrom{JobId(1), Rank(2), Rank(3), 4, Ssn(5)},
+                     "0100000000000000020000000300000004000000000000000500000000000000"));
+}
+
+void add_control_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x300, ProcessHello{{0, 1}, JobId(2), CommunityId(3), Incarnation(4), 5},
+                     "00000100020000000000000003000000040000000000000005000000"));
+  rows.push_back(row(0x301, ProcessStart{Rank(1), true, {2, 3}, {{"NAME", "value"}}},
+                     "010000000102000000020000000300000001000000040000004e414d450500000076616c7565"));
+  rows.push_back(row(0x302, LayerReady{"Open MPI", true}, "080000004f70656e204d504901"));
+  rows.push_back(row(0x303, OutputPosition{}, ""));
+  rows.push_back(row(0x304, OutputPositionAnswer{1, 2}, "01000000000000000200000000000000"));
+  rows.push_back(row(0x305, OutputResume{1, 2}, "01000000000000000200000000000000"));
+  rows.push_back(row(0x306, PhaseReport{Phase::kCheckpointed, Version(3)}, "020300000000000000"));
+  rows.push_back(row(0x307, kStats,
+                     "010000000000000002000000000000000300000000000000040000000000000005000000000000000600000000000000"
+                     "0700000000000000080000000000000009000000000000000a000000000000000b00000000000000"));
+  rows.push_back(row(0x308, JobAbort{-1, "why"}, "ffffffff03000000776879"));
+  rows.push_back(row(0x309, LayerFinished{kStats},
+                     "010000000000000002000000000000000300000000000000040000000000000005000000000000000600000000000000"
+                     "0700000000000000080000000000000009000000000000000a000000000000000b00000000000000"));
+  rows.push_back(row(0x30a, OutputSuspend{}, ""));
+}
+
+std::vector<Row> release_0_1() {
+  std::vector<Row> rows;
+  add_client_rows(rows);
+  add_client_keep_rows(rows);
+  add_client_log_rows(rows);
+  add_peer_rows(rows);
+  add_keep_and_log_rows(rows);
+  add_control_rows(rows);
+  return rows;
+}
+
+TEST(MessageGolden, EveryTypeOfTheWireHasARow) {
+  const auto named = named_types(std::make_index_sequence<kNumbers>());
+  ASSERT_TRUE(named.contains(static_cast<std::uint32_t>(MessageType::kOutputSuspend))) << "names are not found";
+  std::set<std::uint32_t> rows;
+  for (const Row& one : release_0_1()) EXPECT_TRUE(rows.insert(one.number).second) << std::hex << one.number;
+  for (const std::uint32_t type : named) EXPECT_TRUE(rows.contains(type)) << "no row for type 0x" << std::hex << type;
+  EXPECT_EQ(rows.size(), named.size());
+}
+
+TEST(MessageGolden, Release_0_1_Numbers) {
+  for (const Row& one : release_0_1()) EXPECT_EQ(one.type, one.number) << std::hex << one.number;
+}
+
+TEST(MessageGolden, Release_0_1_Payloads) {
+  for (const Row& one : release_0_1())
+    EXPECT_EQ(to_hex(one.encoded), one.hex) << "message 0x" << std::hex << one.number;
+}
+
+TEST(MessageGolden, Release_0_1_IsRead) {
+  for (const Row& one : release_0_1()) {
+    const auto again = one.again(one.encoded);
+    ASSERT_TRUE(again) << std::hex << one.number << ": " << again.error().message;
+    EXPECT_EQ(*again, one.encoded) << std::hex << one.number;
+    for (std::size_t size = 0; size < one.encoded.size(); ++size)
+      EXPECT_FALSE(one.again(ByteView(one.encoded).first(size))) << std::hex << one.number << " cut to " << size;
+    Bytes longer = one.encoded;
+    longer.push_back({});
+    EXPECT_FALSE(one.again(longer)) << std::hex << one.number;
+  }
+}
+
+}  // namespace
+}  // namespace rk::wire
