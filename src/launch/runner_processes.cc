@@ -116,7 +116,7 @@ Status Runner::on_frame(Rank rank, Incarnation incarnation, const wire::Frame& f
       RK_TRY(const wire::LayerReady ready, wire::from_frame<wire::LayerReady>(frame));
       record->ready_at = loop_.now_ms();
       record_.mpi_library = ready.mpi_library;
-      feed(recovery::LayerReady{rank, incarnation});
+      feed(recovery::LayerReady{rank, incarnation, ready.replaying});
       return {};
     }
     case wire::MessageType::kOutputPosition:

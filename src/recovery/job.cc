@@ -100,9 +100,19 @@ void Job::on(TimeMs at, const LayerReady& event, Effects& out) {
   Process* process = current(event.rank, event.incarnation);
   if (process == nullptr || process->state != ProcessState::kStarting) return;
   process->state = ProcessState::kReady;
-  const Community& community = of(event.rank);
+  process->nothing_to_replay = event.incarnation.value > 1 && !event.replaying;
+  Community& community = of(event.rank);
   if (all_in(community, [](const Process& p) { return p.state == ProcessState::kReady; }))
     note(at, community, Note::Kind::kReady, out);
+  if (process->nothing_to_replay) look_for_end_of_replay(at, community, out);
+}
+
+void Job::look_for_end_of_replay(TimeMs at, Community& community, Effects& out) {
+  if (community.replayed_at && community.info.incarnation.value > 1) return;
+  if (!all_in(community, [](const Process& p) { return p.replayed || p.nothing_to_replay; })) return;
+  if (all_in(community, [](const Process& p) { return !p.replayed; })) return;
+  community.replayed_at = at;
+  note(at, community, Note::Kind::kReplayed, out);
 }
 
 void Job::on(TimeMs at, const PhaseReached& event, Effects& out) {
@@ -120,9 +130,7 @@ void Job::on(TimeMs at, const PhaseReached& event, Effects& out) {
     case PhaseReached::Kind::kReplayed:
       if (process->replayed) return;
       process->replayed = true;
-      if (!all_in(community, [](const Process& p) { return p.replayed; })) return;
-      community.replayed_at = at;
-      note(at, community, Note::Kind::kReplayed, out);
+      look_for_end_of_replay(at, community, out);
       return;
     case PhaseReached::Kind::kCheckpointed:
       if (event.version <= community.checkpoint) return;  // the first process to say it speaks for all

@@ -52,6 +52,7 @@ struct ProcessConnected {
 struct LayerReady {  // the process has left MPI_Init
   Rank rank;
   Incarnation incarnation;
+  bool replaying = true;  // an earlier life left it something to repeat; if not, it never says that it has caught up
 };
 struct PhaseReached {
   enum class Kind : std::uint8_t { kRestored, kReplayed, kCheckpointed };
@@ -197,6 +198,7 @@ class Job {
     ProcessState state = ProcessState::kAbsent;
     bool restored = false;
     bool replayed = false;
+    bool nothing_to_replay = false;
   };
   enum class Verdict : std::uint8_t { kNone, kSuccess, kCrash };
   // How a life ended.
@@ -222,6 +224,8 @@ class Job {
   };
 
   void on(TimeMs at, const Start&, Effects& out);
+  // All have caught up, if at least one had something to catch up with.
+  void look_for_end_of_replay(TimeMs at, Community& community, Effects& out);
   void on(TimeMs at, const ProcessConnected& event, Effects& out);
   void on(TimeMs at, const LayerReady& event, Effects& out);
   void on(TimeMs at, const PhaseReached& event, Effects& out);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace rk::recovery {
 namespace {
 
@@ -173,6 +175,42 @@ TEST_F(JobTest, RestartsWithoutProgressAreCapped) {
   ASSERT_EQ(of<EndJob>().size(), 1U);
   EXPECT_EQ(of<EndJob>()[0].exit_code, 139) << "the program's last death is what the user must see";
   EXPECT_NE(of<EndJob>()[0].text.find("community 0"), std::string::npos);
+}
+
+// A process that sent nothing and asked nothing has nothing to repeat, and does not say that it has done so.
+TEST_F(JobTest, TheEndOfAReplayIsThatOfTheProcessesThatHaveOne) {
+  start_all();
+  const auto replayed = [this] {  // by the newest event
+    const std::vector<Note> notes = of<Note>();
+    return std::count_if(notes.begin(), notes.end(), [](const Note& n) { return n.kind == Note::Kind::kReplayed; });
+  };
+  const auto ready = [this](std::uint32_t rank, std::uint64_t life, bool replaying) {
+    feed(100 * life, ProcessConnected{Rank(rank), Incarnation(life), 1});
+    feed(100 * life, LayerReady{Rank(rank), Incarnation(life), replaying});
+  };
+  const auto caught_up = [this](std::uint32_t rank, std::uint64_t life) {
+    feed(100 * life + 1, PhaseReached{Rank(rank), Incarnation(life), PhaseReached::Kind::kReplayed, {}});
+  };
+  crash(100, 1);
+  ready(0, 2, true);
+  ready(1, 2, false);
+  EXPECT_EQ(replayed(), 0);
+  caught_up(0, 2);
+  EXPECT_EQ(replayed(), 1);
+  caught_up(1, 2);
+  EXPECT_EQ(replayed(), 0) << "said once";
+
+  crash(250, 2);
+  ready(0, 3, true);
+  caught_up(0, 3);
+  EXPECT_EQ(replayed(), 0) << "the other process is still on its way";
+  ready(1, 3, false);
+  EXPECT_EQ(replayed(), 1);
+
+  crash(350, 3);
+  ready(0, 4, false);
+  ready(1, 4, false);
+  EXPECT_EQ(replayed(), 0) << "nobody can tell how far the earlier life came";
 }
 
 // Rank 1 dies first, as it does when it is at fault.
