@@ -186,9 +186,7 @@ std::optional<recovery::DeathPlace> Runner::place_of_death(CommunityId community
   place.received = counts->received - before.received;
   place.determinants =
       counts->determinants + counts->determinants_replayed - before.determinants - before.determinants_replayed;
-  const auto [out, err] = output_.position(*rank);
-  place.stdout_lines = out;
-  place.stderr_lines = err;
+  place.stdout_lines = output_.position(*rank)[0];
   return place;
 }
 

@@ -75,13 +75,13 @@ struct MpirunExited {
   Incarnation incarnation;
   std::int32_t status = 0;  // exit status; 128 + n if mpirun itself died by signal n, or says that a process did
 };
-// How far one life of a process came: what it logged or repeated from the log, and the lines that it printed.
+// How far one life of a process came: what it logged or repeated from the log, and the lines that it printed. Not those
+// on standard error: there the MPI library reports the fault itself, never twice the same.
 struct DeathPlace {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t determinants = 0;
   std::uint64_t stdout_lines = 0;
-  std::uint64_t stderr_lines = 0;
   bool operator==(const DeathPlace&) const = default;
 };
 struct AllDead {  // no process of that incarnation lives

@@ -232,9 +232,9 @@ class RepeatedFault : public JobTest {
 
 TEST_F(RepeatedFault, TheSameFaultAtTheSamePlaceEndsTheJob) {
   start_all();
-  die(1, {7, 5, 5, 3, 12});
+  die(1, {7, 5, 5, 3});
   EXPECT_FALSE(job_.ending());
-  die(2, {7, 5, 5, 3, 12});
+  die(2, {7, 5, 5, 3});
   ASSERT_TRUE(job_.ending());
   feed(1000, AllDead{CommunityId(1), Incarnation(1)});
   ASSERT_EQ(of<EndJob>().size(), 1U);
@@ -245,12 +245,12 @@ TEST_F(RepeatedFault, TheSameFaultAtTheSamePlaceEndsTheJob) {
 
 TEST_F(RepeatedFault, AnotherPlaceRankSignalOrVersionIsAnotherDeath) {
   start_all();
-  die(1, {7, 5, 5, 3, 12});
-  die(2, {8, 5, 5, 3, 12});
-  die(3, {8, 5, 5, 3, 12}, 134);
-  die(4, {8, 5, 5, 3, 12}, 134, Rank(0));
+  die(1, {7, 5, 5, 3});
+  die(2, {8, 5, 5, 3});
+  die(3, {8, 5, 5, 3}, 134);
+  die(4, {8, 5, 5, 3}, 134, Rank(0));
   feed(450, PhaseReached{Rank(0), Incarnation(5), PhaseReached::Kind::kRestored, Version(3)});
-  die(5, {8, 5, 5, 3, 12}, 134, Rank(0));
+  die(5, {8, 5, 5, 3}, 134, Rank(0));
   EXPECT_FALSE(job_.ending());
 }
 
