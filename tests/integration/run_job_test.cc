@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `ringkeep run` with a real MPI program: what the user sees, the exit status, and that nothing is left.
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -120,14 +121,15 @@ TEST_F(RunJob, TheExitStatusIsThePrograms) {
   expect_nothing_left();
 }
 
-TEST_F(RunJob, AFaultThatRepeatsEndsTheJobAfterOneRestart) {
+TEST_F(RunJob, AFaultThatRepeatsEndsTheJobBeforeTheLimit) {
   // Under the address sanitizer too: its handler would make an exit code of the signal.
   const char* sanitizer = std::getenv("ASAN_OPTIONS");
   set_environment("ASAN_OPTIONS", (sanitizer != nullptr ? std::string(sanitizer) + ":" : "") + "handle_segv=0");
   const Ended ended = run(job(4, 2, {program(), "crash", "20"}));
   EXPECT_EQ(ended.status, 128 + SIGSEGV) << ended.err;
   EXPECT_NE(ended.err.find("rank 1 died of signal 11 twice at the same place"), std::string::npos) << ended.err;
-  EXPECT_NE(ended.err.find("community 0 (ranks 0-1) rolled back 1 time\n"), std::string::npos) << ended.err;
+  // Once, or more often where a look found both ranks gone, so that nobody knows which one was first; never to the cap.
+  EXPECT_THAT(ended.err, ::testing::ContainsRegex("ranks 0-1\\) rolled back [1-4] time")) << ended.err;
   expect_nothing_left();
 }
 
