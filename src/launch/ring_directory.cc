@@ -83,8 +83,9 @@ std::vector<std::string> remove_ring_directory(const std::string& path) {
   for (const std::string& name : names_in(directory))
     if (is_number(name)) remove_server(directory, name);
   ::unlinkat(directory.get(), kKey.data(), 0);
+  const std::string below = path + "/";
   for (const std::string& name : names_in(directory))
-    if (name != kMark) foreign.push_back(path + "/" + name);
+    if (name != kMark) foreign.push_back(below + name);
   if (!foreign.empty()) return foreign;  // the mark stays, for the next try
   ::unlinkat(directory.get(), kMark, 0);
   ::rmdir(path.c_str());

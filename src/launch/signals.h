@@ -3,8 +3,8 @@
 // the launcher is the subreaper of everything it starts).
 #pragma once
 
-#include <signal.h>
 #include <sys/types.h>
+#include <csignal>
 
 #include <functional>
 
