@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/log_counts.h"
 
-#include "client/connection.h"
-#include "shm/mapping.h"
-#include "shm/memory_file.h"
+#include "client/segment_mapping.h"
 
 namespace rk::client {
 
 Result<log::SegmentCounts> read_log_counts_of(Connection& connection, const log::SegmentIdentity& identity) {
-  std::vector<shm::Descriptor> arrived;
-  const CallOptions options{{}, &arrived, 0};
-  RK_TRY(const auto opened,
-         connection.call<wire::SegmentOpened>(wire::SegmentOpen{identity.job, identity.rank}, options));
-  if (arrived.size() != 1)
-    return fail(ErrorCode::kCorrupt,
-                "the server opened a log segment without its descriptor: install matching releases");
-  RK_TRY(const auto file, shm::MemoryFile::adopt(std::move(arrived[0]), opened.segment_bytes));
-  RK_TRY(const auto memory, shm::Mapping::map(file.descriptor(), opened.segment_bytes, shm::Access::kReadOnly));
+  RK_TRY(const shm::Mapping memory, map_segment(connection, identity.job, identity.rank));
   const auto view = log::SegmentView::open(memory.bytes(), identity);
   if (view) return view->counts();
   if (view.error().code == ErrorCode::kUnavailable) return log::SegmentCounts{};  // never attached

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "client/log_session.h"
+#include "client/segment_mapping.h"
+#include "shm/memory_file.h"
 
 namespace rk::client {
 
@@ -27,14 +29,14 @@ LogMemory::LogMemory(const JobEnvironment& environment, Connection& connection)
     : environment_(environment), connection_(connection), peers_(environment.community_of.size()) {}
 
 Result<std::uint64_t> LogMemory::attach() {
-  const CallOptions options{environment_.incarnation, &arrived_, 0};
+  std::vector<shm::Descriptor> arrived;
+  const CallOptions options{environment_.incarnation, &arrived, 0};
   RK_TRY(const auto attached,
          connection_.call<wire::JobAttached>(wire::JobAttach{environment_.job, environment_.rank}, options));
-  if (arrived_.size() != 2 || attached.community_of != environment_.community_of)
+  if (arrived.size() != 2 || attached.community_of != environment_.community_of)
     return fail(ErrorCode::kCorrupt, "the server knows another job of this number: start it again with 'ringkeep run'");
-  RK_TRY(const auto bell_file, shm::MemoryFile::adopt(std::move(arrived_[0]), attached.bells_bytes));
-  RK_TRY(const auto own_file, shm::MemoryFile::adopt(std::move(arrived_[1]), attached.segment_bytes));
-  arrived_.clear();
+  RK_TRY(const auto bell_file, shm::MemoryFile::adopt(std::move(arrived[0]), attached.bells_bytes));
+  RK_TRY(const auto own_file, shm::MemoryFile::adopt(std::move(arrived[1]), attached.segment_bytes));
   RK_TRY(bells_, shm::Mapping::map(bell_file.descriptor(), attached.bells_bytes, shm::Access::kReadWrite));
   RK_TRY(own_, shm::Mapping::map(own_file.descriptor(), attached.segment_bytes, shm::Access::kReadWrite));
   RK_TRY_VOID(take_grant(attached.usable_bytes));
@@ -97,15 +99,7 @@ Result<log::SegmentView> LogMemory::open(std::uint32_t rank) {
   Peer& peer = peers_[rank];
   if (peer.view.valid()) return peer.view;
   if (!peer.memory) {
-    const CallOptions options{environment_.incarnation, &arrived_, 0};
-    RK_TRY(const auto opened,
-           connection_.call<wire::SegmentOpened>(wire::SegmentOpen{environment_.job, Rank(rank)}, options));
-    if (arrived_.size() != 1)
-      return fail(ErrorCode::kCorrupt,
-                  "the server opened a log segment without its descriptor: install matching releases");
-    RK_TRY(const auto file, shm::MemoryFile::adopt(std::move(arrived_[0]), opened.segment_bytes));
-    arrived_.clear();
-    RK_TRY(peer.memory, shm::Mapping::map(file.descriptor(), opened.segment_bytes, shm::Access::kReadOnly));
+    RK_TRY(peer.memory, map_segment(connection_, environment_.job, Rank(rank), environment_.incarnation));
   }
   const auto ranks = static_cast<std::uint32_t>(peers_.size());
   RK_TRY(peer.view, log::SegmentView::open(peer.memory.bytes(), {environment_.job, Rank(rank), ranks}));

@@ -68,7 +68,6 @@ class LogMemory : public log::ArenaSource, public log::PeerSource {
 
   const JobEnvironment& environment_;
   Connection& connection_;
-  std::vector<shm::Descriptor> arrived_;
   shm::Mapping bells_;
   shm::Mapping own_;
   std::uint64_t granted_ = 0;
