@@ -131,6 +131,6 @@ inline constexpr char kEnvCommunities[] = "RINGKEEP_COMMUNITIES";  // one commun
 inline constexpr char kEnvIncarnation[] = "RINGKEEP_INCARNATION";  // of this process's community
 inline constexpr char kEnvOptions[] = "RINGKEEP_OPTIONS";          // "name=value,...": see docs/environment.md
 // Names in RINGKEEP_OPTIONS: kill_at_message=N (raise SIGKILL after that many messages to other communities),
-// spin=0|1 (more processes than cores: yield at once), on_divergence=keep|strict.
+// spin=0|1 (more processes than cores: yield, then sleep), on_divergence=keep|strict.
 
 }  // namespace rk::wire

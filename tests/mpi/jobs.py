@@ -10,6 +10,7 @@ abort        MPI_Abort ends all communities with its code
 without_job  the library under plain mpirun changes nothing
 before_restore  between the restart question and the restore output is set aside, and spanning calls are refused by name
 messages     rk_send and rk_recv in an MPI program, its processes killed, from checkpoints and from the start
+yields       a process that yields in vain on a shared core sleeps
 checkpoints  a restart goes on from the newest checkpoint; what a checkpoint cannot keep is refused by name
 """
 import os
@@ -163,6 +164,13 @@ def test_messages():
                 f"messages with {kill} mixed squares up:\n{out}")
         require(out.count(f": total {total}\n") == 4, f"messages with {kill} added up wrongly:\n{out}")
         require(rolled_back(err) == (1 if kill and "was carried out" in err else 0), f"messages with {kill}: {err}")
+
+
+def test_yields():
+    ranks = (os.cpu_count() or 1) + 1
+    code, out, err = ringkeep(ranks, 2, "yields")
+    require(code == 0, f"yields ended with {code}: {err}")
+    require(sorted(out.splitlines()) == sorted(f"{rank}: others had the core" for rank in range(ranks)), f"{out}{err}")
 
 
 if __name__ == "__main__":
