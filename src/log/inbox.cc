@@ -34,7 +34,7 @@ Status Inbox::open_lane(std::uint32_t source) {
 }
 
 Result<bool> Inbox::read_record(std::uint32_t source, Lane& lane) {
-  RK_TRY(const ByteView at, lane.cursor.peek());
+  RK_TRY(const ByteView at, lane.cursor.peek_message());
   if (at.empty()) return false;
   if (lane.cursor.segment_end() != lane.chunk_end) [[unlikely]] {
     lane.chunk_end = lane.cursor.segment_end();
@@ -44,8 +44,11 @@ Result<bool> Inbox::read_record(std::uint32_t source, Lane& lane) {
   if (at.size() < sizeof header) return damaged(source, lane);
   std::memcpy(&header, at.data(), sizeof header);
   if (header.magic != kRecordMagic || header.sum != record_sum(header) || header.source != source ||
-      header.dest != own_.rank() || header.ssn != lane.cursor.number() || header.length > at.size() - sizeof header)
+      header.dest != own_.rank() || header.ssn != lane.cursor.number() || header.length > at.size() - sizeof header) {
+    // Memory that was used before can look like the number of a message that is still to come.
+    if (!lane.cursor.published(lane.cursor.number())) return false;
     return damaged(source, lane);
+  }
   current_.source = source;
   current_.tag = header.tag;
   current_.context = header.context;
@@ -72,7 +75,7 @@ Result<const Arrival*> Inbox::pull_slow(std::uint32_t source) {
     RK_TRY_VOID(open_lane(source));
     if (!lane.open) return nullptr;
   }
-  while (!lane.cursor.at_end()) {
+  while (!lane.cursor.no_message()) {
     auto read = read_record(source, lane);
     if (!read) {
       // As in StreamCursor::peek: a lagging reader may stand in freed memory. Once more from the start of the chain.

@@ -60,7 +60,7 @@ class Inbox {
   // hold() before it asks again. Costs one load of shared memory if there is none.
   Result<const Arrival*> pull(std::uint32_t source) {
     Lane& lane = lanes_[source];
-    if (lane.open && lane.carried.empty() && lane.cursor.at_end()) [[likely]]
+    if (lane.open && lane.carried.empty() && lane.cursor.no_message()) [[likely]]
       return nullptr;
     return pull_slow(source);
   }

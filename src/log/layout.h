@@ -43,7 +43,10 @@
 //   outcome           32 B header (OutcomeEntry), bytes, space up to the next multiple of 32
 //
 // An item is visible when `published` counts it (release-store); what a killed writer left behind it is overwritten by
-// its next incarnation. Hence a message's payload needs no checksum here; frames between nodes have their own.
+// its next incarnation. A message is visible a moment earlier: when its header carries its number, which the writer
+// stores last (release), just before `published`; so a receiver that waits looks at the line that it is going to read.
+// The next incarnation of a writer killed between the two counts that message. Hence a message's payload needs no
+// checksum here; frames between nodes have their own.
 //
 // A segment of a higher minor version opens: such a version may give a meaning to bytes that are zero here and leaves
 // everything else in its place. What a reader must know to be safe is a required feature bit.

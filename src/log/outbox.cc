@@ -31,7 +31,9 @@ Status Outbox::open_stream(std::uint32_t dest) {
   return {};
 }
 
-void Outbox::write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope, std::uint64_t ssn) const {
+// All but the number, which makes the message visible.
+RecordHeader* Outbox::write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope,
+                                   std::uint64_t ssn) const {
   RecordHeader header;
   header.magic = kRecordMagic;
   header.source = units_.segment().rank();
@@ -43,7 +45,13 @@ void Outbox::write_header(std::byte* at, std::uint32_t dest, const Envelope& env
   header.length = envelope.length;
   header.incarnation = config_.incarnation.value;
   header.sum = record_sum(header);
-  std::memcpy(at, &header, sizeof header);
+  auto* const out = reinterpret_cast<RecordHeader*>(at);
+  // A receiver may be looking at these two.
+  std::atomic_ref(out->ssn).store(0, std::memory_order_relaxed);
+  std::atomic_ref(out->magic).store(kRecordMagic, std::memory_order_relaxed);
+  std::memcpy(&out->source, &header.source, offsetof(RecordHeader, ssn) - offsetof(RecordHeader, source));
+  std::memcpy(&out->order, &header.order, sizeof header - offsetof(RecordHeader, order));
+  return out;
 }
 
 Status Outbox::refuse(std::uint32_t dest, const Envelope& envelope) const {
@@ -76,7 +84,7 @@ Result<Slot> Outbox::reserve(std::uint32_t dest, const Envelope& envelope) {
   slot.item_bytes = round_up(sizeof(RecordHeader) + envelope.length, kLine);
   RK_TRY(const std::span<std::byte> space, stream.writer.reserve(slot.item_bytes));
   slot.ssn = stream.sent + 1;
-  write_header(space.data(), dest, envelope, slot.ssn);
+  slot.header = write_header(space.data(), dest, envelope, slot.ssn);
   slot.space = space.subspan(sizeof(RecordHeader), envelope.length);
   slot.dest = dest;
   return slot;
@@ -137,6 +145,7 @@ Status Outbox::compare(const Slot& slot, ByteView payload) {
 Status Outbox::commit(const Slot& slot) {
   Stream& stream = streams_[slot.dest];
   if (slot.fresh) [[likely]] {
+    store_release(slot.header->ssn, slot.ssn);
     stream.writer.publish(slot.item_bytes, slot.space.size());
     highest_order_ = order_ + 1;
     ++counts_.messages;

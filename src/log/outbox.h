@@ -32,7 +32,8 @@ struct Envelope {
 };
 
 struct Slot {
-  std::span<std::byte> space;  // `length` bytes to write the payload to
+  std::span<std::byte> space;      // `length` bytes to write the payload to
+  RecordHeader* header = nullptr;  // in the log, without its number until commit(); null: sent before
   std::uint32_t dest = 0;
   std::uint64_t ssn = 0;
   bool fresh = true;     // false: sent before; the original stands
@@ -98,7 +99,7 @@ class Outbox {
   Status compare(const Slot& slot, ByteView payload);
   Result<Slot> reserve_again(std::uint32_t dest, const Envelope& envelope);
   tl::unexpected<Error> divergence(std::uint32_t dest, std::uint64_t ssn, const std::string& what) const;
-  void write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope, std::uint64_t ssn) const;
+  RecordHeader* write_header(std::byte* at, std::uint32_t dest, const Envelope& envelope, std::uint64_t ssn) const;
   Status refuse(std::uint32_t dest, const Envelope& envelope) const;
 
   Units& units_;

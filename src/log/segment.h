@@ -33,6 +33,9 @@ inline std::uint64_t load_relaxed(const std::uint64_t& word) {
 inline void store_release(std::uint64_t& word, std::uint64_t value) {
   std::atomic_ref(word).store(value, std::memory_order_release);
 }
+inline std::uint32_t load_relaxed(const std::uint32_t& word) {
+  return std::atomic_ref(const_cast<std::uint32_t&>(word)).load(std::memory_order_relaxed);  // NOLINT
+}
 // A count of the owner's, the word's only writer.
 inline void count_one(std::uint64_t& word) {
   std::atomic_ref(word).store(load_relaxed(word) + 1, std::memory_order_relaxed);

@@ -103,6 +103,13 @@ Result<ByteView> StreamCursor::peek() {
   return peek_here();
 }
 
+Result<ByteView> StreamCursor::peek_message() {
+  if (next_ > seen_ && chunk_ != nullptr && end_ - offset_ >= sizeof(RecordHeader) &&
+      load_acquire(reinterpret_cast<const RecordHeader*>(chunk_ + offset_)->ssn) == next_)
+    return ByteView(chunk_ + offset_, end_ - offset_);
+  return peek();
+}
+
 Status StreamCursor::walk_to(std::uint64_t number) {
   chunk_ = nullptr;
   next_ = 1;
@@ -152,8 +159,20 @@ Result<StreamWriter> StreamWriter::open(Units& units, std::uint32_t stream) {
     writer.chunk_ = segment.unit_memory(tail.unit());
     writer.offset_ = tail.offset();
     writer.end_ = tail.chunk_bytes();
+    writer.count_visible_message();
   }
   return writer;
+}
+
+// A message that its killed writer had made visible, and not counted yet: its receiver may have it.
+void StreamWriter::count_visible_message() {
+  if (stream_ >= units_->segment().ranks() || end_ - offset_ < sizeof(RecordHeader)) return;
+  RecordHeader header;
+  std::memcpy(&header, chunk_ + offset_, sizeof header);
+  const bool whole = header.magic == kRecordMagic && header.ssn == published_ + 1 &&
+                     header.source == units_->segment().rank() && header.dest == stream_ &&
+                     header.sum == record_sum(header) && header.length <= end_ - offset_ - sizeof header;
+  if (whole) publish(round_up(sizeof header + header.length, kLine), header.length);
 }
 
 Result<std::span<std::byte>> StreamWriter::reserve_in_new_chunk(std::uint64_t bytes) {
@@ -181,7 +200,8 @@ Result<std::span<std::byte>> StreamWriter::reserve_in_new_chunk(std::uint64_t by
   if (chunk_ == nullptr) {
     store_release(entry_->first_unit_plus_1, *unit + 1);
   } else {
-    if (end_ - offset_ >= kSmallestItem) std::memcpy(chunk_ + offset_, &kSkipMagic, sizeof kSkipMagic);
+    if (end_ - offset_ >= kSmallestItem)
+      std::atomic_ref(*reinterpret_cast<std::uint32_t*>(chunk_ + offset_)).store(kSkipMagic, std::memory_order_relaxed);
     store_release(chunk_header(chunk_).next_unit_plus_1, *unit + 1);
   }
   chunk_ = chunk;

@@ -70,6 +70,24 @@ class StreamCursor {
   // Memory of the next item up to the end of its chunk; empty if it is not published yet. number() says which item it
   // is: where items were trimmed, numbers jump. The caller checks the item and calls advance().
   Result<ByteView> peek();
+  // Of a reader of messages: the next one is not there. It looks at the line that the message's header will fill, and at
+  // `published` only where that line cannot be the next message's.
+  bool no_message() {
+    if (next_ <= seen_) return false;
+    if (chunk_ != nullptr && end_ - offset_ >= sizeof(RecordHeader)) {
+      const auto& header = *reinterpret_cast<const RecordHeader*>(chunk_ + offset_);
+      if (load_acquire(header.ssn) == next_) return false;
+      if (load_relaxed(header.magic) != kSkipMagic && ++looks_ % kLooksAtLine != 0) return true;
+    }
+    return at_end();
+  }
+  // As peek(), of a message that no_message() has told of: `published` may not count it yet.
+  Result<ByteView> peek_message();
+  // The number is counted, now or the last time that somebody asked.
+  bool published(std::uint64_t number) {
+    if (number > seen_) seen_ = load_acquire(segment_.stream(stream_).published);
+    return number <= seen_;
+  }
   // Passes the item that peek() showed. `bytes` is at most the span's size.
   void advance(std::uint64_t bytes) {
     offset_ += bytes;
@@ -110,6 +128,9 @@ class StreamCursor {
   std::uint64_t end_ = 0;     // bytes of the chunk
   std::uint64_t next_ = 1;
   std::uint64_t seen_ = 0;  // `published` when it was last loaded
+  std::uint32_t looks_ = 0;
+
+  static constexpr std::uint32_t kLooksAtLine = 8;  // then one at `published`
 };
 
 // Size of the item that starts there, from its own header; kCorrupt if it does not fit into `at`.
@@ -145,6 +166,7 @@ class StreamWriter {
 
  private:
   Result<std::span<std::byte>> reserve_in_new_chunk(std::uint64_t bytes);
+  void count_visible_message();
 
   Units* units_ = nullptr;
   StreamEntry* entry_ = nullptr;

@@ -137,5 +137,66 @@ TEST(Stream, AnUnpublishedTailIsInvisibleAndOverwritten) {
   }
 }
 
+// The receiver takes a message that has its number; the sender is killed before it counts it. Its next life counts it,
+// or the receiver would hold a message that the log lacks.
+TEST(Stream, AVisibleMessageIsCountedByTheNextLife) {
+  TestJob job({0, 1});
+  job.start_all();
+  ASSERT_OK(job.send(0, 1, 1, "first"));
+  auto slot = job[0].outbox().reserve(1, {1, 1, 6});
+  ASSERT_OK(slot);
+  std::memcpy(slot->space.data(), "second", 6);
+  for (int i = 0; i < 100; ++i) {
+    auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+    ASSERT_OK(posted);
+    if (i == 0) {
+      EXPECT_EQ(text_of(posted->match.payload), "first");
+      continue;
+    }
+    ASSERT_EQ(posted->state, PostState::kPending);
+    ASSERT_OK(job[1].matcher().cancel(posted->psn));
+  }
+  store_release(slot->header->ssn, slot->ssn);
+  auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  ASSERT_OK(posted);
+  ASSERT_EQ(posted->state, PostState::kMatched);
+  EXPECT_EQ(text_of(posted->match.payload), "second");
+
+  ProcessLog& again = job.start(0);
+  EXPECT_EQ(again.outbox().published(1), 2U);
+  ASSERT_OK(job.send(0, 1, 1, "first"));
+  ASSERT_OK(job.send(0, 1, 1, "second"));
+  EXPECT_EQ(again.outbox().counts().resent_verified, 2U);
+  EXPECT_EQ(again.outbox().counts().messages, 0U);
+  ASSERT_OK(job.send(0, 1, 1, "third"));
+  posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  ASSERT_OK(posted);
+  ASSERT_EQ(posted->state, PostState::kMatched);
+  EXPECT_EQ(text_of(posted->match.payload), "third");
+}
+
+// Used memory may hold the next number by chance: that is neither a message nor damage, also for the next life.
+TEST(Stream, UsedMemoryThatLooksLikeTheNextNumberIsNoMessage) {
+  TestJob job({0, 1});
+  job.start_all();
+  ASSERT_OK(job.send(0, 1, 1, "first"));
+  auto slot = job[0].outbox().reserve(1, {1, 1, 6});
+  ASSERT_OK(slot);
+  slot->header->order ^= 1U;  // the sum is no longer right
+  store_release(slot->header->ssn, slot->ssn);
+  auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  ASSERT_OK(posted);
+  posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  ASSERT_OK(posted);
+  EXPECT_EQ(posted->state, PostState::kPending);
+  EXPECT_EQ(job.start(0).outbox().published(1), 1U);
+  ASSERT_OK(job.send(0, 1, 1, "first"));
+  ASSERT_OK(job.send(0, 1, 1, "second"));
+  std::vector<Match> matches;
+  ASSERT_OK(job[1].matcher().progress(matches));
+  ASSERT_EQ(matches.size(), 1U);
+  EXPECT_EQ(text_of(matches[0].payload), "second");
+}
+
 }  // namespace
 }  // namespace rk::log
