@@ -118,11 +118,11 @@ def is_zombie(pid):
 
 
 def run_job(command, ranks, communities, options=(), cwd=None, watch=True, timeout_s=PATIENCE_S, during=None):
-    """`ringkeep run` of that command. The report of the run (JSON) is in `report`. `during` runs beside it, in a thread,
-    and takes the launcher's process."""
+    """`ringkeep run` of that command, on a ring of its own. The report of the run (JSON) is in `report`. `during` runs
+    beside it, in a thread, and takes the launcher's process."""
     cwd = pathlib.Path(cwd or os.getcwd())
     report = cwd / f"report-{uuid.uuid4().hex[:8]}.json"
-    words = [program("ringkeep"), "run", "-n", str(ranks), "--communities", str(communities), "--report", str(report),
+    words = [program("ringkeep"), "run", "--embedded", "-n", str(ranks), "--communities", str(communities), "--report", str(report),
              *options, "--", *map(str, command)]
     outcome = run(words, cwd, watch, timeout_s, during)
     if report.exists():
