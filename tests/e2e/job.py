@@ -122,8 +122,8 @@ def run_job(command, ranks, communities, options=(), cwd=None, watch=True, timeo
     beside it, in a thread, and takes the launcher's process."""
     cwd = pathlib.Path(cwd or os.getcwd())
     report = cwd / f"report-{uuid.uuid4().hex[:8]}.json"
-    words = [program("ringkeep"), "run", "--embedded", "-n", str(ranks), "--communities", str(communities), "--report", str(report),
-             *options, "--", *map(str, command)]
+    words = [program("ringkeep"), "run", "--embedded", "-n", str(ranks), "--communities", str(communities), "--report",
+             str(report), *options, "--", *map(str, command)]
     outcome = run(words, cwd, watch, timeout_s, during)
     if report.exists():
         outcome.report = json.loads(report.read_text())
