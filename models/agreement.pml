@@ -138,6 +138,11 @@ inline hear(b, j) {
   fi
 }
 
+inline forget(b, j) {
+  told_ballot[told(b, j)] = 0;
+  told_value[told(b, j)] = 0
+}
+
 /* With the promises of any quorum of those who gave one. */
 inline take_over(b) {
 #ifdef REACH_TWO_TAKERS
@@ -160,6 +165,11 @@ inline take_over(b) {
   :: value != 0 -> proposed[here(b)] = value; accept(b, value)
   :: else
   fi;
+  /* Nobody asks for these promises again. */
+  promises[here(b)] = 0;
+  forget(b, 0);
+  forget(b, 1);
+  forget(b, 2);
   best = 0;
   heard = 0;
   value = 0
@@ -167,9 +177,13 @@ inline take_over(b) {
 
 inline promise(b) {
   promised[self] = b;
-  told_ballot[told(b, self)] = accepted_ballot[self];
-  told_value[told(b, self)] = accepted_value[self];
-  promises[here(b)] = promises[here(b)] | bit(self)
+  if
+  :: proposed[here(b)] == 0 ->
+     told_ballot[told(b, self)] = accepted_ballot[self];
+     told_value[told(b, self)] = accepted_value[self];
+     promises[here(b)] = promises[here(b)] | bit(self)
+  :: else  /* too late for the one who asked */
+  fi
 }
 
 #define can_accept(b) (deciding && voter[self] && proposed[here(b)] != 0 && b >= promised[self] \
