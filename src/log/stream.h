@@ -70,8 +70,8 @@ class StreamCursor {
   // Memory of the next item up to the end of its chunk; empty if it is not published yet. number() says which item it
   // is: where items were trimmed, numbers jump. The caller checks the item and calls advance().
   Result<ByteView> peek();
-  // Of a reader of messages: the next one is not there. It looks at the line that the message's header will fill, and at
-  // `published` only where that line cannot be the next message's.
+  // Of a reader of messages: the next one is not there. It looks at the line that the message's header will fill, and
+  // at `published` only where that line cannot be the next message's.
   bool no_message() {
     if (next_ <= seen_) return false;
     if (chunk_ != nullptr && end_ - offset_ >= sizeof(RecordHeader)) {
