@@ -12,8 +12,7 @@
  *
  * Variants known to be unsafe, each found by `models/check`: OK_BEFORE_ACK, NO_LEASE, NO_FENCE (neither lease nor
  * epoch), EMPTY_BACKUP, COUNT_INCOMPLETE, NO_LEADER_LEASE, and one that this model found: LEASE_OUTLIVES_VIEW.
- * Situations that must be reachable: REACH_LOST,
- * REACH_TAKEOVER, REACH_REPAIRED, REACH_OK_AFTER_LOSS. */
+ * Situations that must be reachable: REACH_LOST, REACH_TAKEOVER, REACH_REPAIRED, REACH_OK_AFTER_LOSS. */
 
 #define N 4
 #define ALL 15
