@@ -43,10 +43,9 @@ Result<bool> Inbox::read_record(std::uint32_t source, Lane& lane) {
   RecordHeader header;
   if (at.size() < sizeof header) return damaged(source, lane);
   std::memcpy(&header, at.data(), sizeof header);
-  if (header.magic != kRecordMagic || header.sum != record_sum(header) || header.source != source ||
-      header.dest != own_.rank() || header.ssn != lane.cursor.number() || header.length > at.size() - sizeof header) {
+  if (!is_message(header, source, own_.rank(), lane.cursor.number(), at.size() - sizeof header)) {
     // Memory that was used before can look like the number of a message that is still to come.
-    if (!lane.cursor.published(lane.cursor.number())) return false;
+    if (lane.cursor.at_end()) return false;
     return damaged(source, lane);
   }
   current_.source = source;

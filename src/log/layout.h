@@ -177,6 +177,9 @@ static_assert(sizeof(OutcomeEntry) == 32);
 
 // Cheap mix of the header's fields: finds scribbling of the owner, costs about a nanosecond.
 std::uint64_t record_sum(const RecordHeader& header);
+// The header is undamaged and that of message `ssn` of the stream; its payload fits into the `room` behind it.
+bool is_message(const RecordHeader& header, std::uint32_t source, std::uint32_t dest, std::uint64_t ssn,
+                std::uint64_t room);
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

@@ -49,6 +49,12 @@ std::uint64_t record_sum(const RecordHeader& header) {
   return mix(left, right);
 }
 
+bool is_message(const RecordHeader& header, std::uint32_t source, std::uint32_t dest, std::uint64_t ssn,
+                std::uint64_t room) {
+  return header.magic == kRecordMagic && header.sum == record_sum(header) && header.source == source &&
+         header.dest == dest && header.ssn == ssn && header.length <= room;
+}
+
 Result<SegmentView> SegmentView::open(ByteView memory, const SegmentIdentity& identity) {
   if (identity.ranks == 0 || identity.ranks > kMaxProcesses || identity.rank.value >= identity.ranks)
     return fail(ErrorCode::kInvalidArgument, "process " + std::to_string(identity.rank.value) + " of a job of " +

@@ -104,8 +104,8 @@ Result<ByteView> StreamCursor::peek() {
 }
 
 Result<ByteView> StreamCursor::peek_message() {
-  if (next_ > seen_ && chunk_ != nullptr && end_ - offset_ >= sizeof(RecordHeader) &&
-      load_acquire(reinterpret_cast<const RecordHeader*>(chunk_ + offset_)->ssn) == next_)
+  const RecordHeader* const header = next_header();
+  if (next_ > seen_ && header != nullptr && load_acquire(header->ssn) == next_)
     return ByteView(chunk_ + offset_, end_ - offset_);
   return peek();
 }
@@ -169,10 +169,8 @@ void StreamWriter::count_visible_message() {
   if (stream_ >= units_->segment().ranks() || end_ - offset_ < sizeof(RecordHeader)) return;
   RecordHeader header;
   std::memcpy(&header, chunk_ + offset_, sizeof header);
-  const bool whole = header.magic == kRecordMagic && header.ssn == published_ + 1 &&
-                     header.source == units_->segment().rank() && header.dest == stream_ &&
-                     header.sum == record_sum(header) && header.length <= end_ - offset_ - sizeof header;
-  if (whole) publish(round_up(sizeof header + header.length, kLine), header.length);
+  if (is_message(header, units_->segment().rank(), stream_, published_ + 1, end_ - offset_ - sizeof header))
+    publish(round_up(sizeof header + header.length, kLine), header.length);
 }
 
 Result<std::span<std::byte>> StreamWriter::reserve_in_new_chunk(std::uint64_t bytes) {

@@ -74,20 +74,14 @@ class StreamCursor {
   // at `published` only where that line cannot be the next message's.
   bool no_message() {
     if (next_ <= seen_) return false;
-    if (chunk_ != nullptr && end_ - offset_ >= sizeof(RecordHeader)) {
-      const auto& header = *reinterpret_cast<const RecordHeader*>(chunk_ + offset_);
-      if (load_acquire(header.ssn) == next_) return false;
-      if (load_relaxed(header.magic) != kSkipMagic && ++looks_ % kLooksAtLine != 0) return true;
+    if (const RecordHeader* const header = next_header()) {
+      if (load_acquire(header->ssn) == next_) return false;
+      if (load_relaxed(header->magic) != kSkipMagic && ++looks_ % kLooksAtLine != 0) return true;
     }
     return at_end();
   }
   // As peek(), of a message that no_message() has told of: `published` may not count it yet.
   Result<ByteView> peek_message();
-  // The number is counted, now or the last time that somebody asked.
-  bool published(std::uint64_t number) {
-    if (number > seen_) seen_ = load_acquire(segment_.stream(stream_).published);
-    return number <= seen_;
-  }
   // Passes the item that peek() showed. `bytes` is at most the span's size.
   void advance(std::uint64_t bytes) {
     offset_ += bytes;
@@ -114,6 +108,11 @@ class StreamCursor {
   std::uint32_t stream() const { return stream_; }
 
  private:
+  // Where the next message's header is or will be; null where the chunk has no room for one.
+  const RecordHeader* next_header() const {
+    if (chunk_ == nullptr || end_ - offset_ < sizeof(RecordHeader)) return nullptr;
+    return reinterpret_cast<const RecordHeader*>(chunk_ + offset_);
+  }
   Status enter(std::uint64_t unit_plus_1, std::uint64_t least_number);
   Status next_chunk();
   Result<ByteView> peek_here();

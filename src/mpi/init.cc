@@ -25,9 +25,11 @@ namespace {
 __attribute__((constructor)) void at_load() {
   find_clocks();
   need_native();
-  soften_yields();
   if (std::getenv(wire::kEnvJob) == nullptr) return;
   if (isatty(STDOUT_FILENO) == 0) std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  // What is wrong with the environment is said at MPI_Init.
+  const auto environment = client::JobEnvironment::read();
+  if (environment && !environment->spin) soften_yields();
 }
 
 void describe_world(Layer& all) {

@@ -7,8 +7,8 @@
 
 namespace rk::mpi {
 
-// At load: whether the processes of the job are more than the cores ("spin=0", docs/environment.md). Until then, and
-// where each process has a core of its own, a yield is the system's.
+// At load, where the processes of the job are more than the cores. Until then, and where each process has a core of its
+// own, a yield is the system's.
 void soften_yields();
 
 }  // namespace rk::mpi
