@@ -146,18 +146,17 @@ TEST(Stream, AVisibleMessageIsCountedByTheNextLife) {
   auto slot = job[0].outbox().reserve(1, {1, 1, 6});
   ASSERT_OK(slot);
   std::memcpy(slot->space.data(), "second", 6);
-  for (int i = 0; i < 100; ++i) {
-    auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  ASSERT_OK(posted);
+  EXPECT_EQ(text_of(posted->match.payload), "first");
+  for (int look = 1; look < 100; ++look) {
+    posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
     ASSERT_OK(posted);
-    if (i == 0) {
-      EXPECT_EQ(text_of(posted->match.payload), "first");
-      continue;
-    }
     ASSERT_EQ(posted->state, PostState::kPending);
     ASSERT_OK(job[1].matcher().cancel(posted->psn));
   }
   store_release(slot->header->ssn, slot->ssn);
-  auto posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
+  posted = job[1].matcher().post({1, 0, 1, Reach::kOutside});
   ASSERT_OK(posted);
   ASSERT_EQ(posted->state, PostState::kMatched);
   EXPECT_EQ(text_of(posted->match.payload), "second");
