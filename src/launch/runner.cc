@@ -73,7 +73,8 @@ Result<recovery::RunRecord> Runner::run() {
   loop_.unwatch(setup_.link->descriptor());
   for (std::uint32_t rank = 0; rank < setup_.options.ranks; ++rank) output_.finish(Rank(rank));
   show_mpirun_words();
-  if (const int number = screen_.flush(&*signals_); number != 0) end_ = recovery::EndJob{128 + number, ""};
+  if (const int number = screen_.flush(&*signals_, told_to_end_by_); number != 0)
+    end_ = recovery::EndJob{128 + number, ""};
   read_log_counts();
   // The server forgets the job when the connection closes, too; a server that is gone needs no farewell.
   if (const auto removed = setup_.link->call<wire::Done>(wire::JobRemove{setup_.job}); !removed && end_->exit_code == 0)
@@ -232,6 +233,7 @@ void Runner::on_signal(int number) {
     case SIGTERM:
     case SIGHUP:
     case SIGQUIT:
+      told_to_end_by_ = number;
       return feed(recovery::SignalReceived{Kind::kTerminate, number});
     case SIGTSTP:
       // The processes have process groups of their own without a shell above them, where SIGTSTP does nothing.

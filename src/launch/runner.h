@@ -121,6 +121,7 @@ class Runner final : public ProcessHandler {
   std::unique_ptr<ProcessTable> table_;
   std::vector<CommunityRun> runs_;
   std::map<pid_t, CommunityId> mpiruns_;
+  int told_to_end_by_ = 0;                       // signal
   std::vector<bool> kill_waits_;                 // by request: due, but its process was not there
   std::vector<Incarnation> killed_life_;         // by rank: the life that --kill RANK@TIME ended last
   std::map<Rank, log::SegmentCounts> at_death_;  // of the process that was lost first, at its last death

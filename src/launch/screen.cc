@@ -15,6 +15,7 @@ namespace rk::launch {
 namespace {
 
 constexpr std::size_t kFullBytes = std::size_t{1} << 20U;
+constexpr int kReaderPatienceMs = 1000;  // after a signal: for a consumer that reads nothing meanwhile
 
 bool takes_more(int fd) {
   pollfd look{fd, POLLOUT, 0};
@@ -93,13 +94,15 @@ void Screen::write_some(Stream& stream) {
   if (was_full && !full() && drained_) drained_();
 }
 
-int Screen::flush(const Signals* signals) {
+int Screen::flush(const Signals* signals, int told_by) {
   int ended_by = 0;
   for (Stream* stream : {&out_, &err_}) {
     while (!stream->waiting.empty() && ended_by == 0) {
       // Before each write, whose reader may have stopped: it would block, and our signals with it.
       pollfd waits[] = {{stream->fd, POLLOUT, 0}, {signals != nullptr ? signals->fd() : -1, POLLIN, 0}};
-      if (::poll(waits, 2, -1) < 0) continue;
+      const int ready = ::poll(waits, 2, told_by != 0 ? kReaderPatienceMs : -1);
+      if (ready < 0) continue;
+      if (ready == 0) ended_by = told_by;
       if (waits[1].revents != 0) ended_by = signals->take_termination();
       if (waits[0].revents != 0) write_some(*stream);
     }

@@ -32,9 +32,10 @@ class Screen {
   bool full() const;
   // The consumer of standard output has gone away.
   bool broken() const { return out_.broken; }
-  // Waits until everything is written, or, with `signals`, until one asks us to end: its number is returned, and a
-  // stream that takes nothing any more leads to /dev/null from then on, so that no later line is stuck in it.
-  int flush(const Signals* signals = nullptr);
+  // Waits until everything is written, or, with `signals`, until one asks us to end; after one that has done so already
+  // (`told_by`) only as long as the consumers go on reading. Returns the number of the signal that ended the wait, 0 if
+  // none did: a stream that takes nothing any more then leads to /dev/null, so that no later line is stuck in it.
+  int flush(const Signals* signals = nullptr, int told_by = 0);
 
  private:
   struct Stream {

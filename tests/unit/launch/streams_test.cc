@@ -85,7 +85,8 @@ TEST(RankOutput, AConsumerThatDoesNotReadHoldsTheProcessesBackAndLosesNothing) {
   EXPECT_EQ(got, wrote);
 }
 
-TEST(Screen, ASignalEndsTheWaitForAConsumerThatDoesNotRead) {
+// Flushes what nobody reads; `told_by` has come before, or else comes now.
+void expect_flush_ends(int told_by) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const int saved = ::dup(1);
@@ -100,8 +101,8 @@ TEST(Screen, ASignalEndsTheWaitForAConsumerThatDoesNotRead) {
         loop, [](pid_t, int) {}, [](int) {});
     Screen screen(loop, true);
     screen.show(1, std::string(std::size_t{1} << 20U, 'x'));
-    ::kill(::getpid(), SIGTERM);
-    if (signals) ended_by = screen.flush(&*signals);
+    if (told_by == 0) ::kill(::getpid(), SIGTERM);
+    if (signals) ended_by = screen.flush(&*signals, told_by);
     screen.show(1, "more");
     again = screen.flush();
   }
@@ -110,9 +111,13 @@ TEST(Screen, ASignalEndsTheWaitForAConsumerThatDoesNotRead) {
   ::close(saved);
   ::close(ends[0]);
   ::close(ends[1]);
-  EXPECT_EQ(ended_by, SIGTERM);
+  EXPECT_EQ(ended_by, told_by == 0 ? SIGTERM : told_by);
   EXPECT_EQ(again, 0);
 }
+
+TEST(Screen, ASignalEndsTheWaitForAConsumerThatDoesNotRead) { expect_flush_ends(0); }
+
+TEST(Screen, ASignalFromBeforeTheWaitEndsItToo) { expect_flush_ends(SIGINT); }
 
 std::string read_all(Loop& loop, int fd) {
   std::string text;
