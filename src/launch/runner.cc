@@ -43,7 +43,7 @@ Runner::Runner(JobSetup setup)
       }()),
       runs_(setup_.options.communities),
       kill_waits_(setup_.options.kills.size(), false),
-      killed_life_(setup_.options.ranks) {
+      killed_life_(setup_.options.kills.size()) {
   record_.program = setup_.options.program[0];
   record_.job = setup_.job;
   record_.server = setup_.server;
@@ -223,7 +223,19 @@ void Runner::on_child(pid_t pid, int status) {
   const CommunityId community = found->second;
   mpiruns_.erase(found);
   table_->pump();  // what its processes said before they ended comes first
-  feed(recovery::MpirunExited{community, runs_[community.value].incarnation, exit_status_of(status)});
+  const std::int32_t code = exit_status_of(status);
+  if (code == 0) forget_late_kills(community);
+  feed(recovery::MpirunExited{community, runs_[community.value].incarnation, code});
+}
+
+// A signal can be sent to a process that is ending already. All of this community's have ended well, so it was late.
+void Runner::forget_late_kills(CommunityId community) {
+  for (std::size_t i = 0; i < setup_.options.kills.size(); ++i) {
+    const KillRequest& kill = setup_.options.kills[i];
+    const bool of_this_life = killed_life_[i] == runs_[community.value].incarnation;
+    if (kill.at_ms && setup_.community_of[kill.rank.value] == community && of_this_life)
+      record_.kills[i].done_at.reset();
+  }
 }
 
 void Runner::on_signal(int number) {
@@ -276,10 +288,13 @@ void Runner::kill_now(std::size_t request) {
   const Rank rank = setup_.options.kills[request].rank;
   const auto& lives = record_.processes[rank.value].lives;
   const Incarnation current = lives.empty() ? Incarnation{} : lives.back().incarnation;
-  const bool done = current != killed_life_[rank.value] && table_->signal(rank, SIGKILL);
+  bool told = false;
+  for (std::size_t i = 0; i < setup_.options.kills.size(); ++i)
+    told = told || (setup_.options.kills[i].rank == rank && killed_life_[i] == current);
+  const bool done = !told && table_->signal(rank, SIGKILL);
   kill_waits_[request] = !done;
   if (!done) return;
-  killed_life_[rank.value] = current;
+  killed_life_[request] = current;
   record_.kills[request].done_at = loop_.now_ms();
 }
 

@@ -104,6 +104,7 @@ class Runner final : public ProcessHandler {
   std::string layer_options(Rank rank, Incarnation incarnation) const;
   void plan_kills();
   void kill_now(std::size_t request);
+  void forget_late_kills(CommunityId community);
   void show_progress();
   void show_mpirun_words();
   recovery::LifeRecord* life(Rank rank, Incarnation incarnation);
@@ -123,7 +124,7 @@ class Runner final : public ProcessHandler {
   std::map<pid_t, CommunityId> mpiruns_;
   int told_to_end_by_ = 0;                       // signal
   std::vector<bool> kill_waits_;                 // by request: due, but its process was not there
-  std::vector<Incarnation> killed_life_;         // by rank: the life that --kill RANK@TIME ended last
+  std::vector<Incarnation> killed_life_;         // by request: the life that --kill RANK@TIME ended
   std::map<Rank, log::SegmentCounts> at_death_;  // of the process that was lost first, at its last death
   std::deque<recovery::Event> events_;
   bool working_ = false;
