@@ -2,9 +2,9 @@
  * How the servers agree on views: the whole protocol of the ring, takeover included. Names are those of src/ring.
  *
  * Each view number above 0 is decided once, by the members of the view before. Ballot 0 of a number belongs to rank 0
- * of that view: it proposes without asking first. Another member takes over with a ballot of its own: PREPARE, and from
- * a quorum a PROMISE each, with what the voter has accepted; it adopts the one of the highest ballot, or is free to
- * choose. ACK of a quorum commits; COMMIT tells it.
+ * of that view: it proposes without asking first. Another member takes over with a ballot of its own (as does rank 0 when
+ * its ballot 0 was overtaken): PREPARE, and from a quorum a PROMISE each, with what the voter has accepted; it adopts the
+ * one of the highest ballot, or is free to choose. ACK of a quorum commits; COMMIT tells it.
  *
  * The network is what has been sent: a message can arrive late, many times, in any order, or never. A server keeps its
  * memory over a restart, or comes back without it: then it is no voter. What a server knows besides its memory is lost
@@ -12,10 +12,20 @@
  *
  * Variants known to be unsafe, each found by `models/check`: INSTALL_ON_PROPOSE, NO_MAJORITY, NO_ADOPTION,
  * VOTE_WITHOUT_MEMORY, COLD_START_BY_ROSTER. Situations that must be reachable: REACH_ADOPTED, REACH_TIE,
- * REACH_LAST_VIEW, REACH_TWO_TAKERS. */
+ * REACH_LAST_VIEW, REACH_TWO_TAKERS, REACH_LEADER_AGAIN.
+ *
+ * Holds too with: LEADER_PREPARES (rank 0 as well, of one number: with two the search would not end). */
 
 #define N 3
-#define VIEWS 2            /* view numbers that are decided: 1 to VIEWS, above the roster, view 0 */
+#ifdef REACH_LEADER_AGAIN
+#define LEADER_PREPARES
+#endif
+/* View numbers that are decided: 1 to VIEWS, above the roster, view 0. */
+#ifdef LEADER_PREPARES
+#define VIEWS 1
+#else
+#define VIEWS 2
+#endif
 #define ROSTER 7
 #define BALLOTS (1 + N)    /* 0: of rank 0; 1 + i: of server i when it takes over */
 #define NONE 255
@@ -34,9 +44,14 @@
 #define quorum(i, votes) majority(view[i], votes)
 #endif
 #ifdef COLD_START_BY_ROSTER
-#define may_take_over(i) (bit(i) != first(view[i]))
+#define in_line(i) true
 #else
-#define may_take_over(i) ((view[i] & bit(i)) && bit(i) != first(view[i]))
+#define in_line(i) (view[i] & bit(i))
+#endif
+#ifdef LEADER_PREPARES
+#define may_take_over(i) in_line(i)
+#else
+#define may_take_over(i) (in_line(i) && bit(i) != first(view[i]))
 #endif
 #define slot(n, b) ((n) * BALLOTS + (b))
 #define here(b) slot(number[self], b)
@@ -120,6 +135,9 @@ inline on_propose(b) {
 inline commit(b) {
 #ifdef REACH_TIE
   assert(2 * count(view[self] & acked[here(b)]) > count(view[self]));
+#endif
+#ifdef REACH_LEADER_AGAIN
+  assert(b == 0 || bit(self) != first(view[self]));
 #endif
   value = proposed[here(b)];
   committed[number[self]] = value;
