@@ -6,12 +6,6 @@
 #include "ring/core.h"
 
 namespace rk::ring {
-namespace {
-
-// A vote counts as that of a member if the voter has not lost its memory since that life.
-bool may_vote(const Member& member, Incarnation memory_since) { return memory_since <= member.incarnation; }
-
-}  // namespace
 
 // Rank 0 of the committed view, with the memory of all it may have proposed.
 bool Core::leads() const {
@@ -19,18 +13,70 @@ bool Core::leads() const {
   return first.node == self_.node && may_vote(first, memory_.since);
 }
 
-void Core::propose(View value, Effects& out) {
-  RK_CHECK(leads() && !memory_.accepted.number && value.number.value == memory_.committed.number.value + 1);
-  memory_.accepted = std::move(value);
-  take_up(memory_.accepted);
-  persist(out).proposes = memory_.accepted.number;
+bool Core::owns(Ballot ballot) const { return ballot.round == 0 ? leads() : ballot.node == self_.node; }
+
+bool Core::may_use(const Member& from, Ballot ballot, Incarnation memory_since) const {
+  const View& view = memory_.committed;
+  const Member* member = find(view, from.node);
+  if (member == nullptr || !may_vote(*member, memory_since) || ballot.round > kMaxRound) return false;
+  return ballot.round == 0 ? !ballot.node && *member == view.members.front() : ballot.node == from.node;
 }
 
-void Core::take_up(const View& value) {
+bool Core::quorum_of(const std::set<NodeId>& voters) const {
+  if (config_.planted_bug == PlantedBug::kNoMajority) return true;
+  if (is_quorum(memory_.committed, [&](const Member& member) { return voters.contains(member.node); })) return true;
+  return config_.planted_bug == PlantedBug::kColdStartByRoster && 2 * voters.size() > config_.roster.size();
+}
+
+// What this server has to decide now, if it is the one to decide.
+void Core::decide(Effects& out) {
+  if (proposal_) return;
+  // Somebody before this server in line is heard again: promises that were given on his silence are void.
+  if (!heads_line()) return preparation_.reset();
+  const Memory& memory = memory_;
+  if (leaving_ && memory.committed.members.size() == 1) return end_life(out);
+  const bool not_overtaken = owns(memory.promised) && memory.promised >= overtaken_by_;
+  if (not_overtaken && memory.accepted.number && memory.accepted_ballot == memory.promised) {
+    // Proposed in a life before: the only value that this ballot can have.
+    take_up_accepted(last_token_);
+    return send_durable(out);
+  }
+  if (preparation_ && !quorum_of(preparation_->promised)) return;
+  if (preparation_ && preparation_->adopted.number) return propose(preparation_->adopted, out);
+  const bool free_to_choose = preparation_ || (not_overtaken && !memory.promised.round);
+  // What no quorum can agree to now is not proposed: the number would be bound to it. Promises show that one can.
+  std::optional<View> next;
+  if (preparation_ || hears_quorum()) next = wanted_view();
+  if (free_to_choose && next) return propose(std::move(*next), out);
+  // A leader asks only if it must.
+  if (!free_to_choose && (!leads() || memory.accepted.number || next)) prepare(out);
+}
+
+void Core::propose(View value, Effects& out) {
+  RK_CHECK(value.number.value == memory_.committed.number.value + 1);
+  RK_CHECK(!preparation_ || preparation_->ballot == memory_.promised);
+  memory_.accepted = std::move(value);
+  memory_.accepted_ballot = memory_.promised;
+  persist(out);
+  take_up_accepted(last_token_);
+}
+
+void Core::take_up_accepted(std::uint64_t token) {
   Proposal proposal;
-  proposal.value = value;
+  proposal.ballot = memory_.accepted_ballot;
+  proposal.value = memory_.accepted;
+  proposal.token = token;
   proposal.voted.insert(self_.node);
   proposal_ = std::move(proposal);
+}
+
+// What has become durable and was not sent yet.
+void Core::send_durable(Effects& out) {
+  if (preparation_ && preparation_->sent_ms == 0 && preparation_->token <= durable_token_) send_prepare(out);
+  if (proposal_ && proposal_->sent_ms == 0 && proposal_->token <= durable_token_) {
+    send_proposal(out);
+    count_votes(out);
+  }
 }
 
 void Core::send_proposal(Effects& out) {
@@ -42,7 +88,21 @@ void Core::send_proposal(Effects& out) {
     if (member.node != self_.node && hears(member.node)) proposal_->recipients.insert(member.node);
   for (const NodeId node : proposal_->recipients)
     if (!proposal_->acked.contains(node))
-      send(node, wire::RingPropose{memory_.since, memory_.committed, proposal_->value}, out);
+      send(node, wire::RingPropose{memory_.since, proposal_->ballot, memory_.committed, proposal_->value}, out);
+}
+
+// Does the sender of a round build on the view that is committed here? Whoever of the two is behind learns.
+bool Core::same_ground(const Member& from, const View& committed, Effects& out) {
+  if (committed.number) {
+    learn(committed, out);
+  } else if (!memory_.committed.number && committed != memory_.committed) {
+    roster_differs_ = from.node;
+    ++refused_;
+    return false;
+  }
+  if (committed.number == memory_.committed.number) return !conflict_;
+  send(from.node, wire::RingCommit{memory_.committed}, out);
+  return false;
 }
 
 void Core::handle(const Member& from, const wire::RingPropose& message, Effects& out) {
@@ -51,29 +111,26 @@ void Core::handle(const Member& from, const wire::RingPropose& message, Effects&
     ++refused_;
     return;
   }
-  if (message.committed.number) {
-    learn(message.committed, out);
-  } else if (!memory_.committed.number && message.committed != memory_.committed) {
-    roster_differs_ = from.node;
+  if (!same_ground(from, message.committed, out)) return;
+  if (!may_use(from, message.ballot, message.memory_since)) {
     ++refused_;
     return;
   }
-  if (memory_.committed.number >= message.proposed.number)
-    return send(from.node, wire::RingCommit{memory_.committed}, out);
-  const Member& leader = memory_.committed.members.front();
-  if (from.node != leader.node || !may_vote(leader, message.memory_since)) {
-    ++refused_;
+  if (message.ballot < memory_.promised) {
+    if (held_.empty()) send(from.node, promise(), out);
     return;
   }
-  const wire::RingAck ack{message.proposed.number, memory_.since};
-  if (memory_.accepted.number == message.proposed.number) {
+  const wire::RingAck ack{message.proposed.number, message.ballot, memory_.since};
+  if (memory_.accepted.number && memory_.accepted_ballot == message.ballot) {
     if (memory_.accepted != message.proposed)
       conflict_ = true;
     else if (held_.empty())
       send(from.node, ack, out);  // otherwise the first ACK is still to come
     return;
   }
+  stand_back(message.ballot);
   memory_.accepted = message.proposed;
+  memory_.accepted_ballot = memory_.promised = message.ballot;
   Held& held = persist(out);
   if (config_.planted_bug == PlantedBug::kAckBeforeDurable)
     send(from.node, ack, out);
@@ -84,16 +141,17 @@ void Core::handle(const Member& from, const wire::RingPropose& message, Effects&
 
 void Core::handle(const Member& from, const wire::RingAck& message, Effects& out) {
   peers_[from.node].memory_since = message.memory_since;
-  if (!proposal_ || !proposal_->durable || message.number != proposal_->value.number) return;
+  if (!proposal_ || message.number != proposal_->value.number || message.ballot != proposal_->ballot) return;
   proposal_->acked.insert(from.node);
   const Member* member = find(memory_.committed, from.node);
-  if (member != nullptr && may_vote(*member, message.memory_since)) proposal_->voted.insert(from.node);
+  const bool counts = config_.planted_bug == PlantedBug::kColdStartByRoster ||
+                      (member != nullptr && may_vote(*member, message.memory_since));
+  if (counts) proposal_->voted.insert(from.node);
   count_votes(out);
 }
 
 void Core::count_votes(Effects& out) {
-  const auto voted = [&](const Member& member) { return proposal_->voted.contains(member.node); };
-  if (!is_quorum(memory_.committed, voted) && config_.planted_bug != PlantedBug::kNoMajority) return;
+  if (proposal_->token > durable_token_ || !quorum_of(proposal_->voted)) return;
   const View value = proposal_->value;
   const std::set<NodeId> recipients = proposal_->recipients;
   handing_over_ = leaving_ && !find(value, self_.node);

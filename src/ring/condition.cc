@@ -20,15 +20,15 @@ std::string Core::names(const std::vector<NodeId>& nodes) const {
 
 Core::Fault Core::first_view_fault() const {
   const View& roster = memory_.committed;
-  const NodeId first = roster.members.front().node;
   if (roster_differs_)
     return {roster_differs_, name(roster_differs_) + " has another roster than this server; give both the same"};
   if (now_ms_ - start_ms_ < config_.timings.formation_ms) return {};
   if (memory_.since)
     return {self_.node, "this server has lost its memory of the ring; start the others, which can admit it again"};
-  if (first != self_.node && !hears(first))
-    return {first, name(first) + " does not answer, and it alone may propose the first view; start it"};
-  if (first != self_.node) return {first, name(first) + " has not formed the first view yet; see what it waits for"};
+  if (!heads_line()) {
+    const NodeId head = head_of_line().node;
+    return {head, name(head) + " has not formed the first view yet; see what it waits for"};
+  }
   std::vector<NodeId> missing;
   for (const Member& member : roster.members) {
     const auto it = peers_.find(member.node);
@@ -46,25 +46,53 @@ Core::Fault Core::first_view_fault() const {
                                " servers with their memory; missing: " + names(missing)};
 }
 
-Core::Fault Core::leader_fault() const {
+// Without a quorum: who is not there, or is no voter.
+Core::Fault Core::quorum_fault() const {
   const View& view = memory_.committed;
   std::vector<NodeId> missing;
   for (const Member& member : view.members)
-    if (member.node != self_.node && (superseded(member) ? !hears(member.node) : silent(member)))
+    if (member.node != self_.node && (superseded(member) ? !hears(member.node) : is_unheard(member)))
       missing.push_back(member.node);
-  if (!hears_quorum()) {
-    // Heard, but without the memory of the view, or not heard yet: not silent, and no voter all the same.
-    if (missing.empty() && now_ms_ - start_ms_ >= config_.timings.suspicion_ms)
-      for (const Member& member : view.members)
-        if (member.node != self_.node && (superseded(member) || !hears(member.node))) missing.push_back(member.node);
-    if (missing.empty()) return {};
-    return {missing.front(), "no quorum of view " + std::to_string(view.number.value) +
-                                 " answers (missing: " + names(missing) + "); restart them with their state"};
-  }
-  if (view.members.size() == 2 && !missing.empty())
-    return {missing.front(),
-            name(missing.front()) + " is silent, and no third server can tell whether it is dead; restart it"};
+  // Heard, but without the memory of the view, or not heard yet: not silent, and no voter all the same.
+  if (missing.empty() && now_ms_ - start_ms_ >= config_.timings.suspicion_ms)
+    for (const Member& member : view.members)
+      if (member.node != self_.node && (superseded(member) || !hears(member.node))) missing.push_back(member.node);
+  if (missing.empty()) return {};
+  return {missing.front(), "no quorum of view " + std::to_string(view.number.value) +
+                               " answers (missing: " + names(missing) + "); restart them with their state"};
+}
+
+Core::Fault Core::leader_fault() const {
+  if (!hears_quorum()) return quorum_fault();
+  const View& view = memory_.committed;
+  const Member& other = view.members.back();
+  if (view.members.size() == 2 && !superseded(other) && silent(other))
+    return {other.node, name(other.node) + " is silent, and no third server can tell whether it is dead; restart it"};
   return {};
+}
+
+// The leader is gone, and another member is to take over.
+Core::Fault Core::line_fault() const {
+  const View& view = memory_.committed;
+  const Member& leader = view.members.front();
+  const auto it = peers_.find(leader.node);
+  const bool forgot = it != peers_.end() && it->second.known && !may_vote(leader, it->second.memory_since);
+  std::string reason = name(leader.node) + ", which leads view " + std::to_string(view.number.value) + ", " +
+                       (forgot               ? "has lost its memory"
+                        : is_unheard(leader) ? "is silent"
+                                             : "hears no quorum");
+  if (heads_line()) {
+    const Fault quorum = quorum_fault();
+    if (!quorum.reason.empty() && now_ms_ - leaderless_ms_.value_or(now_ms_) >= config_.timings.probe_ms)
+      reason += ", and " + quorum.reason;
+    else
+      reason += "; this server takes over";
+  } else if (is_gone(head_of_line())) {
+    reason += ", and no member can take over; restart it with its state";
+  } else {
+    reason += "; " + name(head_of_line().node) + " is to take over";
+  }
+  return {leader.node, std::move(reason)};
 }
 
 Core::Fault Core::member_fault() const {
@@ -73,11 +101,9 @@ Core::Fault Core::member_fault() const {
   const std::string role = ", which leads view " + std::to_string(view.number.value) + ",";
   if (leader.node == self_.node)
     return {self_.node, "this server led view " + std::to_string(view.number.value) +
-                            " and has lost its memory of it; end the ring and start it anew"};
-  if (silent(leader)) return {leader.node, name(leader.node) + role + " is silent; restart it with its state"};
+                            " and has lost its memory of it; wait until the others have taken over"};
+  if (is_gone(leader)) return line_fault();
   const auto it = peers_.find(leader.node);
-  if (it != peers_.end() && it->second.incarnation > leader.incarnation && it->second.memory_since > leader.incarnation)
-    return {leader.node, name(leader.node) + role + " has lost its memory; end the ring and start it anew"};
   if (it != peers_.end() && it->second.missing)
     return {it->second.missing, name(it->second.missing) + " is missing, so that " + name(leader.node) + role +
                                     " can not act; restart the missing one"};

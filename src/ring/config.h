@@ -32,9 +32,12 @@ enum class PlantedBug : std::uint8_t {
   kInstallOnPropose,   // acts in v+1 at the leader's proposal, before its commit
   kNoMajority,         // the leader commits alone
   kForgetAccepted,     // accepted views are not in the durable state
+  kForgetPromise,      // promised ballots are not in the durable state
+  kNoAdoption,         // a taker chooses freely, whatever was accepted before
   kAckBeforeDurable,   // ACK before the accepted view is durable
   kActOutside,         // acts in views that do not contain this server
   kVoteWithoutMemory,  // a server that lost its memory claims that it has not
+  kColdStartByRoster,  // more than half of the roster is a quorum too
 };
 
 struct Config {

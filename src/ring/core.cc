@@ -91,7 +91,9 @@ void Core::step(const Event& event, Effects& out) {
   if (over() || !ready_) return;
   watch_quorum();
   report_silent(out);
-  consider_change(out);
+  watch_line(out);
+  consider_promise(out);
+  decide(out);
   if (!over()) settle_condition(out);
 }
 
@@ -100,7 +102,7 @@ void Core::on(const Start&, Effects& out) {
   start_ms_ = now_ms_;
   for (auto& [node, peer] : peers_) forgive(peer);
   watch_anew(View{});
-  persist(out).installs = true;
+  persist(out).installs = memory_.committed;
 }
 
 void Core::on(const Tick&, Effects& out) {
@@ -114,7 +116,11 @@ void Core::on_time(Effects& out) {
     ask_for_membership(out);
     hand_over(out);
   }
-  if (proposal_ && proposal_->durable && now_ms_ - proposal_->sent_ms >= config_.timings.propose_ms) send_proposal(out);
+  const auto due = [&](const auto& round) {
+    return round && round->sent_ms != 0 && now_ms_ - round->sent_ms >= config_.timings.propose_ms;
+  };
+  if (due(proposal_)) send_proposal(out);
+  if (due(preparation_)) send_prepare(out);
 }
 
 void Core::on(const Received& event, Effects& out) {
@@ -168,31 +174,25 @@ void Core::send(NodeId to, wire::RingMessage message, Effects& out) { out.emplac
 Core::Held& Core::persist(Effects& out) {
   Memory durable = memory_;
   if (config_.planted_bug == PlantedBug::kForgetAccepted) durable.accepted = {};
+  if (config_.planted_bug == PlantedBug::kForgetPromise) durable.promised = durable.accepted_ballot;
   out.emplace_back(Persist{++last_token_, encode_memory(durable)});
-  held_.push_back(Held{last_token_, {}, false, {}});
+  held_.push_back(Held{last_token_, {}, {}});
   return held_.back();
 }
 
 void Core::on(const Persisted& event, Effects& out) {
+  durable_token_ = std::max(durable_token_, event.token);
   const auto end = std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.token > event.token; });
   std::vector<Held> released(std::make_move_iterator(held_.begin()), std::make_move_iterator(end));
   held_.erase(held_.begin(), end);
   for (Held& held : released) {
     for (Effect& effect : held.effects) out.push_back(std::move(effect));
-    if (!ready_) {
-      ready_ = true;
-      act_in_committed(out);
-      ask_for_membership(out);
-      continue;
-    }
-    if (held.installs) act_in_committed(out);
+    if (held.installs) act_in(*held.installs, out);
     if (over()) return;
-    if (held.proposes && proposal_ && proposal_->value.number == held.proposes) {
-      proposal_->durable = true;
-      send_proposal(out);
-      count_votes(out);
-    }
+    if (!ready_) ask_for_membership(out);
+    ready_ = true;
   }
+  send_durable(out);
 }
 
 // A view that is known to be committed.
@@ -204,8 +204,13 @@ void Core::learn(const View& view, Effects& out) {
   }
   const View before = std::move(memory_.committed);
   memory_.committed = view;
-  if (memory_.accepted.number <= view.number) memory_.accepted = {};
+  memory_.accepted = {};
+  memory_.accepted_ballot = memory_.promised = {};
+  preparation_.reset();
   proposal_.reset();
+  asked_.reset();
+  overtaken_by_ = {};
+  leaderless_ms_.reset();
   watch_anew(before);
   for (auto& [node, peer] : peers_) {
     const Member* member = find(view, node);
@@ -214,7 +219,7 @@ void Core::learn(const View& view, Effects& out) {
     else if (member->incarnation >= peer.incarnation)
       peer.joins = false;
   }
-  persist(out).installs = true;
+  persist(out).installs = memory_.committed;
 }
 
 // Whoever is watched from now on, and was not before, gets the full time to be heard.
@@ -236,8 +241,7 @@ void Core::watch_anew(const View& before) {
   }
 }
 
-void Core::act_in_committed(Effects& out) {
-  const View& view = memory_.committed;
+void Core::act_in(const View& view, Effects& out) {
   if (!view.number || view.number <= installed_.number) return;
   if (!contains(view, self_) && config_.planted_bug != PlantedBug::kActOutside) {
     if (!ends_this_life(view)) return;

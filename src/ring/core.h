@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ring's core, first form: which servers are members, agreed in one round.
+// The ring's core: which servers are members, agreed in one round while rank 0 is there.
 //
-// A view v+1 is proposed by rank 0 of v alone (ballot 0), one value only, durable at the proposer before it is sent:
-// PROPOSE to every server concerned, ACK once it is durable there, and COMMIT, one-way, when a quorum of v has it:
-// 3(N-1) messages. Nobody acts in v+1 before its commit. View 0 is the roster, so the lowest node of the roster
-// proposes the first view. What one proposer cannot decide is refused: the core wedges and names the server that is
-// missing (a leader that is dead, or whose memory is lost; no quorum; a silent server that no third one can confirm
-// dead).
+// Each view number is decided once, by a quorum of the view before. Ballot 0 of a number belongs to rank 0 of that view
+// alone, which therefore proposes without asking first: PROPOSE to every server concerned, ACK once it is durable
+// there, and COMMIT, one-way, when a quorum has it: 3(N-1) messages. View 0 is the roster. Nobody acts in a view before
+// its commit.
+//
+// Takeover: when every member of a lower rank is silent or has lost its memory, the next in line PREPAREs a ballot of
+// its own; a member that finds the same promises to accept no lower one, and says what it has accepted. With the
+// promises of a quorum the taker adopts the accepted value of the highest ballot, or is free to choose, and proposes:
+// 5(N-2) messages. A leader whose ballot 0 was overtaken meanwhile goes on in the same way. models/agreement.pml is the
+// model of this part.
+//
+// What no quorum can decide is refused: the core wedges and names the server that is missing.
 //
 // Detection: members send heartbeats to their predecessor, the leader exchanges them with all. A member that hears
 // nothing of its successor accuses it; the leader evicts when it hears nothing itself and one other member accuses (it
-// asks others to probe). A newer incarnation proves the older one dead at once. Heartbeats carry the committed number,
-// so that whoever has missed a COMMIT gets it again.
+// asks others to probe). A leader is evicted with the promises of a quorum that hears nothing of it. A newer
+// incarnation proves the older one dead at once. Heartbeats carry the committed number, so that whoever has missed a
+// COMMIT gets it again.
 #pragma once
 
 #include <cstdint>
@@ -67,26 +74,41 @@ class Core {
     std::uint64_t heard_ms = 0;                  // or when the watch over it began
     std::optional<std::uint64_t> probed_ms;      // probed then, and not heard since
     NodeId missing;                              // likewise
+    std::optional<std::uint64_t> helpless_ms;    // leads, and says since then that it lacks a quorum
     bool joins = false;                          // wants to join
     bool leaves = false;                         // wants to leave
     bool probe_asked = false;                    // the leader wants to know whether we hear it
     std::map<NodeId, std::uint64_t> accused_ms;  // by which member, and when last
     std::optional<std::uint64_t> reported_ms;    // accused by us, or its confirmation sought, last
   };
+  // A ballot of ours for the next number, while promises come in and until it is used.
+  struct Preparation {
+    Ballot ballot;
+    std::uint64_t token = 0;    // nothing is sent before it is durable
+    std::uint64_t sent_ms = 0;  // 0: not yet
+    std::set<NodeId> promised;  // members whose promise counts
+    Ballot best;                // of the accepted value that must be adopted
+    View adopted;               // number 0: none, free to choose
+  };
   struct Proposal {
+    Ballot ballot;
     View value;
+    std::uint64_t token = 0;    // nothing is sent before it is durable
+    std::uint64_t sent_ms = 0;  // 0: not yet
     std::set<NodeId> recipients;
     std::set<NodeId> acked;  // recipients that need no further PROPOSE
     std::set<NodeId> voted;  // members of the committed view whose vote counts
-    std::uint64_t sent_ms = 0;
-    bool durable = false;  // here: nothing is sent before
+  };
+  // A PREPARE that is answered once this server finds the same silence.
+  struct Asked {
+    NodeId by;
+    Ballot ballot;
   };
   // What waits until a token is durable.
   struct Held {
     std::uint64_t token = 0;
     Effects effects;
-    bool installs = false;  // act in the committed view
-    ViewNumber proposes;    // our proposal of that number may be sent
+    std::optional<View> installs;  // act in it: it is durable as the committed one
   };
 
   explicit Core(Config config, Memory memory);
@@ -101,7 +123,7 @@ class Core {
   void on(const LeaveRequest& event, Effects& out);
   Held& persist(Effects& out);
   void learn(const View& view, Effects& out);
-  void act_in_committed(Effects& out);
+  void act_in(const View& view, Effects& out);
   bool ends_this_life(const View& view) const;
   void end_life(Effects& out);
   void watch_anew(const View& before);
@@ -110,20 +132,43 @@ class Core {
   bool over() const { return state_ == State::kLeft || state_ == State::kEvicted; }
   static void send(NodeId to, wire::RingMessage message, Effects& out);
 
-  // agreement.cc
+  // agreement.cc: one round
   void handle(const Member& from, const wire::RingPropose& message, Effects& out);
   void handle(const Member& from, const wire::RingAck& message, Effects& out);
   void handle(const Member& from, const wire::RingCommit& message, Effects& out);
+  bool same_ground(const Member& from, const View& committed, Effects& out);
+  bool may_use(const Member& from, Ballot ballot, Incarnation memory_since) const;
+  bool owns(Ballot ballot) const;
+  void decide(Effects& out);
+  bool may_propose() const;
   void propose(View value, Effects& out);
-  void take_up(const View& value);  // as our proposal, durable or not
+  void take_up_accepted(std::uint64_t token);
+  void send_durable(Effects& out);
   void send_proposal(Effects& out);
   void count_votes(Effects& out);
+  bool quorum_of(const std::set<NodeId>& voters) const;
   bool leads() const;
+
+  // takeover.cc: another ballot than rank 0's
+  void handle(const Member& from, const wire::RingPrepare& message, Effects& out);
+  void handle(const Member& from, const wire::RingPromise& message, Effects& out);
+  bool votes() const;
+  bool is_gone(const Member& member) const;
+  bool is_helpless(const Member& member) const;
+  bool is_unheard(const Member& member) const;
+  const Member& head_of_line() const;
+  bool heads_line() const;
+  bool found_dead(const Member& member) const;
+  void watch_line(Effects& out);
+  void prepare(Effects& out);
+  void send_prepare(Effects& out);
+  void consider_promise(Effects& out);
+  wire::RingPromise promise() const;
+  void stand_back(Ballot overtaken_by);
 
   // membership.cc
   void handle(const Member& from, const wire::RingJoin& message, Effects& out);
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
-  void consider_change(Effects& out);
   std::optional<View> wanted_view() const;
   View wanted_first_view() const;
   bool stays(const Member& member) const;
@@ -158,6 +203,8 @@ class Core {
   Fault first_view_fault() const;
   Fault leader_fault() const;
   Fault member_fault() const;
+  Fault line_fault() const;
+  Fault quorum_fault() const;
   std::string name(NodeId node) const;
   std::string names(const std::vector<NodeId>& nodes) const;
 
@@ -166,9 +213,15 @@ class Core {
   std::map<NodeId, Peer> peers_;  // the roster without this server
   Memory memory_;
   View installed_;
+  std::optional<Preparation> preparation_;
   std::optional<Proposal> proposal_;
+  std::optional<Asked> asked_;
+  Ballot overtaken_by_;  // highest one that refused ours, for the next number
+  std::uint64_t prepared_ms_ = 0;
+  std::optional<std::uint64_t> leaderless_ms_;  // since then the leader of the committed view is gone
   std::vector<Held> held_;
   std::uint64_t last_token_ = 0;
+  std::uint64_t durable_token_ = 0;
   std::uint64_t now_ms_ = 0;
   std::uint64_t start_ms_ = 0;
   std::uint64_t beat_ms_ = 0;

@@ -60,6 +60,10 @@ void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effect
   peer.committed = message.committed;
   peer.memory_since = message.memory_since;
   peer.missing = message.missing;
+  if (!message.missing)
+    peer.helpless_ms.reset();
+  else if (!peer.helpless_ms)
+    peer.helpless_ms = now_ms_;
   const bool behind = message.committed > memory_.committed.number;
   heal(from.node, message.committed, out);
   if (message.answer_wanted && !behind) send(from.node, heartbeat(false), out);

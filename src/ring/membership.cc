@@ -51,7 +51,7 @@ bool Core::stays(const Member& member) const {
   if (it->second.leaves) return false;
   // A newer life proves this one dead; it is given the time to ask for its place, so that one change does both.
   if (superseded(member)) return hears(member.node) && !it->second.joins;
-  return !(silent(member) && confirmed_dead(member));
+  return !found_dead(member) && !(silent(member) && confirmed_dead(member));
 }
 
 View Core::wanted_first_view() const {
@@ -102,15 +102,20 @@ std::optional<View> Core::wanted_view() const {
 }
 
 bool Core::hears_quorum() const {
-  return is_quorum(memory_.committed, [&](const Member& member) {
-    if (member.node == self_.node) return memory_.since <= member.incarnation;
-    const auto it = peers_.find(member.node);
-    return it != peers_.end() && hears(member.node) && it->second.memory_since <= member.incarnation;
-  });
+  std::set<NodeId> heard;
+  if (votes()) heard.insert(self_.node);
+  for (const auto& [node, peer] : peers_) {
+    const Member* member = find(memory_.committed, node);
+    const bool counts = member == nullptr ? config_.planted_bug == PlantedBug::kColdStartByRoster
+                                          : may_vote(*member, peer.memory_since);
+    if (counts && hears(node)) heard.insert(node);
+  }
+  return quorum_of(heard);
 }
 
 // A leader that was cut off has not listened either: with the quorum back, everybody gets the full time to be heard.
 void Core::watch_quorum() {
+  if (!leads()) return;
   const bool hears_it = hears_quorum();
   if (hears_it && !heard_quorum_) {
     for (auto& [node, peer] : peers_) {
@@ -119,26 +124,6 @@ void Core::watch_quorum() {
     }
   }
   heard_quorum_ = hears_it;
-}
-
-void Core::consider_change(Effects& out) {
-  if (!leads() || proposal_) return;
-  if (memory_.accepted.number) {
-    // Proposed in a life before: the only value that this number can have from us.
-    take_up(memory_.accepted);
-    proposal_->durable = held_.empty();
-    if (!proposal_->durable) {
-      held_.back().proposes = memory_.accepted.number;
-      return;
-    }
-    send_proposal(out);
-    return count_votes(out);
-  }
-  const View& view = memory_.committed;
-  if (leaving_ && view.members.size() == 1) return end_life(out);
-  // What no quorum can agree to now must not be proposed: it would bind this number for ever.
-  if (!hears_quorum()) return;
-  if (auto next = wanted_view()) propose(std::move(*next), out);
 }
 
 // A leader that has left makes sure that the next one knows that it leads.

@@ -30,6 +30,8 @@ Bytes encode_memory(const Memory& memory) {
   wire::Encoder encoder(out);
   memory.committed.visit(encoder);
   memory.accepted.visit(encoder);
+  memory.promised.visit(encoder);
+  memory.accepted_ballot.visit(encoder);
   writer.integer(checksum(out));
   return out;
 }
@@ -53,9 +55,12 @@ Result<Memory> decode_memory(ByteView bytes) {
   wire::Decoder decoder(reader);
   memory.committed.visit(decoder);
   memory.accepted.visit(decoder);
+  memory.promised.visit(decoder);
+  memory.accepted_ballot.visit(decoder);
   if (!reader.finish("ring state", wire::rest_from(minor, kMemoryMinor)) || !wire::check_view(memory.committed))
     return damaged();
   if (memory.accepted.number && !wire::check_view(memory.accepted)) return damaged();
+  if (memory.accepted_ballot > memory.promised) return damaged();
   return memory;
 }
 

@@ -7,6 +7,7 @@
 //   8     4   feature bits (as in frames: bits 0-15 must be known to the reader, others are ignored)
 //  12     8   incarnation since which the memory is unbroken (0: always)
 //  20         committed view, then accepted view (number 0: none), as wire::RingView;
+//             then the promised and the accepted ballot (u32 round, u32 node each);
 //             then what a higher minor version appended, which a reader ignores
 //  end   8   checksum (XXH3-64) of everything before
 #pragma once
@@ -20,6 +21,9 @@ struct Memory {
   Incarnation since;
   View committed;  // view 0, the roster, before the first
   View accepted;   // number committed + 1, or 0: none
+  // For the number committed + 1:
+  Ballot promised;         // no lower one is accepted
+  Ballot accepted_ballot;  // of `accepted`
   bool operator==(const Memory&) const = default;
 };
 

@@ -48,4 +48,8 @@ std::string to_text(const View& view) {
   return text;
 }
 
+std::string to_text(Ballot ballot) {
+  return std::to_string(ballot.round) + (ballot.node ? "." + std::to_string(ballot.node.value) : "");
+}
+
 }  // namespace rk::ring

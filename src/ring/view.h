@@ -14,6 +14,7 @@
 
 namespace rk::ring {
 
+using Ballot = wire::RingBallot;
 using Member = wire::RingMember;
 using View = wire::RingView;
 
@@ -31,10 +32,18 @@ std::optional<Member> successor(const View& view, NodeId node);
 inline std::optional<Member> backup_of(const View& view, NodeId home) { return predecessor(view, home); }
 inline std::optional<Member> kept_by(const View& view, NodeId holder) { return successor(view, holder); }
 
+// Above every round that a server can have come to in its life.
+inline constexpr std::uint32_t kMaxRound = 1U << 30U;
+
+// Does the vote of the member's node count as that member's? Only if it has not lost its memory since that life.
+inline bool may_vote(const Member& member, Incarnation memory_since) { return memory_since <= member.incarnation; }
+
 // Do the members for which `votes` holds form a quorum?
 bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes);
 
 // For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first).
 std::string to_text(const View& view);
+// "0" or "round.node".
+std::string to_text(Ballot ballot);
 
 }  // namespace rk::ring

@@ -90,6 +90,8 @@ enum class MessageType : std::uint32_t {
   kRingCommit,
   kRingJoin,
   kRingLeave,
+  kRingPrepare,
+  kRingPromise,
   kKeepFirst = 0x240,
   kCopyOffer = kKeepFirst,
   kCopyChunk,

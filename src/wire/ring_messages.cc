@@ -13,6 +13,10 @@ Status check_views(const RingPropose& message) {
   return check_view(message.proposed);
 }
 Status check_views(const RingCommit& message) { return check_view(message.view); }
+Status check_views(const RingPrepare& message) { return check_view(message.committed); }
+Status check_views(const RingPromise& message) {
+  return message.accepted == RingView() ? Status() : check_view(message.accepted);
+}
 template <class Message>
 Status check_views(const Message&) {
   return {};
@@ -58,6 +62,10 @@ Result<RingMessage> ring_message_from_frame(const Frame& frame) {
       return read<RingJoin>(frame);
     case MessageType::kRingLeave:
       return read<RingLeave>(frame);
+    case MessageType::kRingPrepare:
+      return read<RingPrepare>(frame);
+    case MessageType::kRingPromise:
+      return read<RingPromise>(frame);
     default:
       return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
                                            " is not one of the ring; the connection it came over must be closed");

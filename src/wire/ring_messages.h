@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages of the ring, server to server: heartbeats, accusations, the one-round agreement on the next view, requests
-// to join and to leave. The sender's node and incarnation are those of the peer link and the frame, never a field.
+// Messages of the ring, server to server: heartbeats, accusations, the agreement on the next view, requests to join and
+// to leave. The sender's node and incarnation are those of the peer link and the frame, never a field.
 //
 // `memory_since`: the first incarnation of the sender since which its voting memory (accepted and committed views) is
 // unbroken; 0 for a server that has never lost it. Its vote counts as that of a member (node, incarnation) of a view
@@ -34,6 +34,15 @@ struct RingView {
   bool operator==(const RingView&) const = default;
 };
 
+// Orders the attempts to decide one view number. Round 0 (node 0) belongs to rank 0 of the view before, which proposes
+// without asking first; a higher one to the node it names, which prepares it first.
+struct RingBallot {
+  std::uint32_t round = 0;
+  NodeId node;
+  RK_FIELDS(round, node)
+  auto operator<=>(const RingBallot&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
+};
+
 // From the leader to every member (answer wanted), from every member to its predecessor, as the answer to another,
 // and as a probe. A receiver that knows a newer committed view answers with RingCommit.
 struct RingHeartbeat {
@@ -64,23 +73,25 @@ struct RingProbeRequest {
   bool operator==(const RingProbeRequest&) const = default;
 };
 
-// From rank 0 of `committed`: the only value it will ever propose for the next number (ballot 0). Before the first
-// view `committed` is view 0: the roster in node order, incarnations 0.
+// The only value of this ballot for the number after `committed`. Before the first view `committed` is view 0: the
+// roster in node order, incarnations 0.
 struct RingPropose {
   static constexpr MessageType kType = MessageType::kRingPropose;
   Incarnation memory_since;
+  RingBallot ballot;
   RingView committed;
   RingView proposed;
-  RK_FIELDS(memory_since, committed, proposed)
+  RK_FIELDS(memory_since, ballot, committed, proposed)
   bool operator==(const RingPropose&) const = default;
 };
 
-// The sender has the proposed view of this number in durable memory.
+// The sender has the proposed view of this number and ballot in durable memory.
 struct RingAck {
   static constexpr MessageType kType = MessageType::kRingAck;
   ViewNumber number;
+  RingBallot ballot;
   Incarnation memory_since;
-  RK_FIELDS(number, memory_since)
+  RK_FIELDS(number, ballot, memory_since)
   bool operator==(const RingAck&) const = default;
 };
 
@@ -89,6 +100,30 @@ struct RingCommit {
   RingView view;
   RK_FIELDS(view)
   bool operator==(const RingCommit&) const = default;
+};
+
+// From a member of `committed` that takes over the decision on the next number: promise to accept no lower ballot.
+struct RingPrepare {
+  static constexpr MessageType kType = MessageType::kRingPrepare;
+  Incarnation memory_since;
+  RingBallot ballot;
+  RingView committed;
+  RK_FIELDS(memory_since, ballot, committed)
+  bool operator==(const RingPrepare&) const = default;
+};
+
+// The highest ballot that the sender has promised for this number, in durable memory, and the value it has accepted
+// (number 0: none) with its ballot. The answer to a PREPARE of that ballot; to one or a PROPOSE of a lower ballot it is
+// the refusal.
+struct RingPromise {
+  static constexpr MessageType kType = MessageType::kRingPromise;
+  ViewNumber number;
+  RingBallot ballot;
+  Incarnation memory_since;
+  RingBallot accepted_ballot;
+  RingView accepted;
+  RK_FIELDS(number, ballot, memory_since, accepted_ballot, accepted)
+  bool operator==(const RingPromise&) const = default;
 };
 
 // To every server of the roster, repeated until a committed view contains the sender; answered by a heartbeat.
@@ -108,8 +143,8 @@ struct RingLeave {
   bool operator==(const RingLeave&) const = default;
 };
 
-using RingMessage =
-    std::variant<RingHeartbeat, RingAccuse, RingProbeRequest, RingPropose, RingAck, RingCommit, RingJoin, RingLeave>;
+using RingMessage = std::variant<RingHeartbeat, RingAccuse, RingProbeRequest, RingPropose, RingAck, RingCommit,
+                                 RingJoin, RingLeave, RingPrepare, RingPromise>;
 
 constexpr bool is_ring_message(MessageType type) {
   return type >= MessageType::kRingFirst && type < MessageType::kKeepFirst;

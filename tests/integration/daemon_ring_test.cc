@@ -80,17 +80,27 @@ TEST(DaemonRing, AKilledServerIsNamedToTheOwnersOfJobs) {
   EXPECT_EQ(ring.status(1)->members.size(), 3U);
 }
 
-TEST(DaemonRing, TheDeathOfTheLeaderIsNamedToo) {
-  RingFixture ring(3);
+TEST(DaemonRing, TheDeathOfTheLeaderIsNamedTooAndTheOthersGoOn) {
+  RingFixture ring(4);
   auto launcher = ring.client(2);
   ASSERT_TRUE(launcher->ask<wire::Done>(wire::JobCreate{JobId(5), {CommunityId(0)}, 1U << 20U}));
-  ring.server(1).kill(SIGKILL);
-  const auto received = launcher->receive();
-  ASSERT_TRUE(received) << received.error().message;
-  const auto notice = wire::from_frame<wire::ServerNotice>(received->frame);
-  ASSERT_TRUE(notice);
-  EXPECT_TRUE(notice->fatal);
-  EXPECT_NE(notice->text.find("server 1"), std::string::npos) << notice->text;
+  for (std::uint32_t leader = 1; leader <= 2; ++leader) {
+    ring.server(leader).kill(SIGKILL);
+    if (leader == 1) {
+      const auto received = launcher->receive();
+      ASSERT_TRUE(received) << received.error().message;
+      const auto notice = wire::from_frame<wire::ServerNotice>(received->frame);
+      ASSERT_TRUE(notice);
+      EXPECT_TRUE(notice->fatal);
+      EXPECT_NE(notice->text.find("server 1"), std::string::npos) << notice->text;
+    }
+    // The next in line leads: the two that are left are still a majority of the view before.
+    for (std::uint32_t node = leader + 1; node <= 4; ++node)
+      EXPECT_TRUE(ring.await_status(node, [&](const wire::StatusAnswer& status) {
+        return status.state == "serving" && status.members.size() == 4 - leader &&
+               status.members.front().node == NodeId(leader + 1);
+      })) << node;
+  }
 }
 
 TEST(DaemonRing, AKilledServerComesBackAsANewIncarnation) {

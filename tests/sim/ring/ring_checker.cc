@@ -27,16 +27,38 @@ void RingChecker::on_start(const Member& self, bool memory_lost) {
 }
 
 void RingChecker::on_durable(NodeId node, const Memory& memory) {
+  check_ballots(node, durable_[node], memory);
   durable_[node] = memory;
-  for (const View* view : {&memory.accepted, &memory.committed}) {
-    const std::uint64_t number = view->number.value;
-    if (number == 0) continue;
-    const auto [it, first] = accepted_.try_emplace(number, *view);
-    if (!first && it->second != *view)
-      violate("two values were accepted: " + to_text(it->second) + " and " + to_text(*view));
-    accepted_by_[number].try_emplace(node, memory_since_.at(node));
+  if (memory.accepted.number) {
+    auto& ballots = accepted_[memory.accepted.number.value];
+    Accepted& accepted = ballots.try_emplace(memory.accepted_ballot, Accepted{memory.accepted, {}}).first->second;
+    if (accepted.value != memory.accepted)
+      violate("two values were accepted in ballot " + to_text(memory.accepted_ballot) + ": " + to_text(accepted.value) +
+              " and " + to_text(memory.accepted));
+    accepted.by.try_emplace(node, memory_since_.at(node));
   }
   if (memory.committed.number) on_committed(memory.committed);
+}
+
+void RingChecker::check_ballots(NodeId node, const Memory& before, const Memory& memory) {
+  if (before.committed.number != memory.committed.number) return;
+  const std::string who = "server " + std::to_string(node.value);
+  if (memory.promised < before.promised) violate(who + " takes back what it has promised");
+  if (memory.accepted_ballot > memory.promised) violate(who + " accepts more than it has promised");
+  if (memory.accepted != before.accepted && memory.accepted_ballot < before.promised)
+    violate(who + " accepts a lower ballot than it has promised");
+}
+
+void RingChecker::on_sent(NodeId node, const wire::RingMessage& message) {
+  const Memory& memory = durable_[node];
+  const std::string who = "server " + std::to_string(node.value);
+  const auto of_next = [&](ViewNumber number) { return number.value == memory.committed.number.value + 1; };
+  if (const auto* promise = std::get_if<wire::RingPromise>(&message))
+    if (of_next(promise->number) && memory.promised < promise->ballot) violate(who + " promises before it is durable");
+  if (const auto* ack = std::get_if<wire::RingAck>(&message))
+    if (of_next(ack->number) && (!memory.accepted.number || memory.accepted_ballot < ack->ballot))
+      violate(who + " acknowledges before it is durable");
+  if (const auto* commit = std::get_if<wire::RingCommit>(&message)) on_committed(commit->view);
 }
 
 void RingChecker::on_told(NodeId node, ViewNumber committed) { told_[node] = std::max(told_[node], committed); }
@@ -46,13 +68,6 @@ bool RingChecker::quorum(const View& view, const std::set<NodeId>& votes) {
   const std::size_t needed = view.number ? view.members.size() : view.members.size() + 1;
   if (2 * votes.size() > view.members.size()) return true;
   return 2 * votes.size() >= needed && votes.contains(view.members.front().node);
-}
-
-bool RingChecker::votes(const Member& member, const View& view) const {
-  const auto number = accepted_by_.find(view.number.value);
-  if (number == accepted_by_.end() || accepted_.at(view.number.value) != view) return false;
-  const auto vote = number->second.find(member.node);
-  return vote != number->second.end() && vote->second <= member.incarnation;
 }
 
 void RingChecker::on_committed(const View& view) {
@@ -68,12 +83,24 @@ void RingChecker::on_committed(const View& view) {
 }
 
 void RingChecker::check_successor(const View& before, const View& view) {
-  std::set<NodeId> voters;
-  for (const Member& member : before.members)
-    if (votes(member, view)) voters.insert(member.node);
-  if (!quorum(before, voters))
-    violate(to_text(view) + " was committed without a quorum of " + to_text(before) + ": " +
-            std::to_string(voters.size()) + " had it");
+  bool decided = false;
+  bool accepted_before = false;
+  for (const auto& [ballot, accepted] : accepted_[view.number.value]) {
+    if (decided || accepted.value != view) continue;
+    std::set<NodeId> voters;
+    for (const Member& member : before.members) {
+      const auto vote = accepted.by.find(member.node);
+      if (vote != accepted.by.end() && may_vote(member, vote->second)) voters.insert(member.node);
+    }
+    decided = quorum(before, voters);
+    if (decided) {
+      counts_.takeovers += ballot.round != 0 ? 1U : 0U;
+      counts_.adopted += accepted_before ? 1U : 0U;
+      counts_.ties += 2 * voters.size() == before.members.size() ? 1U : 0U;
+    }
+    accepted_before = true;
+  }
+  if (!decided) violate(to_text(view) + " was committed without a quorum of " + to_text(before));
   for (const Member& member : view.members) {
     Incarnation& newest = newest_life_[member.node];
     const bool stays = contains(before, member);
@@ -87,15 +114,24 @@ void RingChecker::on_installed(const Member& self, const View& view) {
   const std::string who = "server " + std::to_string(self.node.value);
   on_committed(view);
   if (!contains(view, self)) violate(who + " acts in " + to_text(view) + ", which does not contain it");
-  const auto before = committed_.find(view.number.value - 1);
-  const bool proposed = before != committed_.end() && before->second.members.front().node == self.node;
-  if (!proposed && told_[self.node] < view.number)
+  const auto own = [&](const auto& ballots) {
+    return std::any_of(ballots.begin(), ballots.end(), [&](const auto& entry) {
+      return entry.second.value == view && (entry.first.round ? entry.first.node == self.node : leads(self.node, view));
+    });
+  };
+  if (!own(accepted_[view.number.value]) && told_[self.node] < view.number)
     violate(who + " acts in " + to_text(view) + " before it was told of the commit");
   auto& [life, number] = installed_[self.node];
   const bool rises = self.incarnation == life ? view.number >= number : self.incarnation > life && view.number > number;
   if (!rises) violate(who + " goes back to " + to_text(view) + " after view " + std::to_string(number.value));
   life = self.incarnation;
   number = view.number;
+}
+
+// Was the node rank 0 of the view before?
+bool RingChecker::leads(NodeId node, const View& view) const {
+  const auto before = committed_.find(view.number.value - 1);
+  return before != committed_.end() && before->second.members.front().node == node;
 }
 
 void RingChecker::on_wedged(const Member& self, const Wedged& wedged) {
@@ -117,7 +153,7 @@ bool RingChecker::beyond_recovery(const View& view) const {
   std::set<NodeId> voters;
   for (const Member& member : view.members)
     if (memory_since_.at(member.node) <= member.incarnation) voters.insert(member.node);
-  return !voters.contains(view.members.front().node) || !quorum(view, voters);
+  return !quorum(view, voters);
 }
 
 }  // namespace rk::ring

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ring's promises, checked from outside: from what servers make durable, send and install, never from their state.
 //
-//  - one committed value per view number, and one accepted value (rank 0 alone proposes, and only once)
-//  - view v+1 has been durably accepted by a quorum of v's members, each with unbroken memory
+//  - one committed value per view number, and one accepted value per ballot of it
+//  - view v+1 has been durably accepted, in one ballot, by a quorum of v's members, each with unbroken memory
+//  - what a server has promised never falls within a number, and it accepts no lower ballot
+//  - what a PROMISE or an ACK says was durable before
 //  - a server acts only in views that contain its life, and only after it was told of the commit
 //  - view numbers and incarnations only rise
 //  - who wedges says why and names a server
@@ -25,6 +27,7 @@ class RingChecker {
 
   void on_start(const Member& self, bool memory_lost);
   void on_durable(NodeId node, const Memory& memory);
+  void on_sent(NodeId node, const wire::RingMessage& message);
   void on_told(NodeId node, ViewNumber committed);  // a message that says so was delivered there
   void on_committed(const View& view);              // somebody says that it is committed
   void on_installed(const Member& self, const View& view);
@@ -34,26 +37,39 @@ class RingChecker {
   const std::string& violation() const { return violation_; }
   void violate(const std::string& what);
 
+  // What happened.
+  struct Counts {
+    std::uint64_t takeovers = 0;  // views committed by another ballot than 0
+    std::uint64_t adopted = 0;    // of them, with a value that a lower ballot had accepted
+    std::uint64_t ties = 0;       // views committed by exactly half with rank 0
+  };
+  const Counts& counts() const { return counts_; }
+
   const Memory& durable(NodeId node) const { return durable_.at(node); }
   // The newest view that any durable memory holds as committed.
   const View& newest_committed() const;
-  // Can no server decide the view after `view` any more, because its leader or its quorum has lost its memory?
+  // Can no server decide the view after `view` any more, because its quorum has lost its memory?
   bool beyond_recovery(const View& view) const;
 
  private:
   void check_successor(const View& before, const View& view);
-  bool votes(const Member& member, const View& view) const;
+  void check_ballots(NodeId node, const Memory& before, const Memory& memory);
+  bool leads(NodeId node, const View& view) const;
   static bool quorum(const View& view, const std::set<NodeId>& votes);
 
   std::map<NodeId, std::string> addresses_;
-  std::map<std::uint64_t, View> committed_;                             // by number
-  std::map<std::uint64_t, View> accepted_;                              // by number
-  std::map<std::uint64_t, std::map<NodeId, Incarnation>> accepted_by_;  // with the start of the memory, then
+  std::map<std::uint64_t, View> committed_;  // by number
+  struct Accepted {
+    View value;
+    std::map<NodeId, Incarnation> by;  // with the start of the memory, then
+  };
+  std::map<std::uint64_t, std::map<Ballot, Accepted>> accepted_;  // by number
   std::map<NodeId, Memory> durable_;
   std::map<NodeId, Incarnation> memory_since_;  // in truth, whatever the server says
   std::map<NodeId, ViewNumber> told_;
   std::map<NodeId, std::pair<Incarnation, ViewNumber>> installed_;
   std::map<NodeId, Incarnation> newest_life_;  // in any committed view
+  Counts counts_;
   std::string violation_;
 };
 

@@ -136,12 +136,18 @@ void RingCluster::carry_out(sim::HostId host, Effects& effects) {
 
 void RingCluster::carry_out(sim::HostId host, Send& send) {
   const Server& server = servers_[host];
-  if (const auto* commit = std::get_if<wire::RingCommit>(&send.message)) checker_.on_committed(commit->view);
+  checker_.on_sent(server.self.node, send.message);
   trace_.note(clock_, {22, host, send.to.value, send.message.index()}, [&] {
-    constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK", "COMMIT", "JOIN", "LEAVE"};
+    constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK",
+                                      "COMMIT",    "JOIN",   "LEAVE", "PREPARE", "PROMISE"};
     std::string text =
         "  " + std::to_string(host + 1) + " -> " + std::to_string(send.to.value) + " " + kNames[send.message.index()];
-    if (const auto* propose = std::get_if<wire::RingPropose>(&send.message)) text += " " + to_text(propose->proposed);
+    if (const auto* propose = std::get_if<wire::RingPropose>(&send.message))
+      text += " " + to_text(propose->proposed) + " by ballot " + to_text(propose->ballot);
+    if (const auto* prepare = std::get_if<wire::RingPrepare>(&send.message))
+      text += " ballot " + to_text(prepare->ballot) + " on " + to_text(prepare->committed);
+    if (const auto* promise = std::get_if<wire::RingPromise>(&send.message))
+      text += " ballot " + to_text(promise->ballot) + ", accepted " + to_text(promise->accepted);
     if (const auto* commit = std::get_if<wire::RingCommit>(&send.message)) text += " " + to_text(commit->view);
     return text;
   });
@@ -160,6 +166,8 @@ void RingCluster::receive(sim::HostId from, sim::HostId host, const Bytes& bytes
     checker_.on_told(node_of(host), commit->view.number);
   if (const auto* propose = std::get_if<wire::RingPropose>(&*message))
     checker_.on_told(node_of(host), propose->committed.number);
+  if (const auto* prepare = std::get_if<wire::RingPrepare>(&*message))
+    checker_.on_told(node_of(host), prepare->committed.number);
   step(host, Received{{node_of(from), (*frame)->sender}, std::move(*message)});
 }
 
@@ -275,7 +283,7 @@ void RingCluster::calm_down() {
   const View& newest = checker_.newest_committed();
   if (!checker_.beyond_recovery(newest)) return checker_.violate("no agreement in time after the network healed");
   ++counts_.beyond_recovery;
-  if (!all_refuse()) checker_.violate("the leader's memory is lost, and not all servers refuse to act");
+  if (!all_refuse()) checker_.violate("the memory of a quorum is lost, and not all servers refuse to act");
   ended_ = true;
 }
 
@@ -318,8 +326,8 @@ void RingCluster::kill_for_good(sim::HostId host) {
   crash(host);
   const std::size_t size = view.members.size();
   if (size == 1) return;
-  if (view.members.front().node == dead || size == 2) {
-    ++counts_.leader_deaths;
+  if (size == 2) {
+    ++counts_.half_deaths;
     const auto all_name_it = [&] {
       for (sim::HostId other = 0; other < servers_.size(); ++other)
         if (hosts_.up(other) &&
@@ -327,10 +335,10 @@ void RingCluster::kill_for_good(sim::HostId host) {
           return false;
       return true;
     };
-    if (!run_until(kBound_us, all_name_it)) checker_.violate("a leader's death is not named by all in time");
+    if (!run_until(kBound_us, all_name_it)) checker_.violate("the death of one of two is not named in time");
     return;
   }
-  ++counts_.member_deaths;
+  ++(view.members.front().node == dead ? counts_.leader_deaths : counts_.member_deaths);
   if (!run_until(kBound_us, [&] { return healthy(); })) checker_.violate("a dead member is not evicted in time");
 }
 
@@ -352,6 +360,10 @@ void RingCluster::add_to(RingCounts& counts) const {
   counts.beyond_recovery += counts_.beyond_recovery;
   counts.member_deaths += counts_.member_deaths;
   counts.leader_deaths += counts_.leader_deaths;
+  counts.half_deaths += counts_.half_deaths;
+  counts.takeovers += checker_.counts().takeovers;
+  counts.adopted += checker_.counts().adopted;
+  counts.ties += checker_.counts().ties;
   counts.crashes += chaos_->counts().crashes;
   counts.pauses += chaos_->counts().pauses;
   counts.cuts += chaos_->counts().cuts;

@@ -23,7 +23,8 @@ namespace rk::ring {
 struct RingCounts {
   std::uint64_t views = 0, wedges = 0, evictions = 0, leaves = 0, wipes = 0, same_lives = 0, beyond_recovery = 0;
   std::uint64_t crashes = 0, pauses = 0, cuts = 0, partitions = 0, lost = 0, duplicated = 0, slowed = 0;
-  std::uint64_t member_deaths = 0, leader_deaths = 0;
+  std::uint64_t member_deaths = 0, leader_deaths = 0, half_deaths = 0;
+  std::uint64_t takeovers = 0, adopted = 0, ties = 0;
 };
 
 class RingCluster {

@@ -8,7 +8,8 @@
 namespace rk::ring {
 
 const char* name_of(const wire::RingMessage& message) {
-  constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK", "COMMIT", "JOIN", "LEAVE"};
+  constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK",
+                                    "COMMIT",    "JOIN",   "LEAVE", "PREPARE", "PROMISE"};
   return kNames[message.index()];
 }
 
@@ -98,6 +99,10 @@ void Bench::note(std::uint32_t from, std::uint32_t to, const wire::RingMessage& 
     number = ack->number.value;
   else if (const auto* commit = std::get_if<wire::RingCommit>(&message))
     number = commit->view.number.value;
+  else if (const auto* prepare = std::get_if<wire::RingPrepare>(&message))
+    number = prepare->committed.number.value + 1;
+  else if (const auto* promise = std::get_if<wire::RingPromise>(&message))
+    number = promise->number.value;
   else
     return;
   agreement.push_back(std::to_string(from) + ">" + std::to_string(to) + " " + name_of(message) + " " +

@@ -54,7 +54,7 @@ class Bench {
   // Do exactly these nodes serve, all in the same view, in this order?
   bool agree(const std::vector<std::uint32_t>& nodes);
 
-  // PROPOSE, ACK and COMMIT since the last clear(), in the order of sending: "1>2 PROPOSE 3".
+  // The messages of rounds since the last clear(), in the order of sending: "1>2 PROPOSE 3".
   std::vector<std::string> agreement;
   std::map<std::string, int> sent;  // all messages, by name
   void clear() {

@@ -35,7 +35,9 @@ TEST(View, WithTwoMembersEachIsTheOthersBackup) {
 TEST(Memory, RoundTripsAndFindsDamage) {
   const Memory memory{Incarnation(7),
                       {ViewNumber(3), {member(1), member(2, 5)}, {member(3)}},
-                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}}};
+                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}},
+                      {5, NodeId(6)},
+                      {3, NodeId(1)}};
   const Bytes bytes = encode_memory(memory);
   const auto read = decode_memory(bytes);
   ASSERT_TRUE(read);
@@ -49,7 +51,7 @@ TEST(Memory, RoundTripsAndFindsDamage) {
 }
 
 TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}, {5, NodeId(6)}, {}};
   const auto appended = [&](std::byte minor, std::byte required, std::byte optional) {
     Bytes bytes = encode_memory(memory);
     bytes.resize(bytes.size() - 8);
@@ -68,7 +70,7 @@ TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
 }
 
 TEST(Memory, GoldenBytesOfRelease_0_1) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}, {5, NodeId(6)}, {}};
   EXPECT_EQ(to_hex(encode_memory(memory)),
             "524b5253"
             "0100"
@@ -83,7 +85,11 @@ TEST(Memory, GoldenBytesOfRelease_0_1) {
             "0000000000000000"
             "00000000"
             "00000000"
-            "109be7baa4c9f29b");
+            "05000000"
+            "06000000"
+            "00000000"
+            "00000000"
+            "8bcfc9b483a569b9");
 }
 
 Config valid_config() {

@@ -28,6 +28,8 @@ TEST(RingGolden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kRingCommit), 0x215);
   EXPECT_EQ(static_cast<int>(MessageType::kRingJoin), 0x216);
   EXPECT_EQ(static_cast<int>(MessageType::kRingLeave), 0x217);
+  EXPECT_EQ(static_cast<int>(MessageType::kRingPrepare), 0x218);
+  EXPECT_EQ(static_cast<int>(MessageType::kRingPromise), 0x219);
 }
 
 TEST(RingGolden, Release_0_1_Bytes) {
@@ -44,27 +46,45 @@ TEST(RingGolden, Release_0_1_Bytes) {
             "0900000000000000"
             "07000000"
             "0800000000000000");
-  EXPECT_EQ(to_hex(encode(RingPropose{Incarnation(6), kView, kView})),
-            std::string("0600000000000000") + kViewHex + kViewHex);
-  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), Incarnation(1)})),
+  EXPECT_EQ(to_hex(encode(RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView})), std::string("0600000000000000"
+                                                                                                   "07000000"
+                                                                                                   "03000000") +
+                                                                                           kViewHex + kViewHex);
+  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1)})),
             "0900000000000000"
+            "07000000"
+            "03000000"
             "0100000000000000");
   EXPECT_EQ(to_hex(encode(RingCommit{kView})), kViewHex);
   EXPECT_EQ(to_hex(encode(RingJoin{ViewNumber(9), Incarnation(1)})),
             "0900000000000000"
             "0100000000000000");
   EXPECT_EQ(to_hex(encode(RingLeave{ViewNumber(9)})), "0900000000000000");
+  EXPECT_EQ(to_hex(encode(RingPrepare{Incarnation(6), {7, NodeId(3)}, kView})), std::string("0600000000000000"
+                                                                                            "07000000"
+                                                                                            "03000000") +
+                                                                                    kViewHex);
+  EXPECT_EQ(to_hex(encode(RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView})),
+            std::string("0300000000000000"
+                        "07000000"
+                        "03000000"
+                        "0600000000000000"
+                        "01000000"
+                        "02000000") +
+                kViewHex);
 }
 
 TEST(RingMessages, EveryKindSurvivesItsFrame) {
   const std::vector<RingMessage> messages = {RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)},
                                              RingAccuse{ViewNumber(9), {NodeId(7), {}}},
                                              RingProbeRequest{ViewNumber(9), {NodeId(7), {}}},
-                                             RingPropose{Incarnation(6), kView, kView},
-                                             RingAck{ViewNumber(9), Incarnation(1)},
+                                             RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView},
+                                             RingAck{ViewNumber(9), {}, Incarnation(1)},
                                              RingCommit{kView},
                                              RingJoin{ViewNumber(9), Incarnation(1)},
-                                             RingLeave{ViewNumber(9)}};
+                                             RingLeave{ViewNumber(9)},
+                                             RingPrepare{Incarnation(6), {7, NodeId(3)}, kView},
+                                             RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {}, {}}};
   for (const RingMessage& message : messages) {
     const Frame frame = ring_message_to_frame(message, Incarnation(5));
     EXPECT_TRUE(is_ring_message(frame.type));
