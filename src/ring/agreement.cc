@@ -16,10 +16,9 @@ bool Core::leads() const {
 bool Core::owns(Ballot ballot) const { return ballot.round == 0 ? leads() : ballot.node == self_.node; }
 
 bool Core::may_use(const Member& from, Ballot ballot, Incarnation memory_since) const {
-  const View& view = memory_.committed;
-  const Member* member = find(view, from.node);
-  if (member == nullptr || !may_vote(*member, memory_since) || ballot.round > kMaxRound) return false;
-  return ballot.round == 0 ? !ballot.node && *member == view.members.front() : ballot.node == from.node;
+  if (!is_voter(from.node, memory_since) || ballot.round > kMaxRound) return false;
+  const NodeId leader = memory_.committed.members.front().node;
+  return ballot.round == 0 ? !ballot.node && from.node == leader : ballot.node == from.node;
 }
 
 bool Core::quorum_of(const std::set<NodeId>& voters) const {
@@ -143,10 +142,8 @@ void Core::handle(const Member& from, const wire::RingAck& message, Effects& out
   peers_[from.node].memory_since = message.memory_since;
   if (!proposal_ || message.number != proposal_->value.number || message.ballot != proposal_->ballot) return;
   proposal_->acked.insert(from.node);
-  const Member* member = find(memory_.committed, from.node);
-  const bool counts = config_.planted_bug == PlantedBug::kColdStartByRoster ||
-                      (member != nullptr && may_vote(*member, message.memory_since));
-  if (counts) proposal_->voted.insert(from.node);
+  if (is_voter(from.node, message.memory_since) || config_.planted_bug == PlantedBug::kColdStartByRoster)
+    proposal_->voted.insert(from.node);
   count_votes(out);
 }
 

@@ -140,7 +140,6 @@ class Core {
   bool may_use(const Member& from, Ballot ballot, Incarnation memory_since) const;
   bool owns(Ballot ballot) const;
   void decide(Effects& out);
-  bool may_propose() const;
   void propose(View value, Effects& out);
   void take_up_accepted(std::uint64_t token);
   void send_durable(Effects& out);
@@ -152,7 +151,8 @@ class Core {
   // takeover.cc: another ballot than rank 0's
   void handle(const Member& from, const wire::RingPrepare& message, Effects& out);
   void handle(const Member& from, const wire::RingPromise& message, Effects& out);
-  bool votes() const;
+  bool votes() const { return is_voter(self_.node, memory_.since); }
+  bool is_voter(NodeId node, Incarnation memory_since) const;
   bool is_gone(const Member& member) const;
   bool is_helpless(const Member& member) const;
   bool is_unheard(const Member& member) const;
@@ -188,6 +188,7 @@ class Core {
   void probe(NodeId node, Effects& out);
   void report_silent(Effects& out);
   void seek_confirmation(const Member& suspect, Effects& out);
+  bool probe_failed(const Peer& peer) const;
   bool silent(const Member& member) const;
   bool superseded(const Member& member) const;
   bool confirmed_dead(const Member& member) const;

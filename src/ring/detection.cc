@@ -6,20 +6,22 @@
 
 namespace rk::ring {
 
+bool Core::probe_failed(const Peer& peer) const {
+  return peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
+}
+
 bool Core::hears(NodeId node) const {
   const auto it = peers_.find(node);
   if (it == peers_.end()) return node == self_.node;
   const Peer& peer = it->second;
-  const bool probe_failed = peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
-  return peer.known && !probe_failed && now_ms_ - peer.heard_ms < config_.timings.suspicion_ms;
+  return peer.known && !probe_failed(peer) && now_ms_ - peer.heard_ms < config_.timings.suspicion_ms;
 }
 
 bool Core::silent(const Member& member) const {
   const auto it = peers_.find(member.node);
   if (it == peers_.end()) return member.node != self_.node;
   const Peer& peer = it->second;
-  const bool probe_failed = peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
-  return probe_failed || now_ms_ - peer.heard_ms >= config_.timings.suspicion_ms;
+  return probe_failed(peer) || now_ms_ - peer.heard_ms >= config_.timings.suspicion_ms;
 }
 
 bool Core::superseded(const Member& member) const {

@@ -7,10 +7,10 @@
 
 namespace rk::ring {
 
-// Does this server's vote count for the next number?
-bool Core::votes() const {
-  const Member* member = find(memory_.committed, self_.node);
-  return member != nullptr && may_vote(*member, memory_.since);
+// Does the node's vote count for the next number?
+bool Core::is_voter(NodeId node, Incarnation memory_since) const {
+  const Member* member = find(memory_.committed, node);
+  return member != nullptr && may_vote(*member, memory_since);
 }
 
 // Silent for certain: of a member that this server does not listen to, silence proves nothing before a probe.
@@ -19,7 +19,7 @@ bool Core::is_unheard(const Member& member) const {
   const bool listened_to = leads() || member == view.members.front() || successor(view, self_.node) == member;
   if (listened_to) return silent(member);
   const auto it = peers_.find(member.node);
-  return it == peers_.end() || (it->second.probed_ms && now_ms_ - *it->second.probed_ms >= config_.timings.probe_ms);
+  return it == peers_.end() || probe_failed(it->second);
 }
 
 // Has it said for long that it leads and lacks a quorum? It can speak, and hears nobody.
@@ -154,8 +154,7 @@ void Core::handle(const Member& from, const wire::RingPromise& message, Effects&
   }
   stand_back(message.ballot);
   if (!preparation_ || message.ballot != preparation_->ballot) return;
-  const Member* member = find(memory_.committed, from.node);
-  if (member == nullptr || !may_vote(*member, message.memory_since)) return;
+  if (!is_voter(from.node, message.memory_since)) return;
   preparation_->promised.insert(from.node);
   if (config_.planted_bug == PlantedBug::kNoAdoption || !message.accepted.number) return;
   if (preparation_->adopted.number && message.accepted_ballot <= preparation_->best) return;
