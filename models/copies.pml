@@ -5,13 +5,15 @@
  *
  * The home says OK for a version once every holder of its view has it, and it has a lease. The leader grants leases
  * while a quorum has promised to hold: to answer no PREPARE. No promise ends before the leases that rest on it. A
- * server leaves the view when it is dead or its lease has ended. A new holder counts once the view records it, and is
- * recorded once its copy is complete. A server that lost its copy is a new incarnation, and no holder.
+ * server that a view removes may have a lease still: the home that takes its place acts once that has ended. A new
+ * holder counts once the view records it, and is recorded once its copy is complete. A server that lost its copy is a
+ * new incarnation, and no holder.
  *
  * Time is order: a lease may end at any moment, a promise at any moment after the leases.
  *
  * Variants known to be unsafe, each found by `models/check`: OK_BEFORE_ACK, NO_LEASE, NO_FENCE (neither lease nor
- * epoch), EMPTY_BACKUP, COUNT_INCOMPLETE, NO_LEADER_LEASE, and one that this model found: LEASE_OUTLIVES_VIEW.
+ * epoch), EMPTY_BACKUP, COUNT_INCOMPLETE, NO_LEADER_LEASE, NO_WAIT (for the lease of the home before), and one that this
+ * model found: LEASE_OUTLIVES_VIEW.
  * Situations that must be reachable: REACH_LOST, REACH_TAKEOVER, REACH_REPAIRED, REACH_OK_AFTER_LOSS. */
 
 #define N 4
@@ -33,6 +35,7 @@ byte home[VIEWS + 1];
 byte holders[VIEWS + 1];   /* recorded as complete */
 byte filling[VIEWS + 1];   /* gets a copy, and is no holder yet */
 bool lost[VIEWS + 1];      /* no holder was left: told as LOST, and started anew by its owner */
+byte replaced[VIEWS + 1];  /* homes of the views before, removed */
 
 byte at[N];                /* view installed */
 bool alive[N];
@@ -40,6 +43,7 @@ byte copy[N];              /* version */
 bool complete[N];          /* of the one that is being filled */
 byte pending[N];           /* version that the home is writing; 0: none */
 byte acks[N];
+bool anew[N];              /* home of a lost checkpoint, which its owner has not started anew */
 bool lease[N];
 bool hold[N];              /* has promised to answer no PREPARE for now */
 bool barred[N];            /* has answered one: holds no more for the leader of its view */
@@ -57,7 +61,13 @@ byte crashes;
 #define free_at(i, v) (!hold[i] && alive[i] && at[i] == (v) -> bit(i) : 0)
 #define free(v) (free_at(0, v) | free_at(1, v) | free_at(2, v) | free_at(3, v))
 #define no_lease (!lease[0] && !lease[1] && !lease[2] && !lease[3])
-#define can_leave(i) (!alive[i] || !lease[i])
+#define leased(i, s) (lease[i] && ((s) & bit(i)))
+#ifdef NO_WAIT
+#define waits(i) false
+#else
+#define waits(i) (leased(0, replaced[at[i]]) || leased(1, replaced[at[i]]) || leased(2, replaced[at[i]]) || \
+                  leased(3, replaced[at[i]]))
+#endif
 
 #ifdef NO_LEADER_LEASE
 #define may_grant(i) leads(i)
@@ -67,7 +77,7 @@ byte crashes;
 #if defined(NO_LEASE) || defined(NO_FENCE)
 #define may_say_ok(i) true
 #else
-#define may_say_ok(i) lease[i]
+#define may_say_ok(i) (lease[i] && !waits(i))
 #endif
 #ifdef NO_FENCE
 #define same_epoch(i, j) true
@@ -88,6 +98,7 @@ byte crashes;
 /* The view after `latest`, without `out`. */
 inline decide_without(out) {
   members[latest + 1] = members[latest] & ~bit(out);
+  replaced[latest + 1] = replaced[latest] | (home[latest] == (out) -> bit(out) : 0);
   holders[latest + 1] = holders[latest] & members[latest + 1];
   filling[latest + 1] = filling[latest] & members[latest + 1];
   if
@@ -113,6 +124,7 @@ inline decide_without(out) {
 
 inline record_holder() {
   members[latest + 1] = members[latest];
+  replaced[latest + 1] = replaced[latest];
   home[latest + 1] = home[latest];
   holders[latest + 1] = holders[latest] | filling[latest];
   latest++
@@ -126,7 +138,7 @@ inline install() {
   lease[self] = false;     /* the promises that it rests on were those of the old view's members */
 #endif
   if
-  :: lost[at[self]] && home[at[self]] == self -> copy[self] = last_ok; pending[self] = 0; acks[self] = 0
+  :: lost[at[self]] && home[at[self]] == self -> anew[self] = true; pending[self] = 0; acks[self] = 0
   :: else
   fi;
   if
@@ -182,11 +194,12 @@ inline die() {
   lease[self] = false;
   pending[self] = 0;
   acks[self] = 0;
+  anew[self] = false
 }
 
 #define can_decide(i) (alive[i] && at[i] == latest && latest < VIEWS && leads(i) && \
                        majority(members[latest], voters(latest)))
-#define can_evict(i, out) (can_decide(i) && (i) != (out) && (members[latest] & bit(out)) && can_leave(out))
+#define can_evict(i, out) (can_decide(i) && (i) != (out) && (members[latest] & bit(out)))
 #define can_take_over(i) (alive[i] && at[i] == latest && latest < VIEWS && (members[latest] & bit(i)) && \
                           !leads(i) && !hold[i] && majority(members[latest], free(latest)))
 #define can_ack(i, h) (alive[i] && alive[h] && (i) != (h) && pending[h] != 0 && !(acks[h] & bit(i)) && \
@@ -204,18 +217,19 @@ end:
   do
   :: atomic { alive[self] && at[self] < latest -> install() }
   /* The home: writes, says OK, serves. */
-  :: atomic { is_home(self) && pending[self] == 0 && copy[self] < VERSIONS ->
+  :: atomic { is_home(self) && anew[self] && lease[self] && !waits(self) -> copy[self] = last_ok; anew[self] = false }
+  :: atomic { is_home(self) && !anew[self] && pending[self] == 0 && copy[self] < VERSIONS ->
               copy[self]++; pending[self] = copy[self]; acks[self] = bit(self) }
   :: atomic { is_home(self) && pending[self] != 0 && count(holders[at[self]]) > 1 && all_have_it(self) &&
               may_say_ok(self) -> ok() }
-  :: atomic { is_home(self) && lease[self] && copy[self] < last_ok -> assert(false) }  /* it would serve older data */
+  :: atomic { is_home(self) && !anew[self] && lease[self] && !waits(self) && copy[self] < last_ok -> assert(false) }  /* it would serve older data */
   /* Holders, and the one that becomes one. */
   :: atomic { can_ack(self, 0) -> ack(0) }
   :: atomic { can_ack(self, 1) -> ack(1) }
   :: atomic { can_ack(self, 2) -> ack(2) }
   :: atomic { can_ack(self, 3) -> ack(3) }
   :: atomic { alive[self] && (filling[at[self]] & bit(self)) && !complete[self] && alive[home[at[self]]] &&
-              at[home[at[self]]] == at[self] -> copy[self] = copy[home[at[self]]]; complete[self] = true }
+              !anew[home[at[self]]] && at[home[at[self]]] == at[self] -> copy[self] = copy[home[at[self]]]; complete[self] = true }
   /* Leases. */
   :: atomic { alive[self] && !hold[self] && !barred[self] -> hold[self] = true }
   :: atomic { hold[self] && no_lease -> hold[self] = false }

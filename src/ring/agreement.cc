@@ -48,7 +48,8 @@ void Core::decide(Effects& out) {
   if (preparation_ || hears_quorum()) next = wanted_view();
   if (free_to_choose && next) return propose(std::move(*next), out);
   // A leader asks only if it must.
-  if (!free_to_choose && (!leads() || memory.accepted.number || next)) prepare(out);
+  if (!free_to_choose && (!leads() || memory.accepted.number || next)) return prepare(out);
+  if (must_win_back()) prepare(out);
 }
 
 void Core::propose(View value, Effects& out) {
@@ -87,20 +88,22 @@ void Core::send_proposal(Effects& out) {
     if (member.node != self_.node && hears(member.node)) proposal_->recipients.insert(member.node);
   for (const NodeId node : proposal_->recipients)
     if (!proposal_->acked.contains(node))
-      send(node, wire::RingPropose{memory_.since, proposal_->ballot, memory_.committed, proposal_->value}, out);
+      send(node,
+           wire::RingPropose{memory_.since, proposal_->ballot, memory_.committed, proposal_->value, lease_to(node)},
+           out);
 }
 
 // Does the sender of a round build on the view that is committed here? Whoever of the two is behind learns.
 bool Core::same_ground(const Member& from, const View& committed, Effects& out) {
   if (committed.number) {
-    learn(committed, out);
+    learn(committed, config_.timings.hold_ms, out);
   } else if (!memory_.committed.number && committed != memory_.committed) {
     roster_differs_ = from.node;
     ++refused_;
     return false;
   }
   if (committed.number == memory_.committed.number) return !conflict_;
-  send(from.node, wire::RingCommit{memory_.committed}, out);
+  send_commit(from.node, out);
   return false;
 }
 
@@ -119,27 +122,33 @@ void Core::handle(const Member& from, const wire::RingPropose& message, Effects&
     if (held_.empty()) send(from.node, promise(), out);
     return;
   }
-  const wire::RingAck ack{message.proposed.number, message.ballot, memory_.since};
+  take_lease(from, message.committed.number, message.lease);
   if (memory_.accepted.number && memory_.accepted_ballot == message.ballot) {
     if (memory_.accepted != message.proposed)
       conflict_ = true;
     else if (held_.empty())
-      send(from.node, ack, out);  // otherwise the first ACK is still to come
+      send(from.node, acknowledge(from), out);  // otherwise the first ACK is still to come
     return;
   }
   stand_back(message.ballot);
   memory_.accepted = message.proposed;
   memory_.accepted_ballot = memory_.promised = message.ballot;
+  hold(from, message.lease.sent_ms);
   Held& held = persist(out);
   if (config_.planted_bug == PlantedBug::kAckBeforeDurable)
-    send(from.node, ack, out);
+    send(from.node, acknowledge(from), out);
   else
-    held.effects.emplace_back(Send{from.node, ack});
-  if (config_.planted_bug == PlantedBug::kInstallOnPropose) learn(message.proposed, out);
+    held.effects.emplace_back(Send{from.node, acknowledge(from)});
+  if (config_.planted_bug == PlantedBug::kInstallOnPropose) learn(message.proposed, 0, out);
+}
+
+wire::RingAck Core::acknowledge(const Member& proposer) const {
+  return {memory_.accepted.number, memory_.accepted_ballot, memory_.since, lease_to(proposer.node)};
 }
 
 void Core::handle(const Member& from, const wire::RingAck& message, Effects& out) {
   peers_[from.node].memory_since = message.memory_since;
+  take_lease(from, ViewNumber(), message.lease);
   if (!proposal_ || message.number != proposal_->value.number || message.ballot != proposal_->ballot) return;
   proposal_->acked.insert(from.node);
   if (is_voter(from.node, message.memory_since) || config_.planted_bug == PlantedBug::kColdStartByRoster)
@@ -152,8 +161,13 @@ void Core::count_votes(Effects& out) {
   const View value = proposal_->value;
   const std::set<NodeId> recipients = proposal_->recipients;
   handing_over_ = leaving_ && !find(value, self_.node);
-  learn(value, out);
-  for (const NodeId node : recipients) send(node, wire::RingCommit{value}, out);
+  learn(value, longest_lease_without(value), out);
+  for (const NodeId node : recipients) send_commit(node, out);
+}
+
+void Core::send_commit(NodeId to, Effects& out) const {
+  const std::uint64_t fence_ms = fenced_until_ms_ - std::min(fenced_until_ms_, now_ms_);
+  send(to, wire::RingCommit{memory_.committed, lease_to(to), static_cast<std::uint32_t>(fence_ms)}, out);
 }
 
 void Core::handle(const Member& from, const wire::RingCommit& message, Effects& out) {
@@ -163,7 +177,8 @@ void Core::handle(const Member& from, const wire::RingCommit& message, Effects& 
     ++refused_;
     return;
   }
-  learn(message.view, out);
+  learn(message.view, message.fence_ms, out);
+  take_lease(from, message.view.number, message.lease);
 }
 
 }  // namespace rk::ring

@@ -114,15 +114,48 @@ Core::Fault Core::member_fault() const {
   return {};
 }
 
+void Core::watch_lease() {
+  if (!needs_lease() || lease_end() > now_ms_)
+    unleased_ms_.reset();
+  else if (!unleased_ms_)
+    unleased_ms_ = now_ms_;
+}
+
+// Everybody seems to be there, and still there is no lease: somebody does not hear.
+Core::Fault Core::lease_fault() const {
+  if (!unleased_ms_ || now_ms_ - *unleased_ms_ < config_.timings.suspicion_ms) return {};
+  const View& view = memory_.committed;
+  const std::string of_view = "view " + std::to_string(view.number.value);
+  if (!leads()) {
+    const NodeId leader = view.members.front().node;
+    return {leader,
+            name(leader) + ", which leads " + of_view +
+                ", gives this server no lease: it does not hear this server or has no quorum; see its reason and "
+                "the network between the two"};
+  }
+  std::vector<NodeId> missing;
+  for (const Member& member : view.members) {
+    const auto it = peers_.find(member.node);
+    if (it != peers_.end() && now_ms_ - it->second.held_ms >= config_.timings.lease_ms) missing.push_back(member.node);
+  }
+  if (missing.empty()) return {};
+  return {missing.front(), "no quorum of " + of_view + " confirms that this server leads it (missing: " +
+                               names(missing) + "); see their reasons and the network to them"};
+}
+
 Core::Fault Core::find_fault() const {
   if (handing_over_) return {};
+  if (timings_differ_)
+    return {timings_differ_, name(timings_differ_) + " has other timings of the ring; give every server the same"};
   if (conflict_)
     return {NodeId(), "two different views with the same number were seen; end the ring, its memory is inconsistent"};
   if (!memory_.committed.number) return first_view_fault();
-  return leads() ? leader_fault() : member_fault();
+  Fault fault = leads() ? leader_fault() : member_fault();
+  return fault.reason.empty() ? lease_fault() : fault;
 }
 
 void Core::settle_condition(Effects& out) {
+  watch_lease();
   Fault fault = find_fault();
   if (!fault.reason.empty()) {
     if (state_ != State::kWedged || fault.reason != reason_) out.emplace_back(Wedged{fault.server, fault.reason});

@@ -16,14 +16,20 @@ struct RosterEntry {
   std::string address;  // host:port, for messages to people
 };
 
+// The same on every server.
 struct Timings {
-  std::uint64_t tick_ms = 50;         // the shell's promise: a Tick at least this often
-  std::uint64_t heartbeat_ms = 250;   // between heartbeats, joins, leaves and accusations repeated
-  std::uint64_t suspicion_ms = 3000;  // silence that makes a server suspect
-  std::uint64_t probe_ms = 1000;      // silence after a probe (which a broken link or a leader's request triggers)
-  std::uint64_t propose_ms = 250;     // before an unanswered proposal is sent again
+  std::uint64_t tick_ms = 20;         // the shell's promise: a Tick at least this often
+  std::uint64_t heartbeat_ms = 100;   // between heartbeats, joins, leaves and accusations repeated
+  std::uint64_t suspicion_ms = 500;   // silence that makes a server suspect
+  std::uint64_t probe_ms = 200;       // silence after a probe (which a broken link or a leader's request triggers)
+  std::uint64_t hold_ms = 500;        // for which a member that hears its leader answers no other's PREPARE
+  std::uint64_t lease_ms = 350;       // that rests on it: shorter, by the error of two clocks of 10% each and two ticks
+  std::uint64_t propose_ms = 100;     // before an unanswered proposal is sent again
   std::uint64_t formation_ms = 3000;  // how long the first view waits for servers of the roster beyond a majority
-  std::uint64_t late_ms = 500;        // gap between events after which this server trusts none of its own silences
+  std::uint64_t late_ms = 100;        // gap between events after which this server trusts none of its own silences
+
+  // All that follow from how soon a silent server is to be suspected.
+  static Timings with_suspicion(std::uint64_t suspicion_ms);
 };
 
 // Faults that a simulation plants, one at a time, to show that its checkers find them. Never set by a shell.
@@ -38,6 +44,9 @@ enum class PlantedBug : std::uint8_t {
   kActOutside,         // acts in views that do not contain this server
   kVoteWithoutMemory,  // a server that lost its memory claims that it has not
   kColdStartByRoster,  // more than half of the roster is a quorum too
+  kNoLeaderLease,      // the leader grants leases whether or not a quorum holds
+  kNoHold,             // members answer PREPAREs although they hold
+  kNoFence,            // nobody waits for the leases of those that a view removes
 };
 
 struct Config {

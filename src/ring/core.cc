@@ -25,10 +25,12 @@ Status check_config(const Config& config) {
                                                  std::to_string(config.self.value) + " among them; correct the roster");
   const Timings& t = config.timings;
   if (t.tick_ms == 0 || t.tick_ms > t.heartbeat_ms || t.heartbeat_ms >= t.probe_ms || t.probe_ms > t.suspicion_ms ||
-      t.propose_ms == 0 || t.late_ms <= t.tick_ms)
+      t.propose_ms == 0 || t.late_ms <= t.tick_ms || t.heartbeat_ms >= t.lease_ms || t.lease_ms >= t.hold_ms ||
+      t.hold_ms > t.suspicion_ms)
     return fail(
         ErrorCode::kInvalidArgument,
-        "the ring's timings contradict each other; keep tick <= heartbeat < probe <= suspicion and tick < late");
+        "the ring's timings contradict each other; keep tick <= heartbeat < probe <= suspicion, heartbeat < lease "
+        "< hold <= suspicion and tick < late");
   return {};
 }
 
@@ -82,11 +84,7 @@ Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(s
 
 void Core::step(const Event& event, Effects& out) {
   if (over()) return;
-  // A loop that ran late has not listened: the silences are its own.
-  const bool late = ready_ && event.now_ms > now_ms_ + config_.timings.late_ms;
-  now_ms_ = std::max(now_ms_, event.now_ms);
-  if (late)
-    for (auto& [node, peer] : peers_) forgive(peer);
+  pass_time(event.now_ms);
   std::visit([&](const auto& what) { on(what, out); }, event.what);
   if (over() || !ready_) return;
   watch_quorum();
@@ -97,9 +95,29 @@ void Core::step(const Event& event, Effects& out) {
   if (!over()) settle_condition(out);
 }
 
+void Core::pass_time(std::uint64_t now_ms) {
+  const Timings& timings = config_.timings;
+  const std::uint64_t gap_ms = now_ms - std::min(now_ms, now_ms_);
+  const bool held = holds();
+  now_ms_ += gap_ms;
+  if (!ready_) return;
+  // A loop that ran late has not listened: the silences are its own.
+  if (gap_ms > timings.late_ms)
+    for (auto& [node, peer] : peers_) forgive(peer);
+  // A clock that jumped must not end what was promised for a time.
+  if (held && gap_ms > 2 * timings.tick_ms) hold_until_ms_ += gap_ms - 2 * timings.tick_ms;
+}
+
 void Core::on(const Start&, Effects& out) {
   RK_CHECK(last_token_ == 0);
-  start_ms_ = now_ms_;
+  start_ms_ = led_since_ms_ = learned_ms_ = now_ms_;
+  if (memory_.committed.number || memory_.accepted.number) {
+    // The life before may have held; for whom follows from what it had durable.
+    const bool taken = memory_.accepted.number && memory_.accepted_ballot.round != 0;
+    hold_for_ = taken ? memory_.accepted_ballot.node : memory_.committed.members.front().node;
+    hold_until_ms_ = now_ms_ + config_.timings.hold_ms;
+    fence(config_.timings.hold_ms);
+  }
   for (auto& [node, peer] : peers_) forgive(peer);
   watch_anew(View{});
   persist(out).installs = memory_.committed;
@@ -136,6 +154,14 @@ void Core::on(const LinkUp& event, Effects& out) {
 
 void Core::on(const LinkDown& event, Effects& out) {
   if (ready_ && find(memory_.committed, event.node)) probe(event.node, out);
+}
+
+void Core::on(const Refused& event, Effects& out) {
+  const auto it = peers_.find(event.node);
+  if (!ready_ || it == peers_.end() || !find(memory_.committed, event.node)) return;
+  // One that is still to start proves nothing.
+  if (it->second.known) it->second.refused = true;
+  probe(event.node, out);
 }
 
 void Core::on(const LeaveRequest&, Effects& out) {
@@ -195,15 +221,22 @@ void Core::on(const Persisted& event, Effects& out) {
   send_durable(out);
 }
 
-// A view that is known to be committed.
-void Core::learn(const View& view, Effects& out) {
+// A view that is known to be committed; for fence_ms those that it removes may have a lease.
+void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
   if (view.number < memory_.committed.number) return;
   if (view.number == memory_.committed.number) {
     if (view != memory_.committed) conflict_ = true;
     return;
   }
+  fence(fence_ms);
+  const bool led = leads();
   const View before = std::move(memory_.committed);
   memory_.committed = view;
+  learned_ms_ = now_ms_;
+  if (!led && leads()) led_since_ms_ = now_ms_;
+  held_since_.reset();
+  // A lease of another leader ended before this view could be decided, or is what the fence is for.
+  if (hold_for_ != view.members.front().node) hold_until_ms_ = 0;
   memory_.accepted = {};
   memory_.accepted_ballot = memory_.promised = {};
   preparation_.reset();
@@ -251,7 +284,7 @@ void Core::act_in(const View& view, Effects& out) {
   for (const Member& member : installed_.members)
     if (!contains(view, member)) out.emplace_back(MemberLost{member});
   installed_ = view;
-  out.emplace_back(ViewInstalled{view});
+  out.emplace_back(ViewInstalled{view, fenced_until_ms_});
 }
 
 // Does the view put an end to this incarnation (and not just lack it so far)?

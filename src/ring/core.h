@@ -14,6 +14,8 @@
 //
 // What no quorum can decide is refused: the core wedges and names the server that is missing.
 //
+// Leases: a server acts only while it has one, which rests on a quorum that answers no PREPARE meanwhile (lease.cc).
+//
 // Detection: members send heartbeats to their predecessor, the leader exchanges them with all. A member that hears
 // nothing of its successor accuses it; the leader evicts when it hears nothing itself and one other member accuses (it
 // asks others to probe). A leader is evicted with the promises of a quorum that hears nothing of it. A newer
@@ -57,6 +59,9 @@ class Core {
   const View& view() const { return installed_; }
   // The newest view known to be committed; it may lack this server.
   const View& committed() const { return memory_.committed; }
+  // Until then, on the clock of the events, this server may act: confirm a commit, answer a read. 0: it may not. A
+  // lease of this server's leader, or of the quorum that holds for it; it ends with the view.
+  std::uint64_t lease_until_ms() const;
   const std::string& reason() const { return reason_; }
   NodeId missing() const { return missing_; }
   // Heard of within the suspicion time.
@@ -73,6 +78,10 @@ class Core {
     Incarnation memory_since;                    // likewise
     std::uint64_t heard_ms = 0;                  // or when the watch over it began
     std::optional<std::uint64_t> probed_ms;      // probed then, and not heard since
+    bool refused = false;                        // nothing listens at its address, and it was not heard since
+    std::uint64_t echo_ms = 0;                   // newest time of its clock that a message of this life had
+    std::uint64_t echo_at_ms = 0;                // when it came
+    std::uint64_t held_ms = 0;                   // newest time of ours from which it holds for us
     NodeId missing;                              // likewise
     std::optional<std::uint64_t> helpless_ms;    // leads, and says since then that it lacks a quorum
     bool joins = false;                          // wants to join
@@ -119,16 +128,18 @@ class Core {
   void on(const Received& event, Effects& out);
   void on(const LinkUp& event, Effects& out);
   void on(const LinkDown& event, Effects& out);
+  void on(const Refused& event, Effects& out);
   void on(const Persisted& event, Effects& out);
   void on(const LeaveRequest& event, Effects& out);
   Held& persist(Effects& out);
-  void learn(const View& view, Effects& out);
+  void learn(const View& view, std::uint64_t fence_ms, Effects& out);
   void act_in(const View& view, Effects& out);
   bool ends_this_life(const View& view) const;
   void end_life(Effects& out);
   void watch_anew(const View& before);
   void on_time(Effects& out);
   Peer* admit(const Member& from);
+  void pass_time(std::uint64_t now_ms);
   bool over() const { return state_ == State::kLeft || state_ == State::kEvicted; }
   static void send(NodeId to, wire::RingMessage message, Effects& out);
 
@@ -145,6 +156,8 @@ class Core {
   void send_durable(Effects& out);
   void send_proposal(Effects& out);
   void count_votes(Effects& out);
+  wire::RingAck acknowledge(const Member& proposer) const;
+  void send_commit(NodeId to, Effects& out) const;
   bool quorum_of(const std::set<NodeId>& voters) const;
   bool leads() const;
 
@@ -166,6 +179,19 @@ class Core {
   wire::RingPromise promise() const;
   void stand_back(Ballot overtaken_by);
 
+  // lease.cc
+  std::optional<std::uint64_t> held_since() const;
+  wire::RingLease lease_to(NodeId node) const;
+  bool holds() const { return now_ms_ < hold_until_ms_; }
+  bool held_from(NodeId asker) const;
+  void hold(const Member& leader, std::uint64_t sent_ms);
+  void take_lease(const Member& from, ViewNumber committed, const wire::RingLease& lease);
+  void fence(std::uint64_t for_ms);
+  std::uint64_t longest_lease_without(const View& next) const;
+  bool must_win_back() const;
+  bool needs_lease() const;
+  std::uint64_t lease_end() const;
+
   // membership.cc
   void handle(const Member& from, const wire::RingJoin& message, Effects& out);
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
@@ -182,7 +208,7 @@ class Core {
   void handle(const Member& from, const wire::RingHeartbeat& message, Effects& out);
   void handle(const Member& from, const wire::RingAccuse& message, Effects& out);
   void handle(const Member& from, const wire::RingProbeRequest& message, Effects& out);
-  wire::RingHeartbeat heartbeat(bool answer_wanted) const;
+  void send_heartbeat(NodeId to, bool answer_wanted, Effects& out) const;
   void heal(NodeId node, ViewNumber theirs, Effects& out);
   void send_heartbeats(Effects& out);
   void probe(NodeId node, Effects& out);
@@ -206,6 +232,8 @@ class Core {
   Fault member_fault() const;
   Fault line_fault() const;
   Fault quorum_fault() const;
+  Fault lease_fault() const;
+  void watch_lease();
   std::string name(NodeId node) const;
   std::string names(const std::vector<NodeId>& nodes) const;
 
@@ -219,7 +247,17 @@ class Core {
   std::optional<Asked> asked_;
   Ballot overtaken_by_;  // highest one that refused ours, for the next number
   std::uint64_t prepared_ms_ = 0;
-  std::optional<std::uint64_t> leaderless_ms_;  // since then the leader of the committed view is gone
+  std::optional<std::uint64_t> leaderless_ms_;       // since then the leader of the committed view is gone
+  NodeId hold_for_;                                  // who may prepare in spite of the hold
+  std::uint64_t hold_from_ms_ = 0;                   // time of that server's clock from which we hold
+  std::uint64_t hold_until_ms_ = 0;                  // of ours
+  mutable std::optional<std::uint64_t> held_since_;  // held_since() while nothing has changed; 0: none
+  ViewNumber lease_view_;
+  std::uint64_t lease_until_ms_ = 0;  // as the leader of that view granted it
+  std::uint64_t fenced_until_ms_ = 0;
+  std::uint64_t led_since_ms_ = 0;            // this server leads since then, in this life
+  std::uint64_t learned_ms_ = 0;              // when the committed view was learned
+  std::optional<std::uint64_t> unleased_ms_;  // since then it would act and has no lease
   std::vector<Held> held_;
   std::uint64_t last_token_ = 0;
   std::uint64_t durable_token_ = 0;
@@ -232,6 +270,7 @@ class Core {
   bool handing_over_ = false;  // we led, have left, and make sure that the next leader knows
   bool conflict_ = false;      // two values of one view number were seen
   NodeId roster_differs_;      // server whose roster is another
+  NodeId timings_differ_;      // likewise
   State state_ = State::kForming;
   NodeId missing_;
   std::string reason_;

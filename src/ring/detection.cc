@@ -7,7 +7,7 @@
 namespace rk::ring {
 
 bool Core::probe_failed(const Peer& peer) const {
-  return peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms;
+  return peer.refused || (peer.probed_ms && now_ms_ - *peer.probed_ms >= config_.timings.probe_ms);
 }
 
 bool Core::hears(NodeId node) const {
@@ -42,19 +42,23 @@ bool Core::confirmed_dead(const Member& member) const {
 void Core::forgive(Peer& peer) const {
   peer.heard_ms = now_ms_;
   peer.probed_ms.reset();
+  peer.refused = false;
 }
 
-wire::RingHeartbeat Core::heartbeat(bool answer_wanted) const {
-  const bool wedged_leader = state_ == State::kWedged && memory_.committed.number && leads();
-  return {memory_.committed.number, memory_.since, answer_wanted, wedged_leader ? missing_ : NodeId()};
+void Core::send_heartbeat(NodeId to, bool answer_wanted, Effects& out) const {
+  const bool wedged_leader = state_ == State::kWedged && memory_.committed.number && leads() && !hears_quorum();
+  send(to,
+       wire::RingHeartbeat{memory_.committed.number, memory_.since, answer_wanted, wedged_leader ? missing_ : NodeId(),
+                           lease_to(to)},
+       out);
 }
 
 // Whoever of the two has the older committed view gets the newer one.
 void Core::heal(NodeId node, ViewNumber theirs, Effects& out) {
   if (theirs < memory_.committed.number)
-    send(node, wire::RingCommit{memory_.committed}, out);
+    send_commit(node, out);
   else if (theirs > memory_.committed.number)
-    send(node, heartbeat(false), out);
+    send_heartbeat(node, false, out);
 }
 
 void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effects& out) {
@@ -68,7 +72,8 @@ void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effect
     peer.helpless_ms = now_ms_;
   const bool behind = message.committed > memory_.committed.number;
   heal(from.node, message.committed, out);
-  if (message.answer_wanted && !behind) send(from.node, heartbeat(false), out);
+  take_lease(from, message.committed, message.lease);
+  if (message.answer_wanted && !behind) send_heartbeat(from.node, false, out);
   if (handing_over_ && message.committed >= memory_.committed.number &&
       from.node == memory_.committed.members.front().node)
     end_life(out);
@@ -79,7 +84,7 @@ void Core::send_heartbeats(Effects& out) {
   if (!contains(view, self_)) return;
   if (leads()) {
     for (const Member& member : view.members)
-      if (member.node != self_.node) send(member.node, heartbeat(true), out);
+      if (member.node != self_.node) send_heartbeat(member.node, true, out);
     return;
   }
   const auto before = predecessor(view, self_.node);
@@ -87,7 +92,7 @@ void Core::send_heartbeats(Effects& out) {
     const auto it = peers_.find(member.node);
     if (it == peers_.end()) continue;
     const bool probed = it->second.probed_ms.has_value();
-    if (probed || (before && *before == member)) send(member.node, heartbeat(probed), out);
+    if (probed || (before && *before == member)) send_heartbeat(member.node, probed, out);
   }
 }
 
@@ -95,7 +100,7 @@ void Core::probe(NodeId node, Effects& out) {
   const auto it = peers_.find(node);
   if (it == peers_.end() || it->second.probed_ms) return;
   it->second.probed_ms = now_ms_;
-  send(node, heartbeat(true), out);
+  send_heartbeat(node, true, out);
 }
 
 // The leader looks for a second opinion on those it does not hear; a member tells the leader about its successor, and
@@ -149,7 +154,7 @@ void Core::handle(const Member& from, const wire::RingProbeRequest& message, Eff
   }
   // Of a server that we do not watch, silence proves nothing before the probe.
   const bool watched = successor(memory_.committed, self_.node) == message.suspect;
-  if (!watched && !it->second.probed_ms) forgive(it->second);
+  if (!watched && !it->second.probed_ms && !it->second.refused) forgive(it->second);
   it->second.probe_asked = true;
   probe(message.suspect.node, out);
 }

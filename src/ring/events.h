@@ -23,8 +23,12 @@ struct Received {
 struct LinkUp {
   Member peer;
 };
-// End of file, or connection refused. Proves nothing: it makes the core probe.
+// End of file, or no link for another reason. Proves nothing: it makes the core probe.
 struct LinkDown {
+  NodeId node;
+};
+// Nothing listens at the server's address: a probe that failed at once.
+struct Refused {
   NodeId node;
 };
 // The bytes of this token, and of every token before it, are durable.
@@ -34,10 +38,10 @@ struct Persisted {
 // This server wants to leave the ring; Left comes when it has.
 struct LeaveRequest {};
 
-// `now_ms` is any clock that never goes back; only differences count.
+// `now_ms` is any clock that never goes back and counts the time in which the machine slept; only differences count.
 struct Event {
   std::uint64_t now_ms = 0;
-  std::variant<Start, Tick, Received, LinkUp, LinkDown, Persisted, LeaveRequest> what;
+  std::variant<Start, Tick, Received, LinkUp, LinkDown, Refused, Persisted, LeaveRequest> what;
 };
 
 // --- effects, to be carried out in order ----------------------------------------------------------------------------
@@ -56,9 +60,11 @@ struct Persist {
 struct MemberLost {
   Member member;
 };
-// From now on this server acts in this view, which contains it.
+// From now on this server acts in this view, which contains it, whenever it has a lease (Core::lease_until_ms).
 struct ViewInstalled {
   View view;
+  // Until then a server that this view or one before has removed may still act: nobody takes its place.
+  std::uint64_t fenced_until_ms = 0;
 };
 // This server must stop acting (no commit may be confirmed, no job accepted). Sent again when the reason changes.
 struct Wedged {

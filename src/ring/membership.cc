@@ -22,7 +22,7 @@ void Core::handle(const Member& from, const wire::RingJoin& message, Effects& ou
   peer.memory_since = message.memory_since;
   peer.joins = true;
   heal(from.node, message.committed, out);
-  send(from.node, heartbeat(false), out);
+  send_heartbeat(from.node, false, out);
 }
 
 void Core::handle(const Member& from, const wire::RingLeave& message, Effects& out) {
@@ -132,8 +132,8 @@ void Core::hand_over(Effects& out) {
   const Member next = memory_.committed.members.front();
   const auto it = peers_.find(next.node);
   if (it == peers_.end() || it->second.committed >= memory_.committed.number || silent(next)) return end_life(out);
-  send(next.node, wire::RingCommit{memory_.committed}, out);
-  send(next.node, heartbeat(true), out);
+  send_commit(next.node, out);
+  send_heartbeat(next.node, true, out);
 }
 
 }  // namespace rk::ring

@@ -76,6 +76,7 @@ void Core::watch_line(Effects& out) {
 void Core::prepare(Effects& out) {
   // A ballot that was overtaken is followed by a higher one, but not at once: two must not chase each other.
   if (overtaken_by_.round && now_ms_ - prepared_ms_ < config_.timings.propose_ms) return;
+  if (held_from(self_.node)) return;
   prepared_ms_ = now_ms_;
   Preparation preparation;
   preparation.ballot = {std::max(memory_.promised, overtaken_by_).round + 1, self_.node};
@@ -134,6 +135,7 @@ void Core::handle(const Member& from, const wire::RingPrepare& message, Effects&
 void Core::consider_promise(Effects& out) {
   if (!asked_) return;
   if (asked_->ballot <= memory_.promised) return asked_.reset();
+  if (held_from(asked_->by)) return;
   for (const Member& member : memory_.committed.members) {
     if (member.node == asked_->by) break;
     if (!is_gone(member)) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages of the ring, server to server: heartbeats, accusations, the agreement on the next view, requests to join and
-// to leave. The sender's node and incarnation are those of the peer link and the frame, never a field.
+// Messages of the ring, server to server: heartbeats, accusations, the agreement on the next view, leases, requests to
+// join and to leave. The sender's node and incarnation are those of the peer link and the frame, never a field.
 //
 // `memory_since`: the first incarnation of the sender since which its voting memory (accepted and committed views) is
 // unbroken; 0 for a server that has never lost it. Its vote counts as that of a member (node, incarnation) of a view
@@ -43,6 +43,20 @@ struct RingBallot {
   auto operator<=>(const RingBallot&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 };
 
+// What keeps leases going (ring/lease.cc), part of the messages that are sent anyway. Each time is of the clock of the
+// server that is named, in ms; nobody compares two servers' clocks.
+struct RingLease {
+  std::uint64_t sent_ms = 0;  // of the sender, now
+  std::uint64_t echo_ms = 0;  // newest sent_ms that the sender has of the receiver's life; 0: none
+  // The sender answers no PREPARE but the receiver's until hold_ms after it had the receiver's message of that time; 0:
+  // it does not hold for the receiver.
+  std::uint64_t held_ms = 0;
+  std::uint32_t grant_ms = 0;  // the receiver may act in the message's committed view until echo_ms + grant_ms; 0: none
+  std::uint32_t hold_ms = 0;   // as the sender is configured: the same on every server
+  RK_FIELDS(sent_ms, echo_ms, held_ms, grant_ms, hold_ms)
+  bool operator==(const RingLease&) const = default;
+};
+
 // From the leader to every member (answer wanted), from every member to its predecessor, as the answer to another,
 // and as a probe. A receiver that knows a newer committed view answers with RingCommit.
 struct RingHeartbeat {
@@ -51,7 +65,8 @@ struct RingHeartbeat {
   Incarnation memory_since;
   bool answer_wanted = false;
   NodeId missing;  // of a leader that may not act: the server it misses; otherwise 0
-  RK_FIELDS(committed, memory_since, answer_wanted, missing)
+  RingLease lease;
+  RK_FIELDS(committed, memory_since, answer_wanted, missing, lease)
   bool operator==(const RingHeartbeat&) const = default;
 };
 
@@ -81,7 +96,8 @@ struct RingPropose {
   RingBallot ballot;
   RingView committed;
   RingView proposed;
-  RK_FIELDS(memory_since, ballot, committed, proposed)
+  RingLease lease;
+  RK_FIELDS(memory_since, ballot, committed, proposed, lease)
   bool operator==(const RingPropose&) const = default;
 };
 
@@ -91,14 +107,17 @@ struct RingAck {
   ViewNumber number;
   RingBallot ballot;
   Incarnation memory_since;
-  RK_FIELDS(number, ballot, memory_since)
+  RingLease lease;
+  RK_FIELDS(number, ballot, memory_since, lease)
   bool operator==(const RingAck&) const = default;
 };
 
 struct RingCommit {
   static constexpr MessageType kType = MessageType::kRingCommit;
   RingView view;
-  RK_FIELDS(view)
+  RingLease lease;
+  std::uint32_t fence_ms = 0;  // for so long servers that the views up to this one have removed may still have a lease
+  RK_FIELDS(view, lease, fence_ms)
   bool operator==(const RingCommit&) const = default;
 };
 

@@ -39,25 +39,34 @@ TEST(RingSim, KeepsItsPromisesUnderFaults) {
   // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
   if (result.failing_seed || result.seeds_run < kSeeds) return;
   // Every kind of fault and situation happened, often.
-  const std::pair<const char*, std::uint64_t> reached[] = {{"crashes", counts.crashes},
-                                                           {"pauses", counts.pauses},
-                                                           {"cuts", counts.cuts},
-                                                           {"partitions", counts.partitions},
-                                                           {"messages lost", counts.lost},
-                                                           {"messages duplicated", counts.duplicated},
-                                                           {"messages slowed", counts.slowed},
-                                                           {"evictions", counts.evictions},
-                                                           {"leaves", counts.leaves},
-                                                           {"memories lost", counts.wipes},
-                                                           {"restarts in place", counts.same_lives},
-                                                           {"wedges", counts.wedges},
-                                                           {"last fault a member's death", counts.member_deaths},
-                                                           {"last fault a leader's death", counts.leader_deaths},
-                                                           {"last fault the death of one of two", counts.half_deaths},
-                                                           {"beyond recovery", counts.beyond_recovery},
-                                                           {"takeovers", counts.takeovers},
-                                                           {"accepted values adopted", counts.adopted},
-                                                           {"quorums of half with rank 0", counts.ties}};
+  const std::pair<const char*, std::uint64_t> reached[] = {
+      {"crashes", counts.crashes},
+      {"pauses", counts.pauses},
+      {"cuts", counts.cuts},
+      {"partitions", counts.partitions},
+      {"messages lost", counts.lost},
+      {"messages duplicated", counts.duplicated},
+      {"messages slowed", counts.slowed},
+      {"evictions", counts.evictions},
+      {"leaves", counts.leaves},
+      {"memories lost", counts.wipes},
+      {"restarts in place", counts.same_lives},
+      {"wedges", counts.wedges},
+      {"last fault a member's death", counts.member_deaths},
+      {"last fault a leader's death", counts.leader_deaths},
+      {"last fault the death of one of two", counts.half_deaths},
+      {"beyond recovery", counts.beyond_recovery},
+      {"takeovers", counts.takeovers},
+      {"accepted values adopted", counts.adopted},
+      {"quorums of half with rank 0", counts.ties},
+      {"clocks that jump", counts.jumps},
+      {"quick restarts", counts.quick_restarts},
+      {"restarts of a majority", counts.majority_restarts},
+      {"cold starts after views have shrunk", counts.shrunken_cold_starts},
+      {"leader dies after PROPOSE", counts.leader_dies_proposing},
+      {"refused connections", counts.refused},
+      {"views with a fence", counts.fenced},
+      {"leases that a fence waits for", counts.waits}};
   for (const auto& [what, count] : reached) {
     EXPECT_GE(count, kReached) << what;
     std::printf("%8llu %s\n", static_cast<unsigned long long>(count), what);
@@ -98,7 +107,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"ColdStartByRoster", PlantedBug::kColdStartByRoster, "without a quorum|two values"},
                     Planted{"AckBeforeDurable", PlantedBug::kAckBeforeDurable, "acknowledges before|without a quorum"},
                     Planted{"ActOutside", PlantedBug::kActOutside, "does not contain it"},
-                    Planted{"VoteWithoutMemory", PlantedBug::kVoteWithoutMemory, "without a quorum|two values"}),
+                    Planted{"VoteWithoutMemory", PlantedBug::kVoteWithoutMemory, "without a quorum|two values"},
+                    Planted{"NoLeaderLease", PlantedBug::kNoLeaderLease, "may act although"},
+                    Planted{"NoHold", PlantedBug::kNoHold, "may act although"},
+                    Planted{"NoFence", PlantedBug::kNoFence, "may act although"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 
 }  // namespace

@@ -108,7 +108,7 @@ TEST(Agreement, NobodyActsBeforeTheCommit) {
     return std::holds_alternative<wire::RingCommit>(message);
   };
   bench.leave(4);
-  bench.advance(1000);
+  bench.advance(300);
   EXPECT_EQ(bench.core(1).view().number, ViewNumber(2));  // decided
   EXPECT_EQ(bench.core(2).view().number, ViewNumber(1));
   EXPECT_FALSE(bench[4].left);
@@ -155,9 +155,9 @@ TEST(Agreement, RefusesASecondValueForTheSameNumber) {
   b.members.erase(b.members.begin() + 1);
   const Member leader{NodeId(1), Incarnation(1)};
   bench.clear();
-  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, a}}});
-  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, b}}});
-  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, a}}});
+  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, a, kNoLease}}});
+  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, b, kNoLease}}});
+  bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, a, kNoLease}}});
   EXPECT_EQ(bench.agreement, (Lines{"2>1 ACK 2"}));  // and takes part in nothing any more
   EXPECT_EQ(bench.core(2).state(), State::kWedged);
   EXPECT_THAT(bench.core(2).reason(), HasSubstr("two different views"));
@@ -172,7 +172,8 @@ TEST(Agreement, OnlyRankZeroMayPropose) {
   two.members.erase(two.members.begin());
   bench.clear();
   const auto refused = bench.core(3).refused_messages();
-  bench.feed(3, Event{bench.now_ms, Received{{NodeId(2), Incarnation(1)}, wire::RingPropose{{}, {}, one, two}}});
+  bench.feed(3,
+             Event{bench.now_ms, Received{{NodeId(2), Incarnation(1)}, wire::RingPropose{{}, {}, one, two, kNoLease}}});
   EXPECT_TRUE(bench.agreement.empty());
   EXPECT_EQ(bench.core(3).refused_messages(), refused + 1);
 }

@@ -44,7 +44,7 @@ void Bench::crash(std::uint32_t node, bool tell) {
   servers_.at(node).core.reset();
   if (!tell) return;
   for (auto& [other, server] : servers_)
-    if (server.core) feed(other, Event{now_ms, LinkDown{NodeId(node)}});
+    if (server.core) feed(other, Event{now_ms, Refused{NodeId(node)}});
 }
 
 void Bench::feed(std::uint32_t node, const Event& event) {
@@ -69,6 +69,7 @@ void Bench::carry_out(std::uint32_t node, Effects& effects) {
       }
     } else if (auto* installed = std::get_if<ViewInstalled>(&effect)) {
       server.installed.push_back(installed->view);
+      server.fenced_until_ms = installed->fenced_until_ms;
     } else if (auto* lost = std::get_if<MemberLost>(&effect)) {
       server.lost.push_back(lost->member);
     } else if (auto* wedged = std::get_if<Wedged>(&effect)) {

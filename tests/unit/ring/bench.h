@@ -23,6 +23,7 @@ class Bench {
     Member self;
     Bytes durable;
     std::vector<View> installed;
+    std::uint64_t fenced_until_ms = 0;  // with the newest
     std::vector<Member> lost;
     std::vector<Wedged> wedged;
     int unwedged = 0;
@@ -81,5 +82,8 @@ class Bench {
 };
 
 const char* name_of(const wire::RingMessage& message);
+
+// Of a message made by hand: it grants and holds nothing.
+inline constexpr wire::RingLease kNoLease{0, 0, 0, 0, Timings{}.hold_ms};
 
 }  // namespace rk::ring

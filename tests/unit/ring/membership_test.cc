@@ -188,7 +188,7 @@ TEST(Wedge, OfTwoServersNeitherCanTellThatTheOtherIsDead) {
 TEST(Restart, ANewLifeTakesTheOldOnesPlaceInOneChange) {
   Bench bench(4);
   bench.start_all();
-  bench.crash(3);
+  bench.crash(3, false);
   bench.start(3, 2);
   bench.settle();
   EXPECT_TRUE(bench.agree({1, 2, 3, 4}));

@@ -212,7 +212,7 @@ TEST(Takeover, ALowerBallotIsToldOfTheHigherOne) {
   two.number = ViewNumber(2);
   two.members.erase(two.members.begin());
   const Member third{NodeId(3), Incarnation(1)};
-  bench.feed(4, Event{bench.now_ms, Received{third, wire::RingPropose{{}, {7, NodeId(3)}, one, two}}});
+  bench.feed(4, Event{bench.now_ms, Received{third, wire::RingPropose{{}, {7, NodeId(3)}, one, two, kNoLease}}});
   bench.clear();
   const Member second{NodeId(2), Incarnation(1)};
   bench.feed(4, Event{bench.now_ms, Received{second, wire::RingPrepare{{}, {6, NodeId(2)}, one}}});

@@ -63,6 +63,8 @@ const std::vector<SectionPlace> kPlaces{{"data", 4096, 5, 9}};
 const std::vector<GroupPart> kParts{{"part", Version(3), 4}};
 const KeepKey kKey{OwnerId(1000), KeepKind::kGroup, "g"};
 const VersionContent kContent{Version(2), Incarnation(3), 8192, 4, kPlaces, kParts};
+const RingLease kLease{1000, 900, 800, 300, 500};
+const std::string kLeaseHex = "e803000000000000840300000000000020030000000000002c010000f4010000";
 const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
 const LayerStats kStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
@@ -143,22 +145,24 @@ void add_peer_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x201, PeerChallenge{{0, 1}, ClusterId(2), NodeId(3), Incarnation(4), bytes({5, 5})},
                      "000001000200000000000000030000000400000000000000020000000505"));
   rows.push_back(row(0x202, PeerProof{bytes({1, 2})}, "020000000102"));
-  rows.push_back(row(0x210, RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)},
-                     "090000000000000002000000000000000103000000"));
+  rows.push_back(row(0x210, RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3), kLease},
+                     "090000000000000002000000000000000103000000" + kLeaseHex));
   rows.push_back(
       row(0x211, RingAccuse{ViewNumber(9), {NodeId(7), Incarnation(8)}}, "0900000000000000070000000800000000000000"));
   rows.push_back(row(0x212, RingProbeRequest{ViewNumber(9), {NodeId(7), Incarnation(8)}},
                      "0900000000000000070000000800000000000000"));
   rows.push_back(row(
-      0x213, RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView},
+      0x213, RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView, kLease},
       "0600000000000000070000000300000002000000000000000200000001000000030000000000000004000000050000000000000001000000"
       "020000000000000000000000020000000000000002000000010000000300000000000000040000000500000000000000"
-      "01000000020000000000000000000000"));
-  rows.push_back(row(0x214, RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1)},
-                     "090000000000000007000000030000000100000000000000"));
-  rows.push_back(row(0x215, RingCommit{kView},
+      "01000000020000000000000000000000" +
+          kLeaseHex));
+  rows.push_back(row(0x214, RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1), kLease},
+                     "090000000000000007000000030000000100000000000000" + kLeaseHex));
+  rows.push_back(row(0x215, RingCommit{kView, kLease, 450},
                      "020000000000000002000000010000000300000000000000040000000500000000000000010000000200000000000000"
-                     "00000000"));
+                     "00000000" +
+                         kLeaseHex + "c2010000"));
   rows.push_back(row(0x216, RingJoin{ViewNumber(9), Incarnation(1)}, "09000000000000000100000000000000"));
   rows.push_back(row(0x217, RingLeave{ViewNumber(9)}, "0900000000000000"));
   rows.push_back(

@@ -7,6 +7,13 @@
 namespace rk::wire {
 namespace {
 
+const RingLease kLease{1000, 900, 800, 300, 500};
+const std::string kLeaseHex =
+    "e803000000000000"
+    "8403000000000000"
+    "2003000000000000"
+    "2c010000"
+    "f4010000";
 const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
 const char kViewHex[] =
     "0200000000000000"
@@ -33,11 +40,12 @@ TEST(RingGolden, Release_0_1_MessageNumbers) {
 }
 
 TEST(RingGolden, Release_0_1_Bytes) {
-  EXPECT_EQ(to_hex(encode(RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)})),
+  EXPECT_EQ(to_hex(encode(RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3), kLease})),
             "0900000000000000"
             "0200000000000000"
             "01"
-            "03000000");
+            "03000000" +
+                kLeaseHex);
   EXPECT_EQ(to_hex(encode(RingAccuse{ViewNumber(9), {NodeId(7), Incarnation(8)}})),
             "0900000000000000"
             "07000000"
@@ -46,16 +54,18 @@ TEST(RingGolden, Release_0_1_Bytes) {
             "0900000000000000"
             "07000000"
             "0800000000000000");
-  EXPECT_EQ(to_hex(encode(RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView})), std::string("0600000000000000"
-                                                                                                   "07000000"
-                                                                                                   "03000000") +
-                                                                                           kViewHex + kViewHex);
-  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1)})),
+  EXPECT_EQ(to_hex(encode(RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView, kLease})),
+            std::string("0600000000000000"
+                        "07000000"
+                        "03000000") +
+                kViewHex + kViewHex + kLeaseHex);
+  EXPECT_EQ(to_hex(encode(RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1), kLease})),
             "0900000000000000"
             "07000000"
             "03000000"
-            "0100000000000000");
-  EXPECT_EQ(to_hex(encode(RingCommit{kView})), kViewHex);
+            "0100000000000000" +
+                kLeaseHex);
+  EXPECT_EQ(to_hex(encode(RingCommit{kView, kLease, 450})), kViewHex + kLeaseHex + "c2010000");
   EXPECT_EQ(to_hex(encode(RingJoin{ViewNumber(9), Incarnation(1)})),
             "0900000000000000"
             "0100000000000000");
@@ -75,12 +85,12 @@ TEST(RingGolden, Release_0_1_Bytes) {
 }
 
 TEST(RingMessages, EveryKindSurvivesItsFrame) {
-  const std::vector<RingMessage> messages = {RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3)},
+  const std::vector<RingMessage> messages = {RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3), kLease},
                                              RingAccuse{ViewNumber(9), {NodeId(7), {}}},
                                              RingProbeRequest{ViewNumber(9), {NodeId(7), {}}},
-                                             RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView},
-                                             RingAck{ViewNumber(9), {}, Incarnation(1)},
-                                             RingCommit{kView},
+                                             RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView, kLease},
+                                             RingAck{ViewNumber(9), {}, Incarnation(1), kLease},
+                                             RingCommit{kView, kLease, 450},
                                              RingJoin{ViewNumber(9), Incarnation(1)},
                                              RingLeave{ViewNumber(9)},
                                              RingPrepare{Incarnation(6), {7, NodeId(3)}, kView},
@@ -104,7 +114,7 @@ TEST(RingMessages, RefusesViewsThatAreNone) {
   const auto accepted = [](auto change) {
     RingView view = kView;
     change(view);
-    return ring_message_from_frame(to_frame(RingCommit{view})).has_value();
+    return ring_message_from_frame(to_frame(RingCommit{view, kLease, 0})).has_value();
   };
   EXPECT_TRUE(accepted([](RingView&) {}));
   EXPECT_FALSE(accepted([](RingView& view) { view.members[1].node = NodeId(1); }));

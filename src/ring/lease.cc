@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leases: until when a server may act without asking anybody.
+//
+// A member that has a message of its leader holds: for hold_ms it answers no PREPARE but the leader's. In its answers
+// it names the leader's time from which it holds, so the leader knows, on its own clock, since when a quorum does.
+// Until lease_ms after that no other server can take over, and the leader grants what is left of it to each member,
+// counted from the newest of the member's own times that the leader has: no grant outlives the oldest of the holds
+// beneath it. Clocks are never compared; their rates may differ by 10% each (hold_ms / 1.1 > lease_ms / 0.9).
+//
+// A lease belongs to the view it was granted in, for the holds count as a quorum of that view's members only. A server
+// that a view removes may have one still: fence_ms says how long nobody takes its place. After a takeover nobody waits:
+// the leases of the view had ended before the taker had its promises; unless that view was new, so that older ones ran.
+#include <algorithm>
+
+#include "ring/core.h"
+
+namespace rk::ring {
+
+// Our time since which a quorum of the committed view holds for us.
+std::optional<std::uint64_t> Core::held_since() const {
+  if (!leads()) return std::nullopt;
+  if (config_.planted_bug == PlantedBug::kNoLeaderLease) return now_ms_;
+  const View& view = memory_.committed;
+  const std::size_t size = view.members.size();
+  const std::size_t others = view.number ? (size + 1) / 2 - 1 : size / 2;  // that a quorum needs beside rank 0
+  if (others == 0) return now_ms_;
+  if (held_since_) return *held_since_ == 0 ? std::nullopt : held_since_;
+  std::vector<std::uint64_t> times;
+  for (const Member& member : view.members) {
+    const auto it = peers_.find(member.node);
+    if (it != peers_.end() && may_vote(member, it->second.memory_since)) times.push_back(it->second.held_ms);
+  }
+  held_since_ = 0;
+  if (times.size() >= others) {
+    const auto oldest = times.begin() + static_cast<std::ptrdiff_t>(others) - 1;
+    std::nth_element(times.begin(), oldest, times.end(), std::greater<>());
+    held_since_ = *oldest;
+  }
+  return *held_since_ == 0 ? std::nullopt : held_since_;
+}
+
+std::uint64_t Core::lease_until_ms() const { return state_ == State::kServing ? lease_end() : 0; }
+
+bool Core::needs_lease() const {
+  const View& view = memory_.committed;
+  return !leaving_ && view.number && installed_.number == view.number && contains(view, self_);
+}
+
+std::uint64_t Core::lease_end() const {
+  const View& view = memory_.committed;
+  if (!needs_lease()) return 0;
+  if (!leads()) return lease_view_ == view.number ? lease_until_ms_ : 0;
+  const auto since = held_since();
+  return since ? *since + config_.timings.lease_ms : 0;
+}
+
+// What goes to that server with a message that names the committed view.
+wire::RingLease Core::lease_to(NodeId node) const {
+  wire::RingLease lease;
+  lease.sent_ms = now_ms_;
+  lease.hold_ms = static_cast<std::uint32_t>(config_.timings.hold_ms);
+  const auto it = peers_.find(node);
+  if (it == peers_.end()) return lease;
+  const Peer& peer = it->second;
+  lease.echo_ms = peer.echo_ms;
+  if (node == hold_for_ && holds()) lease.held_ms = hold_from_ms_;
+  const auto since = held_since();
+  if (since && peer.echo_ms != 0 && !leaving_) {
+    // The grant counts from a time before we had the member's message.
+    const std::uint64_t end_ms = *since + config_.timings.lease_ms;
+    if (end_ms > peer.echo_at_ms)
+      lease.grant_ms = static_cast<std::uint32_t>(std::min(end_ms - peer.echo_at_ms, config_.timings.lease_ms));
+  }
+  return lease;
+}
+
+// Does a hold forbid to promise that server anything?
+bool Core::held_from(NodeId asker) const {
+  return holds() && hold_for_ != asker && config_.planted_bug != PlantedBug::kNoHold;
+}
+
+// From now on no PREPARE is answered but that of `leader`, whose message of its time sent_ms this is. A hold for
+// another runs out first.
+void Core::hold(const Member& leader, std::uint64_t sent_ms) {
+  if (hold_for_ != leader.node && holds()) return;
+  // One that says that it lacks a quorum has nothing to gain from it, and another may have.
+  if (peers_[leader.node].helpless_ms) return;
+  const bool barred = memory_.promised.round != 0 && memory_.promised.node != leader.node;
+  if (barred) return;
+  if (hold_for_ != leader.node) hold_from_ms_ = 0;
+  hold_for_ = leader.node;
+  hold_from_ms_ = std::max(hold_from_ms_, sent_ms);
+  hold_until_ms_ = std::max(hold_until_ms_, now_ms_ + config_.timings.hold_ms);
+}
+
+// Notes what a message of `from` says about leases; `committed` is the view that it builds on.
+void Core::take_lease(const Member& from, ViewNumber committed, const wire::RingLease& lease) {
+  if (lease.hold_ms != config_.timings.hold_ms) {
+    timings_differ_ = from.node;
+    return;
+  }
+  Peer& peer = peers_[from.node];
+  if (lease.sent_ms > peer.echo_ms) {
+    peer.echo_ms = lease.sent_ms;
+    peer.echo_at_ms = now_ms_;
+  }
+  // Times of a life before this one are not of this clock.
+  const auto ours = [this](std::uint64_t time_ms) { return time_ms >= start_ms_ && time_ms <= now_ms_; };
+  if (lease.held_ms > peer.held_ms && ours(lease.held_ms)) {
+    peer.held_ms = lease.held_ms;
+    held_since_.reset();
+  }
+  const View& view = memory_.committed;
+  if (!committed || committed != view.number || from.node != view.members.front().node) return;
+  if (!is_voter(from.node, peer.memory_since)) return;
+  hold(from, lease.sent_ms);
+  if (lease.grant_ms == 0 || !ours(lease.echo_ms)) return;
+  if (lease_view_ != committed) lease_until_ms_ = 0;
+  lease_view_ = committed;
+  lease_until_ms_ = std::max<std::uint64_t>(
+      lease_until_ms_, lease.echo_ms + std::min<std::uint64_t>(lease.grant_ms, config_.timings.lease_ms));
+}
+
+// Nobody takes the place of servers that are removed before that time has passed.
+void Core::fence(std::uint64_t for_ms) {
+  if (config_.planted_bug != PlantedBug::kNoFence) fenced_until_ms_ = std::max(fenced_until_ms_, now_ms_ + for_ms);
+}
+
+// How long members that are not in our next view may have a lease still.
+std::uint64_t Core::longest_lease_without(const View& next) const {
+  std::uint64_t end_ms = now_ms_;
+  for (const Member& member : memory_.committed.members) {
+    const auto it = peers_.find(member.node);
+    if (contains(next, member) || it == peers_.end()) continue;
+    // Who asks to leave acts no more, and a newer life proves this one's end.
+    if (it->second.leaves || superseded(member)) continue;
+    // The last that we can have granted, or the leaders before us.
+    const std::uint64_t granted_ms = leads() ? std::max(it->second.echo_at_ms, led_since_ms_) : learned_ms_;
+    end_ms = std::max(end_ms, granted_ms + config_.timings.hold_ms);
+  }
+  return end_ms - now_ms_;
+}
+
+// Has a quorum that this leader hears not held for it for long? Then members have promised another, which went no
+// further: a ballot of the leader's own wins them back.
+bool Core::must_win_back() const {
+  if (!leads() || !installed_.number || installed_.number != memory_.committed.number) return false;
+  const std::uint64_t since_ms = std::max({held_since().value_or(0), led_since_ms_, prepared_ms_});
+  return now_ms_ - since_ms >= config_.timings.suspicion_ms && hears_quorum();
+}
+
+}  // namespace rk::ring
