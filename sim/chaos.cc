@@ -108,6 +108,7 @@ void Chaos::change_weather() {
   faults.duplicate_permille = up_to(limits_.max_duplicate_permille);
   faults.slow_permille = up_to(limits_.max_slow_permille);
   faults.slow_delay_us = prng_.between(faults.max_delay_us, limits_.max_slow_delay_us);
+  faults.flip_permille = up_to(limits_.max_flip_permille);
   network_.set_faults(faults);
 }
 

@@ -21,6 +21,7 @@ struct ChaosLimits {
   std::uint64_t max_duplicate_permille = 100;
   std::uint64_t max_slow_permille = 100;
   std::uint64_t max_slow_delay_us = 1500000;
+  std::uint64_t max_flip_permille = 0;
   std::uint32_t crash_weight = 4, pause_weight = 3, cut_weight = 3, partition_weight = 2, weather_weight = 2;
 };
 

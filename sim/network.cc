@@ -40,7 +40,12 @@ void Network::post(HostId from, HostId to, const Bytes& message) {
     ++counts_.slowed;
     delay_us = prng_.between(faults_.min_delay_us, faults_.slow_delay_us);
   }
-  hosts_.deliver(to, delay_us, [this, from, to, message] { receivers_.at(to)(from, message); });
+  Bytes bytes = message;
+  if (!bytes.empty() && prng_.chance(faults_.flip_permille, 1000)) {
+    ++counts_.flipped;
+    bytes[prng_.below(bytes.size())] ^= static_cast<std::byte>(1U << prng_.below(8));
+  }
+  hosts_.deliver(to, delay_us, [this, from, to, bytes = std::move(bytes)] { receivers_.at(to)(from, bytes); });
 }
 
 void Network::cut(HostId from, HostId to) {

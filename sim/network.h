@@ -21,6 +21,7 @@ struct NetworkFaults {
   std::uint64_t duplicate_permille = 0;
   std::uint64_t slow_permille = 0;  // messages that take up to slow_delay_us instead, so that others overtake them
   std::uint64_t slow_delay_us = 0;
+  std::uint64_t flip_permille = 0;  // messages of which one bit arrives changed
 };
 
 struct NetworkCounts {
@@ -29,6 +30,7 @@ struct NetworkCounts {
   std::uint64_t cut = 0;   // sent into a cut direction
   std::uint64_t duplicated = 0;
   std::uint64_t slowed = 0;
+  std::uint64_t flipped = 0;
 };
 
 class Network {

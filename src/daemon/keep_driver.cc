@@ -59,7 +59,7 @@ void KeepDriver::drain() {
   if (draining_) return;
   draining_ = true;
   while (!events_.empty()) {
-    keep::Event event{now_ms_, std::move(events_.front())};
+    keep::Event event{now_ms_, lease_until_ms_(), std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
     core_.step(event, effects);

@@ -80,6 +80,7 @@ void Keep::handle(const ClientRequest& request, const wire::GroupQuery& message)
   const Entry* entry = catalogue_.find(key);
   if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
   if (!told_all(*entry)) return look_up(key, request);
+  if (!leased()) return park(request);
   std::vector<const wire::VersionContent*> newest_first;
   for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at)
     if (at->second.committed) newest_first.push_back(&at->second.content);

@@ -11,8 +11,10 @@ Keep::Keep(Config config) : config_(config) { RK_CHECK(config_.self.node); }
 
 void Keep::step(const Event& event, Effects& out) {
   now_ms_ = std::max(now_ms_, event.now_ms);
+  lease_until_ms_ = event.lease_until_ms;
   out_ = &out;
   std::visit([this](const auto& body) { on(body); }, event.body);
+  settle_leases();
   out_ = nullptr;
 }
 
@@ -66,7 +68,7 @@ void Keep::on(const ViewInstalled& event) {
   const bool changed = event.number != view_.number;
   const bool was_member = in_view(config_.self);
   const bool next = event.number.value == view_.number.value + 1;
-  view_ = event;
+  const std::vector<Member> before = std::exchange(view_, event).members;
   if (!in_view(config_.self)) view_.serving = false;
   if (changed && view_.number == ViewNumber(1)) since_first_ = in_view(config_.self);
   if (changed && view_.number != ViewNumber(1) && (!was_member || !next || !in_view(config_.self))) {
@@ -74,7 +76,13 @@ void Keep::on(const ViewInstalled& event) {
     forget_homes();
   }
   if (changed) {
-    const auto gone = [this](const Member& member) { return !in_view(member); };
+    note_lost(before);
+    const bool by_node = config_.planted_bug == PlantedBug::kCountEmpty;
+    const auto gone = [&](const Member& member) {
+      return by_node ? std::none_of(view_.members.begin(), view_.members.end(),
+                                    [&](const Member& other) { return other.node == member.node; })
+                     : !in_view(member);
+    };
     for (auto& [key, entry] : catalogue_.entries()) {
       std::erase_if(entry.told, gone);
       std::erase_if(entry.offered, gone);
@@ -122,6 +130,8 @@ void Keep::on(const ClientGone& event) {
     free_slot(slot);
   }
   const auto left = [&](const ClientRequest& request) { return request.session == event.session; };
+  std::erase_if(parked_, [&](const Parked& item) { return left(item.request); });
+  std::erase_if(removed_, [&](const Parked& item) { return left(item.request); });
   for (auto& [id, round] : rounds_) std::erase_if(round.waiting, left);
   for (auto& [slot, item] : fetches_) std::erase_if(item.waiting, left);
 }

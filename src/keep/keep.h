@@ -13,6 +13,8 @@
 //
 // - A copy counts only if its answer arrives in the view in which it was offered. After a change of view an open commit
 //   is offered again, to the predecessor of the new view. A server that is in no serving view commits nothing.
+// - OK, and what is said to exist, are said under a lease of the ring, and carry its end; without one they wait
+//   (leases.cc). A name whose home a view has removed is claimed by another server after that one's lease has ended.
 // - FAILED: no byte left this server, or the only server that was offered the version says that it has nothing of it.
 //   UNKNOWN: bytes left, no answer in time; the version may become visible later, unless a newer one does before.
 // - A name's home is the server that claimed it: every member of the view answered that it is not the home itself. A
@@ -39,12 +41,21 @@
 namespace rk::keep {
 
 // Bugs that the simulation's own tests plant, one at a time, to prove that its checkers see them.
-enum class PlantedBug : std::uint8_t { kNone, kAcknowledgeBeforeCopy, kReuseFailedNumber };
+enum class PlantedBug : std::uint8_t {
+  kNone,
+  kAcknowledgeBeforeCopy,  // OK before the second copy is complete
+  kReuseFailedNumber,      // a version number is used again after FAILED
+  kNoLease,                // OK and reads whether or not there is a lease
+  kNoFence,                // a home is replaced while its lease may last
+  kCountEmpty,             // a restarted server counts as the holder that its life before was
+  kCountIncomplete,        // a new holder counts, and the old one is dropped, before the copy is complete
+};
 
 struct Config {
   Member self;
   std::size_t max_names_per_owner = 65536;
   std::size_t max_open_writes_per_session = 256;
+  std::size_t max_parked = 65536;                // requests that wait for a lease
   std::uint64_t owner_quota_bytes = UINT64_MAX;  // of memory in slots, copies for other servers' clients included
   std::uint64_t answer_timeout_ms = 10'000;      // for requests that have no timeout of their own
   std::uint64_t max_commit_timeout_ms = 600'000;
@@ -87,6 +98,7 @@ class Keep {
     std::uint64_t deadline_ms = 0;
     bool answered = false;
     std::set<Member> offered;
+    ViewNumber complete_in;  // nothing but the lease is missing, in that view
   };
   // A copy under way to another server.
   struct Outgoing {
@@ -130,6 +142,11 @@ class Keep {
     std::uint64_t deadline_ms = 0;  // 0: none
     bool confirming = false;        // asked again, because the first answers together said that all is lost
   };
+  // What waits for a lease.
+  struct Parked {
+    ClientRequest request;
+    std::uint64_t deadline_ms = 0;
+  };
 
   // keep.cc: dispatch, views, time
   void on(const ViewInstalled& event);
@@ -151,6 +168,15 @@ class Keep {
   void emit(T effect) {
     out_->emplace_back(std::in_place_type<T>, std::move(effect));
   }
+
+  // leases.cc
+  bool leased() const;
+  void park(const ClientRequest& request);
+  void confirm_commits();
+  void confirm_removal(const ClientRequest& request);
+  void settle_leases();
+  bool held_back(Round::Kind kind) const;
+  void note_lost(const std::vector<Member>& before);
 
   // answers.cc
   void refuse(const ClientRequest& to, ErrorCode code, std::string message);
@@ -178,6 +204,7 @@ class Keep {
   void handle(const Member& from, const wire::CopyAnswer& message);
   void copy_complete(const VersionKey& version, const Member& holder);
   void copy_refused(const VersionKey& version, const Member& by, const std::string& reason);
+  void complete(Entry& entry, VersionRecord& record, Pending& pending);
   void commit(Entry& entry, VersionRecord& record);
   void finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason);
   void drop_version(Entry& entry, Version version);
@@ -205,6 +232,7 @@ class Keep {
 
   // rounds.cc: lookup, claim, remove
   void start_round(Round round);
+  void put(std::uint64_t id, Round& round);
   void ask(std::uint64_t id, const Round& round, NodeId node);
   void finish_round(std::uint64_t id);
   void finish_claim(Round& round);
@@ -246,8 +274,12 @@ class Keep {
 
   Config config_;
   std::uint64_t now_ms_ = 0;
+  std::uint64_t lease_until_ms_ = 0;
+  std::vector<Parked> parked_;   // questions
+  std::vector<Parked> removed_;  // removals that are done and not answered
   ViewInstalled view_;
-  bool since_first_ = false;  // this server was in every view from the first on
+  std::size_t lost_behind_fence_ = 0;  // members lost since the last time without a fence
+  bool since_first_ = false;           // this server was in every view from the first on
   Catalogue catalogue_;
   std::uint64_t last_slot_ = 0;
   std::uint64_t last_copy_ = 0;

@@ -32,6 +32,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
   const Entry* entry = catalogue_.find(key);
   // A member that this home has not heard yet, because it just came, may hold something newer than what is known here.
   if (entry == nullptr || !entry->home || !told_all(*entry)) return look_up(key, request);
+  if (!leased()) return park(request);
   const VersionRecord* record = choose(*entry, message.version);
   if (record == nullptr && entry->committed > entry->floor && entry->newest_committed() == nullptr)
     return refuse(request, ErrorCode::kLost,
@@ -48,6 +49,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
 
 void Keep::answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot,
                           NodeId holder) {
+  if (!leased()) return park(request);
   Answer answer{request.session, request.request,
                 wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder, 0},
                 SlotId(), SlotAccess::kNone};
@@ -123,7 +125,9 @@ void Keep::finish_lookup(Round& round) {
   }
   const Findings all = findings_of(round);
   for (const ClientRequest& request : round.waiting) {
-    if (std::holds_alternative<wire::GroupQuery>(request.message)) {
+    if (!leased()) {
+      park(request);
+    } else if (std::holds_alternative<wire::GroupQuery>(request.message)) {
       std::vector<const wire::VersionContent*> newest_first;
       for (auto at = all.found.rbegin(); at != all.found.rend(); ++at) newest_first.push_back(&at->second.content);
       Answer answer;
@@ -143,7 +147,9 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
                                   : (all.found.empty() ? all.found.end() : std::prev(all.found.end()));
   if (at != all.found.end()) {
     const auto& [content, holders] = at->second;
-    if (holders.empty()) {
+    if (holders.empty() && !round.confirming) {
+      look_up(round.key, request, true);
+    } else if (holders.empty()) {
       refuse(request, ErrorCode::kLost,
              "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
                  " is gone: ask for another version");

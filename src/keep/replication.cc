@@ -11,6 +11,11 @@ namespace rk::keep {
 void Keep::replicate(const VersionKey& version) {
   const auto pending = pending_.find(version);
   if (!view_.serving) return;  // offered again when a view serves, or the deadline passes
+  if (pending != pending_.end()) {
+    Entry& entry = *catalogue_.find(version.first);
+    VersionRecord& record = entry.versions.at(version.second);
+    if (record.level == wire::CommitLevel::kLocal) return complete(entry, record, pending->second);
+  }
   const auto to = predecessor();
   if (!to) {
     if (pending == pending_.end() || pending->second.answered) return;
@@ -34,6 +39,8 @@ void Keep::offer(std::uint64_t copy, Outgoing& outgoing, bool eager) {
   if (const auto pending = pending_.find(outgoing.version); pending != pending_.end())
     pending->second.offered.insert(outgoing.to);
   entry->offered.insert(outgoing.to);
+  if (config_.planted_bug == PlantedBug::kCountIncomplete && !pending_.contains(outgoing.version))
+    entry->versions.at(outgoing.version.second).holders.insert(outgoing.to);
   emit(Send{outgoing.to.node, wire::CopyOffer{view_.number, copy, eager, outgoing.version.first, record.content}});
   outgoing.retry_at_ms = now_ms_ + config_.retry_ms;
   if (eager) stream(copy, outgoing);
@@ -109,8 +116,8 @@ void Keep::copy_complete(const VersionKey& version, const Member& holder) {
   const auto at = entry->versions.find(version.second);
   if (at == entry->versions.end()) return;
   at->second.holders.insert(holder);
-  if (pending_.contains(version)) {
-    commit(*entry, at->second);
+  if (const auto pending = pending_.find(version); pending != pending_.end()) {
+    complete(*entry, at->second, pending->second);
   } else {
     to_heal_.insert(version.first);
     heal();
@@ -132,6 +139,12 @@ void Keep::copy_refused(const VersionKey& version, const Member& by, const std::
   drop_version(*entry, version.second);
   if (config_.planted_bug == PlantedBug::kReuseFailedNumber && entry->highest == version.second)
     entry->highest = Version(entry->highest.value - 1);
+}
+
+// Nothing but a lease is missing.
+void Keep::complete(Entry& entry, VersionRecord& record, Pending& pending) {
+  pending.complete_in = view_.number;
+  if (leased()) commit(entry, record);
 }
 
 // The version is decided: visible from now on.
@@ -175,10 +188,13 @@ void Keep::expire_pending() {
     if (!pending.answered && now_ms_ >= pending.deadline_ms) late.push_back(version);
   for (const VersionKey& version : late) {
     const bool offered = !pending_.at(version).offered.empty();
+    const bool complete = pending_.at(version).complete_in == view_.number;
+    const std::string why = complete  ? "the ring gave this server no lease in time"
+                            : offered ? "the second copy was not acknowledged in time"
+                                      : "no server could be offered the second copy in time (" +
+                                            (view_.reason.empty() ? "no predecessor" : view_.reason) + ")";
     finish_pending(version, offered ? wire::CommitResult::kUnknown : wire::CommitResult::kFailed,
-                   offered ? "the second copy was not acknowledged in time: read the checkpoint to learn its version"
-                           : "no server could be offered the second copy in time (" +
-                                 (view_.reason.empty() ? "no predecessor" : view_.reason) + "): nothing was committed");
+                   why + (offered ? ": read the checkpoint to learn its version" : ": nothing was committed"));
   }
 }
 

@@ -30,12 +30,20 @@ void Keep::start_round(Round round) {
   }
   for (const Member& member : view_.members)
     if (member != config_.self) round.awaited.insert(member.node);
-  round.retry_at_ms = now_ms_ + config_.retry_ms;
   const std::uint64_t id = ++last_round_;
-  const Round& placed = rounds_[id] = std::move(round);
+  put(id, rounds_[id] = std::move(round));
+}
+
+// Asks everybody, now or when it may.
+void Keep::put(std::uint64_t id, Round& round) {
+  if (held_back(round.kind)) {
+    round.retry_at_ms = view_.fenced_until_ms;
+    return;
+  }
+  round.retry_at_ms = now_ms_ + config_.retry_ms;
   if (view_.serving)
-    for (const NodeId node : placed.awaited) ask(id, placed, node);
-  if (placed.awaited.empty()) finish_round(id);
+    for (const NodeId node : round.awaited) ask(id, round, node);
+  if (round.awaited.empty()) finish_round(id);
 }
 
 void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
@@ -48,30 +56,29 @@ void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
 }
 
 void Keep::restart_rounds() {
-  std::vector<std::uint64_t> complete;
+  std::vector<std::uint64_t> all;
   for (auto& [id, round] : rounds_) {
     round.answers.clear();
     round.awaited.clear();
     for (const Member& member : view_.members)
       if (member != config_.self) round.awaited.insert(member.node);
-    for (const NodeId node : round.awaited) ask(id, round, node);
-    round.retry_at_ms = now_ms_ + config_.retry_ms;
-    if (round.awaited.empty()) complete.push_back(id);
+    all.push_back(id);
   }
-  for (const std::uint64_t id : complete)
-    if (rounds_.contains(id)) finish_round(id);
+  for (const std::uint64_t id : all)
+    if (rounds_.contains(id)) put(id, rounds_.at(id));
 }
 
 void Keep::retry_rounds() {
   std::vector<std::uint64_t> late;
+  std::vector<std::uint64_t> again;
   for (auto& [id, round] : rounds_) {
-    if (round.deadline_ms != 0 && now_ms_ >= round.deadline_ms) {
+    if (round.deadline_ms != 0 && now_ms_ >= round.deadline_ms)
       late.push_back(id);
-    } else if (view_.serving && now_ms_ >= round.retry_at_ms) {
-      for (const NodeId node : round.awaited) ask(id, round, node);
-      round.retry_at_ms = now_ms_ + config_.retry_ms;
-    }
+    else if (view_.serving && now_ms_ >= round.retry_at_ms)
+      again.push_back(id);
   }
+  for (const std::uint64_t id : again)
+    if (rounds_.contains(id)) put(id, rounds_.at(id));
   for (const std::uint64_t id : late) {
     const Round round = std::move(rounds_.at(id));
     rounds_.erase(id);
@@ -98,8 +105,7 @@ void Keep::finish_round(std::uint64_t id) {
       return;
     case Round::Kind::kRemove:
       remove_here(round.key, false, round.up_to, config_.self);
-      for (const ClientRequest& request : round.waiting)
-        emit(Answer{request.session, request.request, wire::Done{}, SlotId(), SlotAccess::kNone});
+      for (const ClientRequest& request : round.waiting) confirm_removal(request);
       return;
   }
 }

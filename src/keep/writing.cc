@@ -164,11 +164,9 @@ void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& 
   entry.removed = false;
   const VersionKey version{entry.key, entry.highest};
   record.content.version = entry.highest;
-  const bool local = record.level == wire::CommitLevel::kLocal;
   VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
-  pending_[version] = {request.session, request.request, deadline_ms, false, {}};
-  if (local) return commit(entry, placed);
+  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}};
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
     return commit(entry, placed), replicate(version);
   replicate(version);

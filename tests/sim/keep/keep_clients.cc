@@ -27,7 +27,7 @@ Outcomes& Clients::totals() {
 
 void Clients::next() {
   if (stopped_) return;
-  cluster_.clock().after(prng_.between(1000, 60'000), [this] { next(); });
+  cluster_.clock().after(prng_.between(1000, 40'000), [this] { next(); });
   const auto servers = static_cast<std::uint32_t>(cluster_.servers());
   const auto number = static_cast<sim::HostId>(prng_.below(servers));
   const bool at_home = prng_.chance(9, 10);
@@ -44,11 +44,15 @@ void Clients::next() {
 
 void Clients::ask(Operation operation, Incarnation sender) {
   KeepHost* life = cluster_.host(operation.host);
-  if (life == nullptr || cluster_.hosts().paused(operation.host) || !cluster_.current(operation.host)) return;
+  if (life == nullptr || cluster_.hosts().paused(operation.host)) return;
+  const bool writes = std::holds_alternative<wire::CheckpointBegin>(operation.request) ||
+                      std::holds_alternative<wire::GroupCommit>(operation.request);
+  writes_ += writes ? 1U : 0U;
   operation.life = cluster_.hosts().life(operation.host);
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
   operation.removals = removals_[operation.key];
+  operation.removed = removed_[operation.key];
   const std::uint64_t number = ++last_request_;
   const keep::ClientMessage request = operation.request;
   cluster_.note({1, number, operation.host}, "client " + std::to_string(operation.host + 1) + " request " +
@@ -128,6 +132,17 @@ bool Clients::still_held(const Operation& operation) const {
   });
 }
 
+// Does a server of the view know of a newer version, of which there is no copy? Older data is not given unasked then.
+bool Clients::newer_is_lost(const Operation& operation) const {
+  Version newest;
+  for (const keep::Member& member : cluster_.host(operation.host)->view().members) {
+    const KeepHost* life = cluster_.host(member.node.value - 1);
+    const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(operation.key) : nullptr;
+    if (entry != nullptr) newest = std::max(newest, entry->committed);
+  }
+  return newest > operation.least && cluster_.holders(operation.host, operation.key, newest).empty();
+}
+
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message) {
   Operation commit = operation;
   std::vector<wire::SectionPlace> table = message.sections;
@@ -151,10 +166,22 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   });
 }
 
-// OK at level replicated: two servers have it now. A server that was shut out may say so late, when the new home has
-// already taken the version over and replaced it; a lease, which the ring will give, is what forbids that.
+// At most one server says OK for a name at any time: after another one has, only for newer versions.
+void Clients::check_only_home(const Operation& operation, Version version) {
+  auto& [newest, who] = newest_ok_[operation.key];
+  const keep::Member self = cluster_.host(operation.host)->self();
+  if (version <= newest && self != who)
+    cluster_.checker().violated("version " + std::to_string(version.value) + " of " + operation.key.name +
+                                " is OK at server " + std::to_string(self.node.value) + " after version " +
+                                std::to_string(newest.value) + " at server " + std::to_string(who.node.value));
+  if (version > newest) {
+    newest = version;
+    who = self;
+  }
+}
+
+// OK at level replicated: two servers have it now.
 void Clients::check_copies(const Operation& operation, Version version) {
-  if (!cluster_.current(operation.host)) return;
   const KeepHost& home = *cluster_.host(operation.host);
   const auto& members = home.view().members;
   const auto self = std::find(members.begin(), members.end(), home.self());
@@ -183,6 +210,7 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
   cluster_.checker().content(operation.key, message.version, message.sum, "in the answer to a commit");
   if (operation.sum != 0 && operation.sum != message.sum)
     cluster_.checker().violated("a commit of " + operation.key.name + " was answered with the sum of other bytes");
+  check_only_home(operation, message.version);
   if (operation.level == wire::CommitLevel::kReplicated) {
     check_copies(operation, message.version);
     if (operation.removals == removals_[operation.key]) cluster_.checker().committed(operation.key, message.version);
@@ -244,7 +272,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   const bool removed_meanwhile = operation.removals != removals_[operation.key];
   if (message.version < operation.least && !removed_meanwhile && still_held(operation))
     checker.violated(what + " after version " + std::to_string(operation.least.value) + " was OK");
-  if (message.version <= removed_[operation.key]) checker.violated(what + ", which had been removed");
+  if (message.version <= operation.removed) checker.violated(what + ", which had been removed");
 }
 
 void Clients::judge(const Operation& operation, const keep::Answer&, const wire::GroupAnswer& message) {
@@ -269,7 +297,8 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
   if (!std::holds_alternative<wire::CheckpointOpen>(operation.request)) return;
   const auto code = static_cast<ErrorCode>(message.code);
   const bool denied = code == ErrorCode::kNotFound || code == ErrorCode::kLost;
-  if (denied && operation.removals == removals_[operation.key] && still_held(operation))
+  const bool lost = code == ErrorCode::kLost && newer_is_lost(operation);
+  if (denied && !lost && operation.removals == removals_[operation.key] && still_held(operation))
     cluster_.checker().violated("a read of " + operation.key.name + " was refused (" + message.message +
                                 ") while a server has version " + std::to_string(operation.least.value));
 }

@@ -29,6 +29,8 @@ class Clients {
   void answered(sim::HostId host, const keep::Answer& answer);
   void check_end();
   static Outcomes& totals();  // over all seeds of this process
+  std::uint64_t requests() const { return last_request_; }
+  std::uint64_t writes() const { return writes_; }  // begun, of a version or of a group
 
  private:
   struct Operation {
@@ -41,6 +43,7 @@ class Clients {
     std::vector<keep::Member> holders;  // and the servers of the view that had it
     std::uint64_t sum = 0;              // of what is being committed
     std::uint64_t removals = 0;
+    Version removed;  // versions up to this one had been removed
   };
   void next();
   void write(sim::HostId host, const std::string& name);
@@ -58,17 +61,21 @@ class Clients {
   void judge(const Operation& operation, const keep::Answer& answer, const wire::Refusal& message);
   void judge(const Operation&, const keep::Answer&, const wire::CheckpointListAnswer&) {}
   void check_copies(const Operation& operation, Version version);
+  void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;
+  bool newer_is_lost(const Operation& operation) const;
   void check_group_parts();
 
   Cluster& cluster_;
   Prng prng_;
   std::uint64_t last_request_ = 0;
+  std::uint64_t writes_ = 0;
   bool stopped_ = false;
   std::map<std::uint64_t, Operation> open_;
   std::set<std::uint64_t> failed_sums_;
-  std::map<wire::KeepKey, Version> removed_;         // versions up to this one must not come back
-  std::map<wire::KeepKey, std::uint64_t> removals_;  // asked for
+  std::map<wire::KeepKey, std::pair<Version, keep::Member>> newest_ok_;  // and who said so
+  std::map<wire::KeepKey, Version> removed_;                             // versions up to this one must not come back
+  std::map<wire::KeepKey, std::uint64_t> removals_;                      // asked for
   // Of the life of the group's home: parts committed, and the parts of its two newest group versions.
   std::uint64_t group_life_ = 0;
   std::map<std::string, wire::GroupPart> parts_;

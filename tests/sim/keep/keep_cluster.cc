@@ -10,18 +10,20 @@ namespace {
 
 constexpr std::uint64_t kTickUs = 20'000;
 constexpr std::uint64_t kWatchUs = 50'000;
-constexpr std::uint64_t kSuspicionUs = 400'000;
 
 sim::ChaosLimits chaos_limits() {
   sim::ChaosLimits limits;
-  limits.mean_gap_us = 500'000;
-  limits.max_down_us = 2'500'000;
-  limits.max_pause_us = 2'000'000;
+  limits.mean_gap_us = 400'000;
+  limits.max_down_us = 1'500'000;
+  limits.max_pause_us = 1'500'000;
   limits.max_cut_us = 1'500'000;
-  limits.max_loss_permille = 80;
+  limits.max_loss_permille = 300;
+  limits.max_flip_permille = 20;
   limits.max_slow_delay_us = 800'000;
   return limits;
 }
+
+keep::Member to_keep(const ring::Member& member) { return {member.node, member.incarnation}; }
 
 }  // namespace
 
@@ -29,40 +31,58 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
     : options_(options),
       trace_(trace),
       prng_(seed),
-      hosts_(clock_, trace, options.servers),
+      hosts_(clock_, trace, prng_.between(3, 5)),
       network_(clock_, hosts_, trace, prng_.fork()),
-      view_prng_(prng_.fork()),
+      clocks_(clock_, hosts_.count(), prng_.fork()),
       memory_prng_(prng_.fork()),
+      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), prng_.fork(), options.planted_ring_bug,
+            {[this](sim::HostId id) { tell_ring_state(id); }, [this](sim::HostId id) { restart_later(id); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId id) { start(id); },
           [this](sim::HostId id) { crash(id); }),
-      lives_(options.servers),
-      clients_(std::make_unique<Clients>(*this, prng_.fork())),
-      trouble_since_us_(options.servers, 0) {}
+      lives_(hosts_.count()),
+      clients_(std::make_unique<Clients>(*this, prng_.fork())) {
+  for (sim::HostId id = 0; id < hosts_.count(); ++id)
+    network_.attach(id, [this, id](sim::HostId from, const Bytes& bytes) { receive(from, id, bytes); });
+}
 
 Cluster::~Cluster() = default;
 
-keep::Member Cluster::member(sim::HostId id) const { return {NodeId(id + 1), Incarnation(hosts_.life(id))}; }
+// --- lives ----------------------------------------------------------------------------------------------------------
 
 void Cluster::start(sim::HostId id) {
-  hosts_.start(id);
+  if (hosts_.up(id)) return;
+  const bool wipe = !quiet_ && ring_.has_run(id) && prng_.chance(1, 20);
+  ring_.start(id, false, wipe);
   keep::Config config;
-  config.self = member(id);
+  config.self = to_keep(ring_.self(id));
   config.answer_timeout_ms = 2000;
   config.retry_ms = 100;
   config.planted_bug = options_.planted_bug;
   KeepHost::Ports ports;
   ports.send = [this, id](NodeId to, Bytes frame) { network_.send(id, host_of(to), std::move(frame)); };
   ports.answer = [this, id](const keep::Answer& answer) { clients_->answered(id, answer); };
-  ports.now_ms = [this] { return clock_.now_ms(); };
-  ports.refuse_memory = [this] { return !quiet_ && memory_prng_.chance(1, 20); };
+  ports.now_ms = [this, id] { return clocks_.now_ms(id); };
+  ports.lease_until_ms = [this, id] { return ring_.core(id)->lease_until_ms(); };
+  ports.refuse_memory = [this] {
+    const bool refused = !quiet_ && memory_prng_.chance(1, 20);
+    full_ += refused ? 1U : 0U;
+    return refused;
+  };
   lives_.at(id) = std::make_unique<KeepHost>(config, std::move(ports), checker_);
+  tell_ring_state(id);
   tick(id);
 }
 
 void Cluster::crash(sim::HostId id) {
-  hosts_.crash(id);
+  ring_.crash(id);
   lives_.at(id).reset();
+}
+
+void Cluster::restart_later(sim::HostId id) {
+  // Not inside the core's own step.
+  hosts_.after(id, 1, [this, id] { crash(id); });
+  clock_.after(prng_.between(10'000, 800'000), [this, id] { start(id); });
 }
 
 void Cluster::tick(sim::HostId id) {
@@ -72,10 +92,26 @@ void Cluster::tick(sim::HostId id) {
   });
 }
 
-bool Cluster::current(sim::HostId id) const {
-  const KeepHost* life = lives_.at(id).get();
-  return life != nullptr && life->view().number.value == view_ &&
-         std::find(members_.begin(), members_.end(), life->self()) != members_.end();
+void Cluster::receive(sim::HostId from, sim::HostId id, const Bytes& bytes) {
+  wire::FrameCutter cutter;
+  cutter.feed(bytes);
+  const auto frame = cutter.next();
+  if (!frame || !*frame) return;  // damaged on its way: the link would break
+  if (wire::is_ring_message((*frame)->type)) return ring_.receive(from, id, **frame);
+  if (KeepHost* life = lives_.at(id).get()) life->frame(NodeId(from + 1), **frame);
+}
+
+// As the daemon does: the keep hears of every change of view and of whether the ring serves.
+void Cluster::tell_ring_state(sim::HostId id) {
+  KeepHost* life = lives_.at(id).get();
+  const ring::Core* core = ring_.core(id);
+  if (life == nullptr || core == nullptr || life->self() != to_keep(ring_.self(id))) return;
+  keep::ViewInstalled view{
+      core->view().number, {}, core->state() == ring::State::kServing, core->reason(), ring_.fenced_until_ms(id)};
+  for (const ring::Member& member : core->view().members) view.members.push_back(to_keep(member));
+  const keep::ViewInstalled& before = life->view();
+  if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
+  life->feed(std::move(view));
 }
 
 std::vector<keep::Member> Cluster::holders(sim::HostId asked, const wire::KeepKey& key, Version least) const {
@@ -87,105 +123,73 @@ std::vector<keep::Member> Cluster::holders(sim::HostId asked, const wire::KeepKe
   return out;
 }
 
+// --- the run --------------------------------------------------------------------------------------------------------
+
+void Cluster::more_faults() {
+  if (quiet_) return;
+  const auto id = static_cast<sim::HostId>(prng_.below(hosts_.count()));
+  if (prng_.chance(1, 3)) {
+    ++ring_.counts().jumps;
+    clocks_.jump(id, prng_.between(1, 2000));
+  } else if (hosts_.up(id)) {
+    hosts_.after(id, 0, [this, id] { ring_.step(id, ring::LeaveRequest{}); });
+  }
+  clock_.after(prng_.between(500'000, 4'000'000), [this] { more_faults(); });
+}
+
 void Cluster::watch() {
-  for (sim::HostId id = 0; id < options_.servers; ++id) {
-    const bool well = hosts_.up(id) && !hosts_.paused(id);
-    if (well) {
-      trouble_since_us_[id] = 0;
-    } else if (trouble_since_us_[id] == 0) {
-      trouble_since_us_[id] = clock_.now_us();
-    }
-    if (KeepHost* life = lives_[id].get()) life->check_memory();
-  }
-  if (shut_out_) {
-    const KeepHost* life = lives_.at(host_of(shut_out_->node)).get();
-    if (life == nullptr || life->self() != *shut_out_ || life->view().number.value == view_) shut_out_.reset();
-  }
-  if (change_view()) publish();
+  for (const auto& life : lives_)
+    if (life) life->check_memory();
+  if (!ring_.checker().violation().empty()) checker_.violated(ring_.checker().violation());
   clock_.after(kWatchUs, [this] { watch(); });
 }
 
-// One change, the most urgent one. Only when all living members have the view before: the ring asks them.
-bool Cluster::change_view() {
-  for (const keep::Member& each : members_) {
-    const sim::HostId id = host_of(each.node);
-    if (hosts_.up(id) && !hosts_.paused(id) && member(id) == each && !current(id)) return false;
-  }
-  for (auto at = members_.begin(); at != members_.end(); ++at) {
-    const sim::HostId id = host_of(at->node);
-    if (hosts_.up(id) && member(id) == *at) continue;
-    if (members_.size() == 1 && !hosts_.up(id)) break;
-    if (hosts_.up(id) || clock_.now_us() - trouble_since_us_[id] > kSuspicionUs) {
-      members_.erase(at);
-      return true;
-    }
-  }
-  for (auto at = members_.begin(); at != members_.end() && !shut_out_ && members_.size() > 2; ++at) {
-    const sim::HostId id = host_of(at->node);
-    if (!hosts_.paused(id) || clock_.now_us() - trouble_since_us_[id] < 2 * kSuspicionUs) continue;
-    shut_out_ = *at;
-    members_.erase(at);
-    return true;
-  }
-  for (sim::HostId id = 0; id < options_.servers; ++id) {
-    const bool in = std::find(members_.begin(), members_.end(), member(id)) != members_.end();
-    if (in || !hosts_.up(id) || hosts_.paused(id) || shut_out_ == member(id)) continue;
-    const auto place = view_prng_.below(members_.size() + 1);
-    members_.insert(members_.begin() + static_cast<std::ptrdiff_t>(place), member(id));
-    return true;
-  }
-  return false;
-}
-
-void Cluster::publish() {
-  ++view_;
-  std::string text = "view " + std::to_string(view_) + ":";
-  for (const keep::Member& each : members_)
-    text += " " + std::to_string(each.node.value) + "/" + std::to_string(each.incarnation.value);
-  note({view_, members_.size()}, text);
-  for (sim::HostId id = 0; id < options_.servers; ++id) install(id, view_prng_.between(1, 80'000));
-}
-
-void Cluster::install(sim::HostId id, std::uint64_t delay_us) {
-  const keep::ViewInstalled view{ViewNumber(view_), members_, true, {}};
-  hosts_.deliver(id, delay_us, [this, id, view] {
-    if (KeepHost* life = lives_.at(id).get()) life->feed(view);
-  });
+bool Cluster::run_until(std::uint64_t time_us) {
+  while (clock_.now_us() < time_us && checker_.violation().empty())
+    clock_.run_until(std::min(time_us, clock_.now_us() + 500'000));
+  return checker_.violation().empty();
 }
 
 std::string Cluster::run() {
-  for (sim::HostId id = 0; id < options_.servers; ++id) {
-    network_.attach(id, [this, id](sim::HostId from, const Bytes& message) {
-      if (KeepHost* life = lives_.at(id).get()) life->frame(NodeId(from + 1), message);
-    });
-    start(id);
-    members_.push_back(member(id));
-  }
-  publish();
+  for (sim::HostId id = 0; id < hosts_.count(); ++id) start(id);
   watch();
   clients_->begin();
-  chaos_.begin();
-  for (std::uint64_t at = 0; at < options_.busy_us && checker_.violation().empty(); at += 1'000'000)
-    clock_.run_until(at + 1'000'000);
-  chaos_.quiet();
+  clock_.after(500'000, [this] {
+    chaos_.begin();
+    more_faults();
+  });
+  if (!run_until(options_.busy_us)) return checker_.violation();
   quiet_ = true;
-  const std::uint64_t rest = options_.busy_us + options_.quiet_us;
-  for (std::uint64_t at = options_.busy_us; at < rest && checker_.violation().empty(); at += 1'000'000) {
-    if (at + 10'000'000 >= rest) clients_->stop();
-    clock_.run_until(at + 1'000'000);
+  chaos_.quiet();
+  if (!run_until(options_.busy_us + options_.converge_us)) return checker_.violation();
+  if (!healthy()) {
+    beyond_recovery_ = ring_.checker().beyond_recovery(ring_.checker().newest_committed());
+    return beyond_recovery_ ? std::string() : "no view of all servers in time after the network healed";
   }
-  if (checker_.violation().empty()) check_end();
+  const std::uint64_t end_us = clock_.now_us() + options_.quiet_us;
+  if (!run_until(end_us - 8'000'000)) return checker_.violation();
+  clients_->stop();
+  if (run_until(end_us)) check_end();
   return checker_.violation();
 }
 
-// When the faults are over: every server is in the view, what is kept is kept twice, and no memory is left over.
+bool Cluster::healthy() const {
+  for (sim::HostId id = 0; id < hosts_.count(); ++id) {
+    const ring::Core* core = ring_.core(id);
+    if (core == nullptr || core->state() != ring::State::kServing || core->view() != ring_.core(0)->view() ||
+        core->view().members.size() != hosts_.count())
+      return false;
+  }
+  return true;
+}
+
+// When the faults are over: what is kept is kept twice, and no memory is left over.
 void Cluster::check_end() {
-  for (sim::HostId id = 0; id < options_.servers; ++id) {
+  if (!healthy()) return checker_.violated("the ring did not stay whole on a healthy network");
+  for (sim::HostId id = 0; id < hosts_.count(); ++id) {
     const KeepHost& life = *lives_.at(id);
     const std::string who = "server " + std::to_string(id + 1);
-    if (!current(id)) checker_.violated(who + " is not in the last view");
-    const auto self = std::find(members_.begin(), members_.end(), life.self());
-    const keep::Member before = self == members_.begin() ? members_.back() : *(self - 1);
+    const NodeId before = ring::predecessor(ring_.core(id)->view(), ring_.self(id).node)->node;
     std::size_t slots = 0;
     for (const auto& [key, entry] : life.core().catalogue().entries()) {
       for (const auto& [version, record] : entry.versions) {
@@ -193,7 +197,7 @@ void Cluster::check_end() {
         if (!entry.home || !record.committed || record.level == wire::CommitLevel::kLocal) continue;
         const std::string what = "version " + std::to_string(version.value) + " of " + key.name;
         if (!record.here && !record.holders.empty()) checker_.violated(what + " was not fetched to its home, " + who);
-        const KeepHost& second = *lives_.at(host_of(before.node));
+        const KeepHost& second = *lives_.at(host_of(before));
         const keep::Entry* copy = second.core().catalogue().find(key);
         if (record.here && (copy == nullptr || !copy->versions.contains(version)))
           checker_.violated(what + " of " + who + " has no second copy at its predecessor");
@@ -204,6 +208,24 @@ void Cluster::check_end() {
                         " copies; " + life.core().under_way());
   }
   clients_->check_end();
+}
+
+void Cluster::add_to(ClusterCounts& counts) const {
+  const sim::ChaosCounts& chaos = chaos_.counts();
+  const std::uint64_t faults = chaos.crashes + chaos.pauses + chaos.cuts + chaos.partitions + chaos.weather +
+                               ring_.counts().jumps + ring_.counts().leaves;
+  ++counts.seeds;
+  counts.faults += faults;
+  counts.least_faults = std::min(counts.least_faults, faults);
+  counts.requests += clients_->requests();
+  counts.least_writes = std::min(counts.least_writes, clients_->writes());
+  counts.beyond_recovery += beyond_recovery_ ? 1U : 0U;
+  counts.flipped += network_.counts().flipped;
+  counts.full += full_;
+  counts.jumps += ring_.counts().jumps;
+  counts.waits += ring_.counts().waits;
+  counts.takeovers += ring_.checker().counts().takeovers;
+  counts.evictions += ring_.counts().evictions;
 }
 
 }  // namespace rk::keep_sim

@@ -36,7 +36,7 @@ void KeepHost::feed(Body body) {
   if (running_) return;
   running_ = true;
   while (!events_.empty()) {
-    const keep::Event event{ports_.now_ms(), std::move(events_.front())};
+    const keep::Event event{ports_.now_ms(), ports_.lease_until_ms(), std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
     core_.step(event, effects);
@@ -45,12 +45,7 @@ void KeepHost::feed(Body body) {
   running_ = false;
 }
 
-void KeepHost::frame(NodeId from, const Bytes& bytes) {
-  wire::FrameCutter cutter;
-  cutter.feed(bytes);
-  const auto cut = cutter.next();
-  RK_CHECK(cut && *cut);
-  const wire::Frame& frame = **cut;
+void KeepHost::frame(NodeId from, const wire::Frame& frame) {
   if (frame.type == wire::CopyChunk::kType) return chunk(from, *wire::from_frame<wire::CopyChunk>(frame));
   auto message = decode_any(frame, static_cast<const keep::PeerMessage*>(nullptr));
   RK_CHECK(message.has_value());

@@ -26,13 +26,14 @@ class KeepHost {
     std::function<void(NodeId to, Bytes frame)> send;
     std::function<void(const keep::Answer& answer)> answer;
     std::function<std::uint64_t()> now_ms;
+    std::function<std::uint64_t()> lease_until_ms;
     std::function<bool()> refuse_memory;  // draws
   };
   KeepHost(const keep::Config& config, Ports ports, Checker& checker);
 
   void feed(Body body);
   // A frame of the network, from whichever life sent it.
-  void frame(NodeId from, const Bytes& bytes);
+  void frame(NodeId from, const wire::Frame& frame);
 
   const keep::Keep& core() const { return core_; }
   const keep::ViewInstalled& view() const { return view_; }

@@ -8,14 +8,30 @@
 namespace rk::keep_sim {
 namespace {
 
-sim::RunSeed run_with(const Options& options) {
-  return [options](std::uint64_t seed, sim::Trace& trace) { return Cluster(seed, options, trace).run(); };
+constexpr std::uint64_t kSeeds = 5000;
+
+sim::RunSeed run_with(const Options& options, ClusterCounts* counts = nullptr) {
+  return [options, counts](std::uint64_t seed, sim::Trace& trace) {
+    Cluster cluster(seed, options, trace);
+    std::string violation = cluster.run();
+    if (counts != nullptr) cluster.add_to(*counts);
+    return violation;
+  };
 }
 
 TEST(Keep, SurvivesFaults) {
   Clients::totals() = {};
-  const auto result = sim::run_campaign("Keep.SurvivesFaults", 1000, run_with({}));
+  ClusterCounts counts;
+  const auto result = sim::run_campaign("Keep.SurvivesFaults", kSeeds, run_with({}, &counts));
   EXPECT_FALSE(result.failing_seed) << result.report;
+  std::printf("faults %llu (at least %llu a seed), requests %llu (at least %llu writes a seed), beyond recovery %llu\n",
+              static_cast<unsigned long long>(counts.faults), static_cast<unsigned long long>(counts.least_faults),
+              static_cast<unsigned long long>(counts.requests), static_cast<unsigned long long>(counts.least_writes),
+              static_cast<unsigned long long>(counts.beyond_recovery));
+  if (!result.failing_seed) {
+    EXPECT_GE(counts.least_faults, 10U);
+    EXPECT_GE(counts.least_writes, 200U);
+  }
   // The clients did what they were there for.
   const Outcomes& totals = Clients::totals();
   for (const std::uint64_t count : {totals.ok / 50, totals.failed, totals.unknown, totals.reads / 10, totals.fetched,
