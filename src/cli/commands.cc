@@ -11,6 +11,7 @@
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/status_table.h"
+#include "cli/terminal.h"
 #include "launch/directories.h"
 #include "launch/private_ring.h"
 #include "launch/runner.h"
@@ -20,8 +21,6 @@
 
 namespace rk::cli {
 namespace {
-
-bool colours_on(FILE* stream) { return ::isatty(::fileno(stream)) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
 std::string socket_of(const std::string& directory) {
   return directory.empty() ? "" : wire::server_socket(directory, 1);
@@ -35,13 +34,20 @@ Status write_file(const std::string& path, const std::string& text) {
   return {};
 }
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
 }  // namespace
 
 int complain(const Error& error) {
   std::fprintf(stderr, "ringkeep: %s\n", error.message.c_str());
   return exit_code_of(error.code);
+}
+
+int not_reached(const Error& error) {
+  const int code = complain(error);
+  return error.code == ErrorCode::kUnavailable ? kNotRunning : code;
+}
+
+void say_who_answered(const launch::ReachedServer& reached) {
+  if (!reached.instead_of.empty()) std::fprintf(stderr, "ringkeep: %s\n", reached.instead_of.c_str());
 }
 
 int up(const UpOptions& options) {
@@ -92,11 +98,11 @@ int down(const std::string& directory) {
 }
 
 int status(const StatusOptions& options) {
-  const auto answer = launch::ask_status(socket_of(options.directory));
-  if (!answer) {
-    const int code = complain(answer.error());
-    return answer.error().code == ErrorCode::kUnavailable ? kNotRunning : code;
-  }
+  const auto reached = launch::reach_server(options.directory);
+  if (!reached) return not_reached(reached.error());
+  say_who_answered(*reached);
+  const auto answer = reached->connection->call<wire::StatusAnswer>(wire::StatusQuery{});
+  if (!answer) return complain(answer.error());
   print(options.json ? to_json(*answer) : status_table(*answer, colours_on(stdout)));
   return kSuccess;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "launch/options.h"
+#include "launch/ring_servers.h"
 
 namespace rk::cli {
 
@@ -32,5 +33,9 @@ int run(const RunCommand& command);
 
 // One line on standard error; the exit status that belongs to it.
 int complain(const Error& error);
+// As complain(), of a server that was to be asked: kNotRunning if there is none.
+int not_reached(const Error& error);
+// One line on standard error if it is not the server that was asked first.
+void say_who_answered(const launch::ReachedServer& reached);
 
 }  // namespace rk::cli

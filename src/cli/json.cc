@@ -2,22 +2,19 @@
 // The only user of nlohmann/json in this layer.
 #include "cli/json.h"
 
-#include <cinttypes>
+#include <algorithm>
 #include <cstdio>
+#include <ctime>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "cli/terminal.h"
 #include "recovery/report.h"
 
 namespace rk::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string hex(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016" PRIx64, value);
-  return text;
-}
 
 double seconds(recovery::TimeMs ms) { return static_cast<double>(ms) / 1000.0; }
 
@@ -115,7 +112,85 @@ Json community_json(const recovery::RunRecord& record, CommunityId community) {
   return out;
 }
 
+// ISO 8601, UTC.
+std::string utc(std::uint64_t time_us) {
+  const auto whole = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm parts{};
+  ::gmtime_r(&whole, &parts);
+  char text[32];
+  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  char fraction[12];
+  std::snprintf(fraction, sizeof fraction, ".%06uZ", static_cast<unsigned>(time_us % 1'000'000));
+  return std::string(text, size) + fraction;
+}
+
+// Events come fast: one object a line. Bytes that are no UTF-8 may stand in a reason.
+std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json event_head(const wire::ServerEvent& event, const std::string& name) {
+  Json out;
+  out["time"] = utc(event.time_us);
+  out["monotonic_ns"] = event.monotonic_ns;
+  out["server"] = event.server.value;
+  out["event"] = name;
+  return out;
+}
+
+Json lives(const std::vector<wire::ServerLife>& members) {
+  Json out = Json::array();
+  for (const wire::ServerLife& life : members) out.push_back({life.node.value, life.incarnation.value});
+  return out;
+}
+
+// The fields that docs/events.md promises for the event; all of them for one that is not known here.
+void put_details(Json& out, const wire::ServerEvent& event) {
+  const std::string& name = event.event;
+  const auto is = [&](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(), [&](const char* one) { return name == one; });
+  };
+  const bool view = is({"view_installed"});
+  const bool copies = is({"copies_lost", "copying_started", "copying_progress", "copying_done"});
+  const bool job = is({"job_created", "job_ended"});
+  const bool life = is({"server_started", "server_stopping", "evicted", "member_suspected", "member_heard", "link_up"});
+  const bool any = !view && !copies && !job && !life && !is({"wedged", "unwedged", "link_down", "peer_refused"});
+  if (view || any || copies || is({"wedged", "unwedged", "server_started", "evicted"})) out["view"] = event.view.value;
+  if (view || any) {
+    out["previous"] = event.previous.value;
+    out["members"] = lives(event.members);
+    out["leader"] = event.node.value;
+    out["new"] = lives(event.joined);
+    out["restarted"] = lives(event.restarted);
+    out["lost"] = lives(event.lost);
+    out["left"] = lives(event.left);
+  }
+  if (any || copies || life || is({"wedged", "link_down", "peer_refused"}))
+    out["node"] = event.node ? Json(event.node.value) : Json();
+  if (any || life) out["incarnation"] = event.incarnation.value;
+  if (any || copies || is({"peer_refused"})) out["count"] = event.count;
+  if (any || copies) out["bytes"] = event.bytes;
+  if (any || job) {
+    out["job"] = hex(event.job.value);
+    out["owner"] = event.owner.value;
+  }
+  if (any || is({"job_created"})) out["ranks"] = event.ranks;
+  if (any || is({"wedged", "member_suspected", "link_down", "peer_refused", "server_stopping", "copies_lost"}))
+    out["reason"] = event.reason;
+}
+
 }  // namespace
+
+std::string to_json(const wire::ServerEvent& event) {
+  std::string out;
+  if (event.missed > 0) {
+    Json missed = event_head(event, "events_missed");
+    missed["count"] = event.missed;
+    out = line(missed);
+  }
+  Json json = event_head(event, event.event);
+  json["sequence"] = event.sequence;
+  put_details(json, event);
+  return out + line(json);
+}
 
 std::string to_json(const wire::StatusAnswer& status) {
   Json out;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "cli/exit_codes.h"
 #include "launch/exec_rank.h"
 #include "launch/options.h"
@@ -111,6 +112,12 @@ int dispatch(int argc, char** argv) {
   status_app->add_option("--dir", status.directory, "directory of the ring");
   status_app->add_flag("--json", status.json, "as JSON");
 
+  rk::cli::EventsOptions events;
+  CLI::App* const events_app = app.add_subcommand("events", "show what a server has seen happen: views, links, copies");
+  events_app->add_option("--dir", events.directory, "directory of the ring");
+  events_app->add_flag("-f,--follow", events.follow, "and what happens from now on, until a signal");
+  events_app->add_flag("--json", events.json, "one JSON object a line");
+
   rk::cli::RunCommand run;
   RawRun raw_run;
   CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
@@ -133,6 +140,7 @@ int dispatch(int argc, char** argv) {
   if (*up_app) return up_command(up, memory);
   if (*down_app) return rk::cli::down(down_directory);
   if (*status_app) return rk::cli::status(status);
+  if (*events_app) return rk::cli::events(events);
   if (*run_app) return run_command(run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);
   if (*version_app) std::printf("ringkeep %s\n", kRelease);

@@ -1,29 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status_table.h"
 
-#include <algorithm>
-#include <cinttypes>
-#include <cstdio>
+#include "cli/terminal.h"
 
 namespace rk::cli {
-namespace {
-
-std::string mebibytes(std::uint64_t bytes) {
-  constexpr std::uint64_t kMebi = std::uint64_t{1} << 20U;
-  return std::to_string((bytes + kMebi - 1) / kMebi) + " MiB";
-}
-
-std::string coloured(const std::string& text, const char* code, bool colours) {
-  return colours ? "\x1b[" + std::string(code) + "m" + text + "\x1b[0m" : text;
-}
-
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-}  // namespace
-
 std::string status_table(const wire::StatusAnswer& status, bool colours) {
   const bool serving = status.state == "serving";
   std::string out = "ring of " + std::to_string(status.members.size()) + ", view " + std::to_string(status.view.value) +
@@ -49,9 +29,7 @@ std::string status_table(const wire::StatusAnswer& status, bool colours) {
   if (status.jobs.empty()) return out + "no jobs\n";
   out += "  job               owner   processes  log\n";
   for (const wire::JobStatus& job : status.jobs) {
-    char id[17];
-    std::snprintf(id, sizeof id, "%016" PRIx64, job.job.value);
-    out += "  " + padded(id, 18) + padded(std::to_string(job.owner.value), 8) +
+    out += "  " + padded(hex(job.job.value), 18) + padded(std::to_string(job.owner.value), 8) +
            padded(std::to_string(job.attached) + "/" + std::to_string(job.ranks), 11) + mebibytes(job.log_bytes) + "\n";
   }
   return out;

@@ -78,6 +78,22 @@ class Connection {
     return std::optional<Answer>(*std::move(message));
   }
 
+  // As poll_answer(), for a request with many answers that end with Done: it stays open after each, and nullopt while
+  // !begun() says that they have ended. No call() meanwhile.
+  template <class Item>
+  Result<std::optional<Item>> poll_item(std::uint32_t timeout_ms = 0) {
+    const std::uint64_t request = begun_;
+    RK_TRY(const auto answer, poll_frame(timeout_ms));
+    if (!answer || answer->type == wire::MessageType::kDone) return std::nullopt;
+    auto message = wire::from_frame<Item>(*answer);
+    if (!message) {
+      broken_ = message.error();
+      return tl::unexpected(broken_);
+    }
+    begun_ = request;
+    return std::optional<Item>(*std::move(message));
+  }
+
   // What the server said unasked since the last call, at most kMaxNotices of it; does not wait. For a connection that
   // created a job (wire::ServerNotice), when descriptor() is readable. kPeerGone: the server has closed it.
   Result<std::vector<wire::ServerNotice>> take_notices();

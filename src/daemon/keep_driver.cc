@@ -46,8 +46,9 @@ struct Decoder<std::variant<Ts...>> {
 
 }  // namespace
 
-KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget)
-    : core_(config), clients_(clients), peers_(peers), budget_(budget) {}
+KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
+                       std::function<void(wire::ServerEvent)> tell)
+    : core_(config), copy_watch_(config.self, std::move(tell)), clients_(clients), peers_(peers), budget_(budget) {}
 
 void KeepDriver::feed(Body body) {
   events_.push_back(std::move(body));
@@ -120,6 +121,7 @@ void KeepDriver::on_ring(const RingState& ring) {
   keep::ViewInstalled view{ring.view, {}, ring.serving, ring.reason};
   for (const RingMember& member : ring.members) view.members.push_back({member.node, member.incarnation});
   feed(std::move(view));
+  copy_watch_.on_ring(ring, core_.catalogue(), now_ms_);
   pump();
 }
 
@@ -130,6 +132,7 @@ void KeepDriver::on_tick(std::uint64_t now_ms) {
   feed(keep::Tick{});
   sum_some();
   pump();
+  copy_watch_.on_tick(core_.catalogue(), now_ms_);
 }
 
 void KeepDriver::remove_prefix(OwnerId owner, std::string_view prefix) {

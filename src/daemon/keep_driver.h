@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "daemon/copy_watch.h"
 #include "daemon/ports.h"
 #include "keep/keep.h"
 #include "shm/mapping.h"
@@ -27,7 +29,8 @@ namespace rk::daemon {
 class KeepDriver final : public KeepHandler {
  public:
   // All references outlive the driver.
-  KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget);
+  KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
+             std::function<void(wire::ServerEvent)> tell);
 
   Status on_request(const ClientIdentity& client, const wire::Frame& frame) override;
   void on_session_closed(std::uint64_t session) override;
@@ -96,6 +99,7 @@ class KeepDriver final : public KeepHandler {
   Status map_slot(Slot& slot, shm::Access access);
 
   keep::Keep core_;
+  CopyWatch copy_watch_;
   ClientPort& clients_;
   PeerPort& peers_;
   shm::MemoryBudget& budget_;

@@ -55,7 +55,10 @@ void RingDriver::feed(std::uint64_t now_ms, What what) {
 }
 
 void RingDriver::carry_out(const ring::Effects& effects) {
-  for (const ring::Effect& effect : effects) std::visit([this](const auto& one) { carry(one); }, effect);
+  for (const ring::Effect& effect : effects) {
+    hooks_.on_effect(effect);
+    std::visit([this](const auto& one) { carry(one); }, effect);
+  }
 }
 
 void RingDriver::carry(const ring::Send& effect) {

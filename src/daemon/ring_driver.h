@@ -18,7 +18,8 @@ namespace rk::daemon {
 class RingDriver {
  public:
   struct Hooks {
-    std::function<void(const RingState&)> on_state;  // after every change
+    std::function<void(const ring::Effect&)> on_effect;  // before it is carried out
+    std::function<void(const RingState&)> on_state;      // after every change
     std::function<void(const ring::Member&)> on_member_lost;
     std::function<void()> on_left;
     std::function<void()> on_evicted;
@@ -40,6 +41,7 @@ class RingDriver {
   void leave(std::uint64_t now_ms) { feed(now_ms, ring::LeaveRequest{}); }
 
   RingState state() const;
+  const ring::Core& core() const { return core_; }
 
  private:
   using What = decltype(ring::Event::what);

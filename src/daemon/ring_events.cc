@@ -19,10 +19,12 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
   callbacks.on_up = [this](const io::ProvenPeer& peer) {
     logger::info("link to " + server_name(peer.node) + " is up");
     last_refusal_.erase(peer.node);
+    event_writer_.link_up(peer);
     ring_driver_->on_link_up(loop_.now_ms(), peer);
   };
   callbacks.on_down = [this](NodeId node, const Error& why) {
     logger::warn("link to " + server_name(node) + " is down: " + why.message);
+    event_writer_.link_down(node, why.message);
     if (keep_) keep_->on_peer_down(node);
     ring_driver_->on_link_down(loop_.now_ms(), node);
   };
@@ -35,6 +37,7 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
     if (last == why.message) return;
     last = why.message;
     logger::warn("no link to " + (node ? server_name(node) : "a stranger") + ": " + why.message);
+    event_writer_.peer_refused(node, why.message, loop_.now_ms());
   };
   return callbacks;
 }
@@ -45,12 +48,17 @@ Status Server::on_peer_frame(const io::ProvenPeer& from, const wire::Frame& fram
     keep_->on_tick(loop_.now_ms());
     return keep_->on_peer_frame(from.node, from.incarnation, frame);
   }
+  if (frame.type == wire::MessageType::kPeerLeaving) {
+    event_writer_.peer_leaves(from);
+    return wire::from_frame<wire::PeerLeaving>(frame).map([](const auto&) {});
+  }
   return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
                                        " is nothing that a server sends: install the same release on all servers");
 }
 
 RingDriver::Hooks Server::ring_hooks() {
   RingDriver::Hooks hooks;
+  hooks.on_effect = [this](const ring::Effect& effect) { event_writer_.on_effect(effect); };
   hooks.on_state = [this](const RingState& state) { on_ring_state(state); };
   hooks.on_member_lost = [this](const ring::Member& member) { on_member_lost(member); };
   hooks.on_left = [this] { stop(ExitCode::kOk); };

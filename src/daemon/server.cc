@@ -73,6 +73,12 @@ Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudg
       jobs_(budget_, {.jobs = options.config.limits.jobs,
                       .ranks = options.config.limits.ranks,
                       .owner_bytes = options.config.limits.owner_memory_bytes}),
+      events_(config_.node, *this,
+              [this](std::uint64_t session) {
+                const auto at = sessions_.find(session);
+                return at == sessions_.end() ? 0 : at->second->connection->queued_bytes();
+              }),
+      event_writer_(events_),
       tick_(loop),
       leaving_(loop) {}
 
@@ -96,6 +102,7 @@ Status Server::start() {
           std::array<char, 64> ignored{};
           if (::read(*options_.parent_fd, ignored.data(), ignored.size()) > 0) return;
           logger::info("the process that started this server is gone");
+          event_writer_.stopping("the process that started it is gone");
           stop(ExitCode::kOk);
         },
         nullptr);
@@ -112,7 +119,8 @@ Status Server::start_ring() {
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
   keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
-  keep_ = std::make_unique<KeepDriver>(keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_);
+  keep_ = std::make_unique<KeepDriver>(keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_,
+                                       [this](wire::ServerEvent event) { events_.record(std::move(event)); });
   ring::Config ring;
   ring.self = config_.node;
   ring.incarnation = incarnation_;
@@ -120,6 +128,7 @@ Status Server::start_ring() {
   state_writer_ = std::make_unique<StateWriter>(
       state_, loop_, [this](std::uint64_t token, const Status& status) { on_state_written(token, status); });
   RK_TRY(ring_driver_, RingDriver::create(std::move(ring), state_, *this, ring_hooks()));
+  event_writer_.started({config_.node, incarnation_}, ring_driver_->core().committed());
   const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
   io::PeerLinkLimits limits;
   limits.max_unproven = config_.limits.unproven_peers;
@@ -149,13 +158,18 @@ void Server::on_tick() {
   jobs_.on_tick(now);
   if (keep_) keep_->on_tick(now);
   ring_driver_->on_tick(now);
+  event_writer_.on_tick(ring_driver_->core());
+  events_.on_tick();
   tick_.start(kTickMs, [this] { on_tick(); });
 }
 
 void Server::stop_in_order() {
+  if (!stopping_) event_writer_.stopping("a signal asked it to end");
   if (stopping_ || !ring_.serving || ring_.members.size() < 2) return stop(ExitCode::kOk);
   stopping_ = true;
   logger::info("leaving the ring");
+  for (const io::RosterEntry& entry : config_.roster)
+    if (entry.node != config_.node) send(entry.node, wire::to_frame(wire::PeerLeaving{}));
   leaving_.start(kLeaveMs, [this] { stop(ExitCode::kOk); });
   ring_driver_->leave(loop_.now_ms());
 }

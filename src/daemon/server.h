@@ -12,6 +12,8 @@
 #include <string>
 
 #include "daemon/config.h"
+#include "daemon/event_log.h"
+#include "daemon/event_writer.h"
 #include "daemon/exit_codes.h"
 #include "daemon/job_registry.h"
 #include "daemon/ports.h"
@@ -78,6 +80,7 @@ class Server final : private ClientPort, private PeerPort {
   Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
   Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
   wire::StatusAnswer describe() const;                               // session_status.cc
+  Status handle_events(Session& session, const wire::Frame& frame);  // session_status.cc
   Status handle_job(Session& session, const wire::Frame& frame);     // session_job.cc
   Status handle_keep(Session& session, const wire::Frame& frame);    // session_keep.cc
   void continue_grows();                                             // session_job.cc
@@ -94,6 +97,8 @@ class Server final : private ClientPort, private PeerPort {
   shm::MemoryBudget budget_;
   StateFiles state_;
   JobRegistry jobs_;
+  EventLog events_;
+  EventWriter event_writer_;
   std::unique_ptr<KeepHandler> keep_;
   RingState ring_;
   std::unique_ptr<RingDriver> ring_driver_;

@@ -28,8 +28,11 @@ Status Server::handle_job(Session& session, const wire::Frame& frame) {
       RK_TRY(const auto request, wire::from_frame<wire::JobCreate>(frame));
       if (!ring_.serving)
         conclude(fail(ErrorCode::kUnavailable, "the ring does not serve: " + ring_.reason));
-      else
-        conclude(jobs_.create(client, request));
+      else {
+        const Status created = jobs_.create(client, request);
+        if (created) event_writer_.job_created(client.owner, request);
+        conclude(created);
+      }
       return {};
     }
     case wire::MessageType::kJobAttach: {
@@ -90,8 +93,10 @@ void Server::continue_grows() {
 }
 
 void Server::drop_ended_jobs() {
-  for (const JobRegistry::Ended& ended : jobs_.take_ended())
+  for (const JobRegistry::Ended& ended : jobs_.take_ended()) {
+    event_writer_.job_ended(ended);
     if (keep_) keep_->remove_prefix(ended.owner, checkpoint_prefix(ended.job));
+  }
 }
 
 }  // namespace rk::daemon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hello and status.
+// Hello, status and events.
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,14 +11,6 @@ namespace rk::daemon {
 namespace {
 
 constexpr std::size_t kMaxProgramBytes = 256;
-
-// A client's name goes to logs and terminals: nothing in it may act there.
-std::string printable(std::string text) {
-  text.resize(std::min(text.size(), kMaxProgramBytes));
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
-}
 
 }  // namespace
 
@@ -32,7 +24,7 @@ Status Server::handle_hello(Session& session, const wire::Frame& frame) {
         "this server belongs to another cluster than the client asks for: give the client this cluster's socket");
   RK_TRY(const std::uint16_t version, wire::agree(wire::VersionRange{}, hello.versions));
   session.greeted = true;
-  session.program = printable(hello.program);
+  session.program = printable(hello.program, kMaxProgramBytes);
   session.hello_deadline.cancel();
   session.connection->raise_frame_limit();
   answer(session.client.session, frame.request,
@@ -43,6 +35,14 @@ Status Server::handle_hello(Session& session, const wire::Frame& frame) {
 Status Server::handle_status(Session& session, const wire::Frame& frame) {
   RK_TRY_VOID(wire::from_frame<wire::StatusQuery>(frame).map([](const auto&) {}));
   answer(session.client.session, frame.request, describe());
+  return {};
+}
+
+Status Server::handle_events(Session& session, const wire::Frame& frame) {
+  RK_TRY(const auto request, wire::from_frame<wire::EventsSubscribe>(frame));
+  const std::uint64_t number = session.client.session;
+  if (const Status subscribed = events_.subscribe(number, frame.request, request); !subscribed)
+    refuse(number, frame.request, subscribed.error());
   return {};
 }
 

@@ -52,6 +52,7 @@ Status Server::on_client_frame(Session& session, const wire::Frame& frame) {
   if (frame.descriptors != 0) return fail(ErrorCode::kCorrupt, "no request of a client carries descriptors");
   if (!session.greeted) return handle_hello(session, frame);
   if (frame.type == MessageType::kStatusQuery) return handle_status(session, frame);
+  if (frame.type == MessageType::kEventsSubscribe) return handle_events(session, frame);
   if (in_range(frame.type, MessageType::kJobCreate, static_cast<MessageType>(0x150))) return handle_job(session, frame);
   if (in_range(frame.type, MessageType::kCheckpointBegin, MessageType::kJobCreate)) return handle_keep(session, frame);
   return fail(ErrorCode::kCorrupt, "message type " + std::to_string(static_cast<std::uint32_t>(frame.type)) +
@@ -71,6 +72,7 @@ void Server::on_client_closed(std::uint64_t number, const Error& why) {
     ++malformed_clients_;
     logger::warn(who + " disconnected: " + why.message + " (" + std::to_string(malformed_clients_) + " such so far)");
   }
+  events_.on_session_closed(number);
   jobs_.on_session_closed(number, loop_.now_ms());
   if (keep_) keep_->on_session_closed(number);
   drop_ended_jobs();

@@ -78,6 +78,52 @@ struct StatusAnswer {
   RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs)
 };
 
+// --- events ---------------------------------------------------------------------------------------------------------
+
+// The newest events of this server, oldest first, each a ServerEvent with this request's number. Done ends them unless
+// `follow`: then new ones come as they happen, until the connection ends. One a connection.
+struct EventsSubscribe {
+  static constexpr MessageType kType = MessageType::kEventsSubscribe;
+  bool follow = false;
+  RK_FIELDS(follow)
+};
+
+// One life of a server.
+struct ServerLife {
+  NodeId node;
+  Incarnation incarnation;
+  RK_FIELDS(node, incarnation)
+  bool operator==(const ServerLife&) const = default;
+};
+
+// docs/events.md lists the events and the fields that each has.
+struct ServerEvent {
+  static constexpr MessageType kType = MessageType::kServerEvent;
+  std::uint64_t sequence = 0;      // counts from 1 in the life of the server
+  std::uint64_t missed = 0;        // events before this one that this connection was too slow for
+  std::uint64_t time_us = 0;       // since 1970-01-01 UTC
+  std::uint64_t monotonic_ns = 0;  // CLOCK_MONOTONIC
+  NodeId server;                   // the one that tells it
+  std::string event;               // "view_installed" and so on
+  NodeId node;                     // the server that it is about
+  Incarnation incarnation;
+  std::string reason;  // for people: printable
+  ViewNumber view;
+  ViewNumber previous;              // the view before, as far as this server knows
+  std::vector<ServerLife> members;  // ring order: members[0] leads
+  std::vector<ServerLife> joined;
+  std::vector<ServerLife> restarted;  // under the new incarnation
+  std::vector<ServerLife> lost;
+  std::vector<ServerLife> left;
+  std::uint64_t count = 0;  // of what the event is about: copies, refusals
+  std::uint64_t bytes = 0;
+  JobId job;
+  OwnerId owner;
+  std::uint32_t ranks = 0;
+  RK_FIELDS(sequence, missed, time_us, monotonic_ns, server, event, node, incarnation, reason, view, previous, members,
+            joined, restarted, lost, left, count, bytes, job, owner, ranks)
+};
+
 // --- keep -----------------------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kMaxNameBytes = 255;  // checkpoint, group and section names: printable, no control bytes

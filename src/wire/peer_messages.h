@@ -52,4 +52,11 @@ struct PeerProof {
   RK_FIELDS(proof)
 };
 
+// One-way, over a proven link, before the sender asks the ring to let it go: who is missing from the next view has left
+// and is not lost. For people; nothing is decided by it.
+struct PeerLeaving {
+  static constexpr MessageType kType = MessageType::kPeerLeaving;
+  RK_NO_FIELDS()
+};
+
 }  // namespace rk::wire

@@ -93,6 +93,37 @@ void add_client_rows(std::vector<Row>& rows) {
                      "0000010000000b000000000000000c0000000d0000000e0000000f00000000000000"));
 }
 
+void add_client_event_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x104, EventsSubscribe{true}, "01"));
+  rows.push_back(row(0x105,
+                     ServerEvent{1,
+                                 2,
+                                 3,
+                                 4,
+                                 NodeId(5),
+                                 "link_up",
+                                 NodeId(6),
+                                 Incarnation(7),
+                                 "why",
+                                 ViewNumber(8),
+                                 ViewNumber(9),
+                                 {{NodeId(10), Incarnation(11)}},
+                                 {{NodeId(12), Incarnation(13)}},
+                                 {{NodeId(14), Incarnation(15)}},
+                                 {{NodeId(16), Incarnation(17)}},
+                                 {{NodeId(18), Incarnation(19)}},
+                                 20,
+                                 21,
+                                 JobId(22),
+                                 OwnerId(23),
+                                 24},
+                     "010000000000000002000000000000000300000000000000040000000000000005000000070000006c696e6b5f757006"
+                     "00000007000000000000000300000077687908000000000000000900000000000000010000000a0000000b0000000000"
+                     "0000010000000c0000000d00000000000000010000000e0000000f000000000000000100000010000000110000000000"
+                     "000001000000120000001300000000000000140000000000000015000000000000001600000000000000170000001800"
+                     "0000"));
+}
+
 void add_client_keep_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x110, CheckpointBegin{"jobs", {{"queue", 10}, {"index", 0}}},
                      "040000006a6f6273020000000500000071756575650a0000000000000005000000696e6465780000000000000000"));
@@ -145,6 +176,7 @@ void add_peer_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x201, PeerChallenge{{0, 1}, ClusterId(2), NodeId(3), Incarnation(4), bytes({5, 5})},
                      "000001000200000000000000030000000400000000000000020000000505"));
   rows.push_back(row(0x202, PeerProof{bytes({1, 2})}, "020000000102"));
+  rows.push_back(row(0x203, PeerLeaving{}, ""));
   rows.push_back(row(0x210, RingHeartbeat{ViewNumber(9), Incarnation(2), true, NodeId(3), kLease},
                      "090000000000000002000000000000000103000000" + kLeaseHex));
   rows.push_back(
@@ -244,6 +276,7 @@ void add_control_rows(std::vector<Row>& rows) {
 std::vector<Row> release_0_1() {
   std::vector<Row> rows;
   add_client_rows(rows);
+  add_client_event_rows(rows);
   add_client_keep_rows(rows);
   add_client_log_rows(rows);
   add_peer_rows(rows);

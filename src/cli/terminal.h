@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text for people on a terminal.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace rk::cli {
+
+// A terminal, and nobody has set NO_COLOR.
+bool colours_on(FILE* stream);
+// `code`: of an SGR sequence, "31" for red.
+std::string coloured(const std::string& text, const char* code, bool colours);
+std::string padded(std::string text, std::size_t width);
+std::string mebibytes(std::uint64_t bytes);
+// 16 digits.
+std::string hex(std::uint64_t value);
+// On standard output.
+void print(const std::string& text);
+
+}  // namespace rk::cli
