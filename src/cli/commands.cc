@@ -10,10 +10,12 @@
 
 #include "cli/exit_codes.h"
 #include "cli/json.h"
+#include "cli/ring_picture.h"
 #include "cli/status_table.h"
 #include "cli/terminal.h"
 #include "launch/directories.h"
 #include "launch/private_ring.h"
+#include "launch/ring_servers.h"
 #include "launch/runner.h"
 #include "launch/signals.h"
 #include "recovery/report.h"
@@ -21,10 +23,6 @@
 
 namespace rk::cli {
 namespace {
-
-std::string socket_of(const std::string& directory) {
-  return directory.empty() ? "" : wire::server_socket(directory, 1);
-}
 
 Status write_file(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::trunc);
@@ -46,13 +44,16 @@ int not_reached(const Error& error) {
   return error.code == ErrorCode::kUnavailable ? kNotRunning : code;
 }
 
-void say_who_answered(const launch::ReachedServer& reached) {
-  if (!reached.instead_of.empty()) std::fprintf(stderr, "ringkeep: %s\n", reached.instead_of.c_str());
+void say_who_answered(const std::string& instead_of) {
+  if (!instead_of.empty()) std::fprintf(stderr, "ringkeep: %s\n", instead_of.c_str());
 }
 
 int up(const UpOptions& options) {
-  const std::string socket = wire::server_socket(options.directory, 1);
-  if (const auto running = launch::ask_status(socket)) {
+  // Whichever of its servers lives: a ring that has lost its first one still holds what was saved in it.
+  if (const auto reached = launch::reach_server(options.directory)) {
+    const auto running = reached->connection->call<wire::StatusAnswer>(wire::StatusQuery{});
+    if (!running) return complain(running.error());
+    say_who_answered(reached->instead_of);
     print("already running\n" + status_table(*running, colours_on(stdout)));
     if (running->members.size() == options.servers || running->members.empty()) return kSuccess;
     return complain({ErrorCode::kExists, "the ring in " + options.directory + " has " +
@@ -62,7 +63,7 @@ int up(const UpOptions& options) {
   launch::sweep_job_directories();
   const auto interrupt = launch::Interrupt::hold();
   if (!interrupt) return complain(interrupt.error());
-  // What an earlier ring left behind, if some of its servers still live without the first.
+  // What an earlier ring left behind: servers that hang.
   const auto stopped = launch::stop_ring(options.directory);
   if (!stopped) return complain(stopped.error());
   if (!stopped->foreign.empty())
@@ -78,7 +79,7 @@ int up(const UpOptions& options) {
   const auto ring = launch::PrivateRing::start(settings);
   if (interrupt->pending()) static_cast<void>(launch::stop_ring(options.directory));  // also if it came a moment late
   if (!ring) return complain(ring.error());
-  const auto status = launch::ask_status(socket);
+  const auto status = launch::ask_status(ring->socket());
   if (!status) return complain(status.error());
   print(status_table(*status, colours_on(stdout)));
   return kSuccess;
@@ -100,17 +101,28 @@ int down(const std::string& directory) {
 int status(const StatusOptions& options) {
   const auto reached = launch::reach_server(options.directory);
   if (!reached) return not_reached(reached.error());
-  say_who_answered(*reached);
+  say_who_answered(reached->instead_of);
   const auto answer = reached->connection->call<wire::StatusAnswer>(wire::StatusQuery{});
   if (!answer) return complain(answer.error());
   print(options.json ? to_json(*answer) : status_table(*answer, colours_on(stdout)));
   return kSuccess;
 }
 
+int ring(const StatusOptions& options) {
+  const auto reached = launch::reach_server(options.directory);
+  if (!reached) return not_reached(reached.error());
+  say_who_answered(reached->instead_of);
+  const auto answer = reached->connection->call<wire::RingAnswer>(wire::RingQuery{});
+  if (!answer) return complain(answer.error());
+  print(options.json ? to_json(*answer)
+                     : ring_picture(*answer, {columns_of(stdout), speaks_utf8(), colours_on(stdout)}));
+  return kSuccess;
+}
+
 int run(const RunCommand& command) {
-  if (!command.directory.empty()) ::setenv("RINGKEEP_SOCKET", socket_of(command.directory).c_str(), 1);
   auto setup = launch::set_up(command.options);
   if (!setup) return complain(setup.error());
+  if (!command.options.quiet) say_who_answered(setup->instead_of);
   launch::Runner runner(std::move(*setup));
   const auto record = runner.run();
   if (!record) return complain(record.error());

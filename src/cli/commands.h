@@ -6,7 +6,6 @@
 #include <string>
 
 #include "launch/options.h"
-#include "launch/ring_servers.h"
 
 namespace rk::cli {
 
@@ -21,7 +20,6 @@ struct StatusOptions {
 };
 struct RunCommand {
   launch::RunOptions options;
-  std::string directory;    // as StatusOptions
   std::string report_file;  // JSON; empty: none
   bool summary = false;     // the report for people even if nothing happened
 };
@@ -29,13 +27,14 @@ struct RunCommand {
 int up(const UpOptions& options);
 int down(const std::string& directory);
 int status(const StatusOptions& options);
+int ring(const StatusOptions& options);
 int run(const RunCommand& command);
 
 // One line on standard error; the exit status that belongs to it.
 int complain(const Error& error);
 // As complain(), of a server that was to be asked: kNotRunning if there is none.
 int not_reached(const Error& error);
-// One line on standard error if it is not the server that was asked first.
-void say_who_answered(const launch::ReachedServer& reached);
+// One line on standard error, unless it is empty: ReachedServer::instead_of.
+void say_who_answered(const std::string& instead_of);
 
 }  // namespace rk::cli

@@ -9,7 +9,7 @@
 namespace rk::cli {
 namespace {
 
-constexpr std::size_t kNameWidth = 18;
+constexpr std::size_t kNameWidth = 16;  // and two blanks
 
 std::string local_time(std::uint64_t time_us) {
   const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
@@ -91,10 +91,10 @@ const char* colour(const std::string& name) {
 std::string event_line(const wire::ServerEvent& event, bool colours) {
   std::string out;
   if (event.missed > 0)
-    out = local_time(event.time_us) + "  " + padded("events_missed", kNameWidth) + std::to_string(event.missed) +
+    out = local_time(event.time_us) + "  " + padded("events_missed", kNameWidth) + "  " + std::to_string(event.missed) +
           " that came faster than they were read\n";
   return out + local_time(event.time_us) + "  " +
-         coloured(padded(event.event, kNameWidth), colour(event.event), colours) + details(event) + "\n";
+         coloured(padded(event.event, kNameWidth), colour(event.event), colours) + "  " + details(event) + "\n";
 }
 
 }  // namespace rk::cli

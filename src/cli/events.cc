@@ -27,7 +27,7 @@ Status show(const wire::ServerEvent& event, bool json, bool colours) {
 int events(const EventsOptions& options) {
   const auto reached = launch::reach_server(options.directory);
   if (!reached) return not_reached(reached.error());
-  say_who_answered(*reached);
+  say_who_answered(reached->instead_of);
   client::Connection& server = *reached->connection;
   if (const Status begun = server.begin(wire::EventsSubscribe{options.follow}); !begun) return complain(begun.error());
   const bool colours = colours_on(stdout);

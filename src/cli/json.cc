@@ -220,6 +220,50 @@ std::string to_json(const wire::StatusAnswer& status) {
   return out.dump(2) + "\n";
 }
 
+std::string to_json(const wire::RingAnswer& ring) {
+  Json out;
+  out["cluster"] = hex(ring.cluster.value);
+  out["server"] = ring.node.value;
+  out["incarnation"] = ring.incarnation.value;
+  out["monotonic_ns"] = ring.monotonic_ns;
+  out["view"] = ring.view.value;
+  out["committed"] = ring.committed.value;
+  out["state"] = ring.state;
+  out["reason"] = ring.reason;
+  out["missing"] = ring.missing ? Json(ring.missing.value) : Json();
+  std::vector<NodeId> members;
+  for (const wire::RingServer& server : ring.servers)
+    if (server.member) members.push_back(server.node);
+  out["leader"] = members.empty() ? Json() : Json(members.front().value);
+  out["servers"] = Json::array();
+  for (const wire::RingServer& server : ring.servers) {
+    Json one;
+    one["node"] = server.node.value;
+    one["address"] = server.address;
+    one["member"] = server.member;
+    one["incarnation"] = server.incarnation.value;
+    one["state"] = server.state;
+    one["reason"] = server.reason;
+    one["connected"] = server.connected;
+    const auto at = std::find(members.begin(), members.end(), server.node);
+    const bool paired = at != members.end() && members.size() > 1;
+    const auto rank = static_cast<std::size_t>(at - members.begin());
+    one["keeps_copies_of"] = paired ? Json(members[(rank + 1) % members.size()].value) : Json();
+    one["copies_kept_by"] = paired ? Json(members[(rank + members.size() - 1) % members.size()].value) : Json();
+    out["servers"].push_back(std::move(one));
+  }
+  for (const wire::RingMessageCount& count : ring.messages)
+    out["messages"][count.kind] = {{"sent", count.sent},
+                                   {"sent_bytes", count.sent_bytes},
+                                   {"received", count.received},
+                                   {"received_bytes", count.received_bytes}};
+  out["refused_peers"] = ring.refused_peers;
+  out["turned_away_peers"] = ring.turned_away_peers;
+  out["malformed_peers"] = ring.malformed_peers;
+  out["refused_messages"] = ring.refused_messages;
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 std::string to_json(const recovery::RunRecord& record) {
   Json out;
   out["program"] = record.program;

@@ -10,6 +10,7 @@
 namespace rk::cli {
 
 std::string to_json(const wire::StatusAnswer& status);
+std::string to_json(const wire::RingAnswer& ring);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);
 std::string to_json(const recovery::RunRecord& record);

@@ -47,7 +47,7 @@ void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   run.add_option("--memory", raw.memory, "memory budget of each embedded server, like 2G");
   run.add_option("--max-restarts", options.max_restarts, "of a community without progress")->capture_default_str();
   run.add_flag("--embedded", options.embedded, "use an embedded ring even if servers are running");
-  run.add_option("--dir", command.directory, "directory of a ring that `ringkeep up --dir` started");
+  run.add_option("--dir", options.directory, "directory of a ring that `ringkeep up --dir` started");
   run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON");
   run.add_flag("--summary", command.summary, "show the report at the end even if nothing happened");
   run.add_flag("-q,--quiet", options.quiet, "no progress line and no report");
@@ -112,6 +112,11 @@ int dispatch(int argc, char** argv) {
   status_app->add_option("--dir", status.directory, "directory of the ring");
   status_app->add_flag("--json", status.json, "as JSON");
 
+  rk::cli::StatusOptions ring;
+  CLI::App* const ring_app = app.add_subcommand("ring", "draw the ring: who leads, who keeps whose copies");
+  ring_app->add_option("--dir", ring.directory, "directory of the ring");
+  ring_app->add_flag("--json", ring.json, "as JSON, with counts of the ring's messages");
+
   rk::cli::EventsOptions events;
   CLI::App* const events_app = app.add_subcommand("events", "show what a server has seen happen: views, links, copies");
   events_app->add_option("--dir", events.directory, "directory of the ring");
@@ -140,6 +145,7 @@ int dispatch(int argc, char** argv) {
   if (*up_app) return up_command(up, memory);
   if (*down_app) return rk::cli::down(down_directory);
   if (*status_app) return rk::cli::status(status);
+  if (*ring_app) return rk::cli::ring(ring);
   if (*events_app) return rk::cli::events(events);
   if (*run_app) return run_command(run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);

@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/terminal.h"
 
+#include <langinfo.h>
+#include <locale.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cinttypes>
 #include <cstdlib>
+#include <string_view>
 
 namespace rk::cli {
 
 bool colours_on(FILE* stream) { return ::isatty(::fileno(stream)) == 1 && std::getenv("NO_COLOR") == nullptr; }
+
+bool speaks_utf8() {
+  const locale_t locale = ::newlocale(LC_CTYPE_MASK, "", nullptr);
+  if (locale == nullptr) return false;
+  const bool utf8 = std::string_view(::nl_langinfo_l(CODESET, locale)) == "UTF-8";
+  ::freelocale(locale);
+  return utf8;
+}
+
+std::size_t columns_of(FILE* stream) {
+  constexpr std::size_t kUsual = 80;
+  winsize size{};
+  if (::ioctl(::fileno(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return size.ws_col;
+}
 
 std::string coloured(const std::string& text, const char* code, bool colours) {
   return colours ? "\x1b[" + std::string(code) + "m" + text + "\x1b[0m" : text;

@@ -10,6 +10,10 @@ namespace rk::cli {
 
 // A terminal, and nobody has set NO_COLOR.
 bool colours_on(FILE* stream);
+// The locale's characters are UTF-8.
+bool speaks_utf8();
+// Columns of the terminal; 80 for what is none.
+std::size_t columns_of(FILE* stream);
 // `code`: of an SGR sequence, "31" for red.
 std::string coloured(const std::string& text, const char* code, bool colours);
 std::string padded(std::string text, std::size_t width);

@@ -43,6 +43,7 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
 }
 
 Status Server::on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame) {
+  traffic_.received(frame);
   if (wire::is_ring_message(frame.type)) return ring_driver_->on_frame(loop_.now_ms(), from, frame);
   if (keep_ && frame.type >= wire::MessageType::kKeepFirst && frame.type < wire::MessageType::kLogFirst) {
     keep_->on_tick(loop_.now_ms());

@@ -182,7 +182,9 @@ void Server::stop(ExitCode code) {
 bool Server::send(NodeId to, const wire::Frame& frame) {
   wire::Frame ours = frame;
   ours.sender = incarnation_;
-  return links_->send(to, ours);
+  if (!links_->send(to, ours)) return false;
+  traffic_.sent(ours);
+  return true;
 }
 
 std::size_t Server::queued_bytes(NodeId to) const { return links_->queued_bytes(to); }

@@ -18,6 +18,7 @@
 #include "daemon/job_registry.h"
 #include "daemon/ports.h"
 #include "daemon/ring_driver.h"
+#include "daemon/ring_traffic.h"
 #include "daemon/state_files.h"
 #include "daemon/state_writer.h"
 #include "io/connection.h"
@@ -80,6 +81,9 @@ class Server final : private ClientPort, private PeerPort {
   Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
   Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
   wire::StatusAnswer describe() const;                               // session_status.cc
+  Status handle_ring(Session& session, const wire::Frame& frame);    // session_ring.cc
+  wire::RingAnswer describe_ring() const;                            // session_ring.cc
+  wire::RingServer describe_server(NodeId node) const;               // session_ring.cc
   Status handle_events(Session& session, const wire::Frame& frame);  // session_status.cc
   Status handle_job(Session& session, const wire::Frame& frame);     // session_job.cc
   Status handle_keep(Session& session, const wire::Frame& frame);    // session_keep.cc
@@ -101,6 +105,7 @@ class Server final : private ClientPort, private PeerPort {
   EventWriter event_writer_;
   std::unique_ptr<KeepHandler> keep_;
   RingState ring_;
+  RingTraffic traffic_;
   std::unique_ptr<RingDriver> ring_driver_;
   std::unique_ptr<StateWriter> state_writer_;
   std::unique_ptr<io::PeerLinks> links_;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "launch/ring_servers.h"
 #include "launch/runner.h"
 
 namespace rk::launch {
@@ -54,16 +55,18 @@ Result<std::unique_ptr<client::Connection>> connect_to(const std::string& socket
 }
 
 Status find_ring(JobSetup& setup) {
-  const bool named = std::getenv("RINGKEEP_SOCKET") != nullptr;
+  const bool named = !setup.options.directory.empty() || std::getenv(wire::kEnvSocket) != nullptr;
   if (!setup.options.embedded) {
-    auto link = connect_to("");
-    if (link) {
-      setup.link = std::move(*link);
+    auto reached = reach_server(setup.options.directory, "ringkeep run");
+    if (reached) {
+      setup.instead_of = reached->instead_of;
+      // Again, with the patience of a job.
+      RK_TRY(setup.link, connect_to(reached->connection->socket_path()));
       setup.server = "server " + std::to_string(setup.link->server().node.value) + " at " + setup.link->socket_path();
       return {};
     }
     // A server that is there but not ours to use is an error; so is a name that was given.
-    if (named || link.error().code != ErrorCode::kUnavailable) return tl::unexpected(link.error());
+    if (named || reached.error().code != ErrorCode::kUnavailable) return tl::unexpected(reached.error());
   }
   RingSettings ring;
   // In memory: its state need not outlive the machine, and a busy disk must not hold up its servers.

@@ -42,6 +42,7 @@ struct RunOptions {
   std::uint32_t servers = 4;                                // of an embedded ring
   std::uint64_t memory_bytes = 0;                           // budget of each of them; 0: its default
   std::uint32_t max_restarts = 5;                           // of a community without progress
+  std::string directory;                                    // of the ring; empty: as reach_server() (ring_servers.h)
   bool embedded = false;                                    // an embedded ring even if servers are running
   bool verbose_report = false;
   bool quiet = false;

@@ -46,7 +46,8 @@ struct JobSetup {
   std::unique_ptr<JobDirectories> directories;
   std::unique_ptr<PrivateRing> ring;  // null: servers that were running
   std::unique_ptr<client::Connection> link;
-  std::string server;  // for people
+  std::string server;      // for people
+  std::string instead_of;  // as ReachedServer
 };
 
 // Fails before any process of the program was started; nothing is left behind then.

@@ -124,6 +124,56 @@ struct ServerEvent {
             joined, restarted, lost, left, count, bytes, job, owner, ranks)
 };
 
+// --- ring -----------------------------------------------------------------------------------------------------------
+
+// What this server knows of the ring. Answer: RingAnswer.
+struct RingQuery {
+  static constexpr MessageType kType = MessageType::kRingQuery;
+  RK_NO_FIELDS()
+};
+
+struct RingServer {
+  NodeId node;
+  Incarnation incarnation;  // of the member; 0 for a server that is none
+  std::string address;      // host:port of the peer link
+  bool member = false;
+  bool connected = false;
+  std::string state;  // "up", "suspected", "not a member", "unknown"; of the server that answers also as StatusAnswer
+  std::string reason;
+  RK_FIELDS(node, incarnation, address, member, connected, state, reason)
+};
+
+// Frames of one kind since the start of this server, with their headers.
+struct RingMessageCount {
+  std::string kind;  // "heartbeat", "propose", ...
+  std::uint64_t sent = 0;
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t received = 0;
+  std::uint64_t received_bytes = 0;
+  RK_FIELDS(kind, sent, sent_bytes, received, received_bytes)
+};
+
+struct RingAnswer {
+  static constexpr MessageType kType = MessageType::kRingAnswer;
+  std::uint64_t monotonic_ns = 0;  // CLOCK_MONOTONIC, of this answer
+  ClusterId cluster;
+  NodeId node;
+  Incarnation incarnation;
+  ViewNumber view;       // that it acts in; 0: none yet
+  ViewNumber committed;  // the newest that it knows
+  std::string state;     // as StatusAnswer
+  std::string reason;
+  NodeId missing;                   // the server without which it does not act; 0: none
+  std::vector<RingServer> servers;  // members in ring order, the leader first; then the rest of the roster
+  std::vector<RingMessageCount> messages;
+  std::uint64_t refused_peers = 0;      // connections that ended before they had proved themselves
+  std::uint64_t turned_away_peers = 0;  // connections for which there was no place
+  std::uint64_t malformed_peers = 0;    // links that ended with a malformed frame
+  std::uint64_t refused_messages = 0;   // of the ring, that no correct server of this cluster sends
+  RK_FIELDS(monotonic_ns, cluster, node, incarnation, view, committed, state, reason, missing, servers, messages,
+            refused_peers, turned_away_peers, malformed_peers, refused_messages)
+};
+
 // --- keep -----------------------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kMaxNameBytes = 255;  // checkpoint, group and section names: printable, no control bytes

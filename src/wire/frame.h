@@ -52,6 +52,8 @@ enum class MessageType : std::uint32_t {
   kStatusAnswer,
   kEventsSubscribe,
   kServerEvent,
+  kRingQuery,
+  kRingAnswer,
   kCheckpointBegin = 0x110,
   kCheckpointSlot,
   kCheckpointCommit,

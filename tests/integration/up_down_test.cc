@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <fstream>
 
+#include "launch/private_ring.h"
 #include "tests/integration/run_fixture.h"
+#include "wire/locations.h"
 
 namespace rk::testing {
 namespace {
@@ -68,6 +70,59 @@ TEST_F(UpDown, WhatAUserPutIntoTheDirectoryOfARingStays) {
   ASSERT_EQ(::unlink((directory + "/notes").c_str()), 0);
   EXPECT_EQ(run({"down", "--dir", directory}).status, 0);
   EXPECT_FALSE(exists(directory));
+}
+
+TEST_F(UpDown, EveryCommandFindsAServerThatLives) {
+  const std::string directory = folder() + "/ring";
+  ASSERT_EQ(run({"up", "--servers", "3", "--dir", directory}).status, 0);
+  const auto first = launch::ask_status(wire::server_socket(directory, 1));
+  ASSERT_TRUE(first);
+  ASSERT_EQ(::kill(static_cast<pid_t>(first->pid), SIGKILL), 0);
+  ASSERT_TRUE(await([&] {
+    const auto second = launch::ask_status(wire::server_socket(directory, 2));
+    return second && second->state == "serving" && second->members.size() == 2;
+  }));
+  const std::string note = "ringkeep: server 2 answers; server 1 does not\n";
+  const Ended status = run({"status", "--dir", directory});
+  EXPECT_EQ(status.status, 0);
+  EXPECT_EQ(status.err, note);
+  EXPECT_NE(status.out.find("ring of 2"), std::string::npos) << status.out;
+  const Ended ring = run({"ring", "--dir", directory});
+  EXPECT_EQ(ring.status, 0);
+  EXPECT_EQ(ring.err, note);
+  EXPECT_NE(ring.out.find("as server 2 sees it: serving"), std::string::npos) << ring.out;
+  EXPECT_NE(ring.out.find(": not a member"), std::string::npos) << ring.out;
+  const Ended events = run({"events", "--json", "--dir", directory});
+  EXPECT_EQ(events.status, 0);
+  EXPECT_EQ(events.err, note);
+  EXPECT_NE(events.out.find("\"event\":\"view_installed\""), std::string::npos) << events.out;
+  const Ended job = run({"run", "-n", "1", "--dir", directory, "--", "/bin/echo", "hello"});
+  EXPECT_EQ(job.status, 0) << job.err;
+  EXPECT_EQ(job.out, "hello\n");
+  EXPECT_NE(job.err.find(note), std::string::npos) << job.err;
+  // It still holds what was saved in it: a new one does not silently take its place.
+  const Ended again = run({"up", "--servers", "3", "--dir", directory});
+  EXPECT_EQ(again.status, 71) << again.err;
+  EXPECT_NE(again.err.find("has 2 servers, not 3"), std::string::npos) << again.err;
+  EXPECT_EQ(run({"down", "--dir", directory}).out, "2 servers ended\n");
+  EXPECT_EQ(run({"events", "--dir", directory}).status, 1) << "nobody to ask";
+  expect_nothing_left();
+}
+
+TEST_F(UpDown, AFollowerOfEventsEndsWithItsServerAndBySignals) {
+  const std::string directory = folder() + "/ring";
+  ASSERT_EQ(run({"up", "--servers", "1", "--dir", directory}).status, 0);
+  start({"events", "-f", "--dir", directory});
+  await_output("view_installed");
+  ASSERT_EQ(::kill(launcher(), SIGINT), 0);
+  EXPECT_EQ(finish().status, 128 + SIGINT);
+  start({"events", "--follow", "--dir", directory});
+  await_output("view_installed");
+  const pid_t follower = launcher();
+  EXPECT_EQ(run({"down", "--dir", directory}).status, 0);
+  return_to(follower);
+  EXPECT_EQ(finish().status, 69);
+  expect_nothing_left();
 }
 
 TEST_F(UpDown, AnInterruptWhileServersStartLeavesNothing) {

@@ -124,6 +124,30 @@ void add_client_event_rows(std::vector<Row>& rows) {
                      "0000"));
 }
 
+void add_client_ring_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x106, RingQuery{}, ""));
+  rows.push_back(row(0x107,
+                     RingAnswer{1,
+                                ClusterId(2),
+                                NodeId(3),
+                                Incarnation(4),
+                                ViewNumber(5),
+                                ViewNumber(6),
+                                "wedged",
+                                "why",
+                                NodeId(7),
+                                {{NodeId(8), Incarnation(9), "h:1", true, false, "up", "x"}},
+                                {{"ack", 10, 11, 12, 13}},
+                                14,
+                                15,
+                                16,
+                                17},
+                     "010000000000000002000000000000000300000004000000000000000500000000000000060000000000000006000000"
+                     "77656467656403000000776879070000000100000008000000090000000000000003000000683a310100020000007570"
+                     "0100000078010000000300000061636b0a000000000000000b000000000000000c000000000000000d00000000000000"
+                     "0e000000000000000f0000000000000010000000000000001100000000000000"));
+}
+
 void add_client_keep_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x110, CheckpointBegin{"jobs", {{"queue", 10}, {"index", 0}}},
                      "040000006a6f6273020000000500000071756575650a0000000000000005000000696e6465780000000000000000"));
@@ -277,6 +301,7 @@ std::vector<Row> release_0_1() {
   std::vector<Row> rows;
   add_client_rows(rows);
   add_client_event_rows(rows);
+  add_client_ring_rows(rows);
   add_client_keep_rows(rows);
   add_client_log_rows(rows);
   add_peer_rows(rows);

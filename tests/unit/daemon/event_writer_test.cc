@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/event_writer.h"
+
+#include <gtest/gtest.h>
+
+namespace rk::daemon {
+namespace {
+
+ring::Member member(std::uint32_t node, std::uint64_t incarnation) { return {NodeId(node), Incarnation(incarnation)}; }
+wire::ServerLife life(std::uint32_t node, std::uint64_t incarnation) {
+  return {NodeId(node), Incarnation(incarnation)};
+}
+using Lives = std::vector<wire::ServerLife>;
+
+class EventWriterTest : public ::testing::Test, private ClientPort {
+ protected:
+  EventWriterTest() { EXPECT_TRUE(log_.subscribe(1, 1, {true})); }
+  void install(std::uint64_t number, std::vector<ring::Member> members) {
+    writer_.on_effect(ring::ViewInstalled{{ViewNumber(number), std::move(members), {}}});
+  }
+  wire::ServerEvent last() const { return sent_.empty() ? wire::ServerEvent{} : sent_.back(); }
+  void start(std::uint64_t known, std::vector<ring::Member> members) {
+    writer_.started(member(1, 5), {ViewNumber(known), std::move(members), {}});
+  }
+
+  EventLog log_{NodeId(1), *this, [](std::uint64_t) { return std::size_t{0}; }};
+  EventWriter writer_{log_};
+  std::vector<wire::ServerEvent> sent_;
+
+ private:
+  void send(std::uint64_t, const wire::Frame& frame, std::span<const int>) override {
+    sent_.push_back(wire::from_frame<wire::ServerEvent>(frame).value());
+  }
+};
+
+TEST_F(EventWriterTest, InTheFirstViewAllAreNew) {
+  start(0, {member(1, 0), member(2, 0)});
+  EXPECT_EQ(last().event, "server_started");
+  install(1, {member(1, 5), member(2, 6)});
+  EXPECT_EQ(last().event, "view_installed");
+  EXPECT_EQ(last().node, NodeId(1)) << "it leads";
+  EXPECT_EQ(last().members, (Lives{life(1, 5), life(2, 6)}));
+  EXPECT_EQ(last().joined, last().members);
+  EXPECT_TRUE(last().lost.empty() && last().left.empty() && last().restarted.empty());
+}
+
+TEST_F(EventWriterTest, TellsWhoIsNewRestartedLostAndLeft) {
+  start(4, {member(1, 5), member(2, 6), member(3, 7), member(4, 8)});
+  writer_.peer_leaves({NodeId(3), Incarnation(7), 0});
+  install(5, {member(1, 5), member(2, 9), member(6, 1)});
+  EXPECT_EQ(last().view, ViewNumber(5));
+  EXPECT_EQ(last().previous, ViewNumber(4));
+  EXPECT_EQ(last().joined, (Lives{life(6, 1)}));
+  EXPECT_EQ(last().restarted, (Lives{life(2, 9)}));
+  EXPECT_EQ(last().left, (Lives{life(3, 7)}));
+  EXPECT_EQ(last().lost, (Lives{life(4, 8)}));
+}
+
+TEST_F(EventWriterTest, ALifeThatLeftIsNotWhatANewLifeOfItDoes) {
+  start(4, {member(1, 5), member(3, 7)});
+  writer_.peer_leaves({NodeId(3), Incarnation(7), 0});
+  install(5, {member(1, 5)});
+  install(6, {member(1, 5), member(3, 8)});
+  EXPECT_EQ(last().joined, (Lives{life(3, 8)}));
+  install(7, {member(1, 5)});
+  EXPECT_EQ(last().lost, (Lives{life(3, 8)}));
+  EXPECT_TRUE(last().left.empty());
+}
+
+TEST_F(EventWriterTest, TellsWhyItStoppedActing) {
+  start(4, {member(1, 5), member(3, 7)});
+  writer_.on_effect(ring::Wedged{NodeId(3), "server 3 is silent"});
+  EXPECT_EQ(last().event, "wedged");
+  EXPECT_EQ(last().node, NodeId(3));
+  EXPECT_EQ(last().reason, "server 3 is silent");
+  writer_.on_effect(ring::Unwedged{});
+  EXPECT_EQ(last().event, "unwedged");
+  const std::size_t before = sent_.size();
+  writer_.on_effect(ring::Send{NodeId(3), wire::RingHeartbeat{}});
+  EXPECT_EQ(sent_.size(), before) << "a message is no event";
+}
+
+TEST_F(EventWriterTest, RefusalsAreCountedAndToldNowAndThen) {
+  writer_.peer_refused(NodeId(), "no key", 1000);
+  EXPECT_EQ(last().count, 1U);
+  const std::size_t before = sent_.size();
+  for (std::uint64_t i = 1; i < EventWriter::kRefusalMs; ++i) writer_.peer_refused(NodeId(), "no key", 1000 + i);
+  EXPECT_EQ(sent_.size(), before) << "a stranger can not flush the buffer";
+  writer_.peer_refused(NodeId(2), "another cluster", 1000 + EventWriter::kRefusalMs);
+  EXPECT_EQ(last().count, EventWriter::kRefusalMs);
+  EXPECT_EQ(last().node, NodeId(2));
+}
+
+TEST_F(EventWriterTest, LinksHaveTheirReason) {
+  writer_.link_up({NodeId(2), Incarnation(6), 0});
+  EXPECT_EQ(last().event, "link_up");
+  EXPECT_EQ(last().incarnation, Incarnation(6));
+  EXPECT_EQ(writer_.down_reason(NodeId(2)), "");
+  writer_.link_down(NodeId(2), "reset");
+  EXPECT_EQ(last().reason, "reset");
+  EXPECT_EQ(writer_.down_reason(NodeId(2)), "reset");
+  writer_.link_up({NodeId(2), Incarnation(6), 0});
+  EXPECT_EQ(writer_.down_reason(NodeId(2)), "");
+}
+
+// A leader and one other member, driven by hand.
+TEST_F(EventWriterTest, SuspectsAMemberThatWasHeardAndFallsSilent) {
+  start(0, {});
+  ring::Config config;
+  config.self = NodeId(1);
+  config.incarnation = Incarnation(5);
+  config.roster = {{NodeId(1), "h:1"}, {NodeId(2), "h:2"}};
+  auto core = ring::Core::create(config).value();
+  std::uint64_t token = 0;
+  const auto step = [&](std::uint64_t now_ms, decltype(ring::Event::what) what) {
+    ring::Effects effects;
+    core.step({now_ms, std::move(what)}, effects);
+    for (const ring::Effect& effect : effects) {
+      writer_.on_effect(effect);
+      if (const auto* persist = std::get_if<ring::Persist>(&effect)) token = persist->token;
+    }
+    writer_.on_tick(core);
+  };
+  const auto other = member(2, 6);
+  const auto settle = [&](std::uint64_t now_ms) {
+    for (std::uint64_t done = 0; done < token;) {
+      done = token;
+      step(now_ms, ring::Persisted{done});
+    }
+  };
+  step(0, ring::Start{});
+  settle(0);
+  step(1, ring::LinkUp{other});
+  step(2, ring::Received{other, wire::RingJoin{}});
+  settle(2);
+  step(3, ring::Received{other, wire::RingAck{ViewNumber(1), {}, {}}});
+  settle(3);
+  ASSERT_EQ(core.view().members.size(), 2U);
+  const auto heartbeat = wire::RingHeartbeat{ViewNumber(1), {}, false, {}};
+  step(4, ring::Received{other, heartbeat});
+  writer_.link_down(NodeId(2), "reset");
+  std::uint64_t now = 4;
+  for (; last().event != "member_suspected" && now < 60'000; now += 50) step(now, ring::Tick{});
+  EXPECT_EQ(last().event, "member_suspected");
+  EXPECT_EQ(last().node, NodeId(2));
+  EXPECT_EQ(last().reason, "its link is down: reset");
+  EXPECT_EQ(writer_.suspicion(NodeId(2)), last().reason);
+  step(now, ring::Received{other, heartbeat});
+  EXPECT_EQ(writer_.suspicion(NodeId(2)), "");
+  bool heard = false;
+  for (const wire::ServerEvent& event : sent_) heard = heard || event.event == "member_heard";
+  EXPECT_TRUE(heard);
+}
+
+}  // namespace
+}  // namespace rk::daemon
