@@ -19,6 +19,13 @@ std::string to_hex(ByteView bytes) {
   return out;
 }
 
+std::string to_hex(std::uint64_t value) {
+  Bytes bytes;
+  for (unsigned shift = 64; shift > 0; shift -= 8)
+    bytes.push_back(static_cast<std::byte>((value >> (shift - 8)) & 0xffU));
+  return to_hex(bytes);
+}
+
 void ByteWriter::blob(ByteView bytes) {
   RK_CHECK(bytes.size() <= std::numeric_limits<std::uint32_t>::max());
   integer(static_cast<std::uint32_t>(bytes.size()));

@@ -20,6 +20,8 @@ using ByteView = std::span<const std::byte>;
 
 inline ByteView as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 std::string to_hex(ByteView bytes);
+// 16 digits, the highest first.
+std::string to_hex(std::uint64_t value);
 
 // Appends to a buffer that the caller owns.
 class ByteWriter {

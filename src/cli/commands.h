@@ -24,11 +24,19 @@ struct RunCommand {
   bool summary = false;     // the report for people even if nothing happened
 };
 
+enum class KeygenAction { kCreate, kAdd, kPromote, kDropOthers, kShow };
+struct KeygenOptions {
+  KeygenAction action = KeygenAction::kCreate;
+  std::string file;
+  bool json = false;
+};
+
 int up(const UpOptions& options);
 int down(const std::string& directory);
 int status(const StatusOptions& options);
 int ring(const StatusOptions& options);
 int run(const RunCommand& command);
+int keygen(const KeygenOptions& options);  // keygen.cc
 
 // One line on standard error; the exit status that belongs to it.
 int complain(const Error& error);

@@ -206,7 +206,8 @@ std::string to_json(const wire::StatusAnswer& status) {
     out["members"].push_back({{"node", member.node.value},
                               {"incarnation", member.incarnation.value},
                               {"address", member.address},
-                              {"connected", member.connected}});
+                              {"connected", member.connected},
+                              {"key", member.key}});
   out["budget_bytes"] = status.budget_bytes;
   out["used_bytes"] = status.used_bytes;
   out["checkpoints"] = status.checkpoints;
@@ -217,6 +218,19 @@ std::string to_json(const wire::StatusAnswer& status) {
                            {"ranks", job.ranks},
                            {"attached", job.attached},
                            {"log_bytes", job.log_bytes}});
+  out["links"] = {{"encrypted", status.links.encrypted},
+                  {"made", status.links.made},
+                  {"refused", status.links.refused},
+                  {"malformed", status.links.malformed},
+                  {"turned_away", status.links.turned_away}};
+  return out.dump(2) + "\n";
+}
+
+std::string to_json(const keys::KeySet& keys) {
+  Json out;
+  out["keys"] = Json::array();
+  for (const keys::ClusterKey& key : keys.all())
+    out["keys"].push_back({{"number", key.number()}, {"id", key.id()}, {"dials", key.id() == keys.first().id()}});
   return out.dump(2) + "\n";
 }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "keys/key_set.h"
 #include "recovery/run_record.h"
 #include "wire/client_messages.h"
 
@@ -14,5 +15,7 @@ std::string to_json(const wire::RingAnswer& ring);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);
 std::string to_json(const recovery::RunRecord& record);
+// Names of the keys, never the keys.
+std::string to_json(const keys::KeySet& keys);
 
 }  // namespace rk::cli

@@ -89,6 +89,22 @@ int up_command(rk::cli::UpOptions& options, const std::string& memory) {
   return rk::cli::up(options);
 }
 
+void describe_keygen(CLI::App& keygen, rk::cli::KeygenOptions& options) {
+  using Action = rk::cli::KeygenAction;
+  keygen.add_option("file", options.file, "the key file; without an option it is made, with one key")->required();
+  keygen.add_flag("--json", options.json, "as JSON: the keys' names, never the keys");
+  CLI::Option_group* const change = keygen.add_option_group("change", "of an existing file; comments are not kept");
+  const auto action = [&](const char* flag, Action value, const char* text) {
+    change->add_flag_callback(
+        flag, [&options, value] { options.action = value; }, text);
+  };
+  action("--add", Action::kAdd, "add a new key, which is accepted from then on");
+  action("--promote", Action::kPromote, "use the newest key to dial");
+  action("--drop-others", Action::kDropOthers, "leave only the key that is used to dial");
+  action("--show", Action::kShow, "list the keys' names and change nothing");
+  change->require_option(0, 1);
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app("Ringkeep: fault tolerance for services and MPI programs in the memory of a cluster.", "ringkeep");
   app.set_version_flag("--version", std::string("ringkeep ") + kRelease);
@@ -128,6 +144,10 @@ int dispatch(int argc, char** argv) {
   CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
   describe_run(*run_app, run, raw_run);
 
+  rk::cli::KeygenOptions keygen;
+  CLI::App* const keygen_app = app.add_subcommand("keygen", "make or change the key file of a cluster");
+  describe_keygen(*keygen_app, keygen);
+
   std::vector<std::string> rank_program;
   CLI::App* const rank_app = app.add_subcommand("exec-rank", "")->group("");  // what mpirun starts, not people
   rank_app->add_option("program", rank_program)->required();
@@ -147,6 +167,7 @@ int dispatch(int argc, char** argv) {
   if (*status_app) return rk::cli::status(status);
   if (*ring_app) return rk::cli::ring(ring);
   if (*events_app) return rk::cli::events(events);
+  if (*keygen_app) return rk::cli::keygen(keygen);
   if (*run_app) return run_command(run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);
   if (*version_app) std::printf("ringkeep %s\n", kRelease);

@@ -20,7 +20,7 @@ std::string status_table(const wire::StatusAnswer& status, bool colours) {
            padded(i == 0 ? "leader" : "member", 9) +
            padded(status.members.size() > 1 ? "server " + std::to_string(predecessor.node.value) : "nobody", 16) +
            (here               ? "this server"
-            : member.connected ? "connected"
+            : member.connected ? (status.links.encrypted ? "connected" : "connected, not encrypted")
                                : coloured("no link", "31", colours)) +
            "\n";
   }

@@ -97,9 +97,8 @@ Result<Config> complete(Config config, std::uint32_t uid) {
     return fail(ErrorCode::kInvalidArgument,
                 "no 'cluster' is given: write the same 1 to 16 hex digits for every server of the roster");
   if (config.key_file.empty() && !alone)
-    return fail(
-        ErrorCode::kInvalidArgument,
-        "no 'key_file' is given: make a key with head -c 32 /dev/urandom, give it to every server and chmod 600");
+    return fail(ErrorCode::kInvalidArgument,
+                "no 'key_file' is given: make one with `ringkeep keygen FILE` and copy it to every server");
   if (!config.cluster) config.cluster = ClusterId(1);
   const std::string directory = wire::server_directory(wire::default_ring_directory(uid), config.node.value);
   if (config.socket.empty()) config.socket = directory + "/socket";

@@ -29,6 +29,7 @@ struct Config {
   NodeId node;
   ClusterId cluster;     // 0: not given
   std::string key_file;  // empty: not given
+  bool encrypt = true;   // the links to other servers
   std::string socket;
   std::string state_directory;
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;

@@ -35,6 +35,14 @@ class TableReader {
       return setter(*value);
     });
   }
+  void truth(const std::string& name, bool& field) {
+    key(name, [&field](const toml::node& node) -> Status {
+      const auto value = node.value_exact<bool>();
+      if (!value) return fail(ErrorCode::kInvalidArgument, "it must be true or false");
+      field = *value;
+      return {};
+    });
+  }
   void number(const std::string& name, std::uint64_t lowest, std::uint64_t highest,
               const std::function<void(std::uint64_t)>& setter) {
     key(name, [=](const toml::node& node) -> Status {
@@ -119,6 +127,7 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
     };
   };
   reader.text("key_file", path(config.key_file));
+  reader.truth("encrypt", config.encrypt);
   reader.text("socket", path(config.socket));
   reader.text("state_directory", path(config.state_directory));
   reader.text("log_level", [&](const std::string& value) -> Status {

@@ -24,7 +24,7 @@ void describe(CLI::App& app, RawFlags& raw, StartOptions& options, Config& over)
   app.add_option("--node", raw.node, "this server's number in the roster, from 1");
   app.add_option("--server", raw.servers, "NODE=HOST:PORT of a server of the roster; once for each");
   app.add_option("--cluster", raw.cluster, "cluster id, 1 to 16 hex digits");
-  app.add_option("--key-file", over.key_file, "file with the cluster key, mode 0600");
+  app.add_option("--key-file", over.key_file, "file with the cluster's keys, made by `ringkeep keygen`");
   app.add_option("--socket", over.socket, "path of the clients' socket, in a directory of mode 0700");
   app.add_option("--state-directory", over.state_directory, "where this server keeps its ring state");
   app.add_option("--memory", raw.memory, "memory budget, like 512M or 4G");

@@ -13,6 +13,7 @@
 #include "daemon/keep_driver.h"
 #include "daemon/logger.h"
 #include "daemon/private_directory.h"
+#include "keys/key_file.h"
 #include "wire/locations.h"
 
 namespace rk::daemon {
@@ -33,10 +34,10 @@ std::uint64_t clock_ms() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
 }
 
-Result<io::ClusterKey> cluster_key(const Config& config) {
+Result<keys::KeySet> cluster_keys(const Config& config) {
   // A server alone talks to nobody who could know a key.
-  if (config.key_file.empty()) return io::ClusterKey::from_bytes(io::random_bytes(io::kMinKeyBytes));
-  return io::ClusterKey::read(config.key_file);
+  if (config.key_file.empty()) return keys::KeySet::generate();
+  return keys::read_key_file(config.key_file);
 }
 
 Status prepare_directories(const Config& config) {
@@ -94,7 +95,10 @@ Status Server::start() {
   RK_TRY_VOID(start_ring());
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
                                              [this](shm::Descriptor client) { accept_client(std::move(client)); });
-  loop_.on_signals({SIGTERM, SIGINT}, [this](int) { stop_in_order(); });
+  loop_.on_signals({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
+    if (number == SIGHUP) return reload();
+    stop_in_order();
+  });
   if (options_.parent_fd) {
     parent_ = std::make_unique<io::Watch>(
         loop_, *options_.parent_fd,
@@ -114,7 +118,7 @@ Status Server::start() {
 }
 
 Status Server::start_ring() {
-  RK_TRY(io::ClusterKey key, cluster_key(config_));
+  RK_TRY(keys::KeySet keys, cluster_keys(config_));
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
@@ -134,7 +138,7 @@ Status Server::start_ring() {
   limits.max_unproven = config_.limits.unproven_peers;
   limits.handshake_ms = config_.limits.hello_ms;
   limits.max_send_bytes = kMaxPeerSendBytes;
-  RK_TRY(links_, io::PeerLinks::create(loop_, self, std::move(key), config_.roster,
+  RK_TRY(links_, io::PeerLinks::create(loop_, self, {std::move(keys), config_.encrypt}, config_.roster,
                                        shm::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
   ring_driver_->start(loop_.now_ms());
   return {};
@@ -161,6 +165,16 @@ void Server::on_tick() {
   event_writer_.on_tick(ring_driver_->core());
   events_.on_tick();
   tick_.start(kTickMs, [this] { on_tick(); });
+}
+
+void Server::reload() {
+  if (config_.key_file.empty()) return logger::info("nothing to load again: this server has no key file");
+  auto keys = keys::read_key_file(config_.key_file);
+  if (!keys) return logger::error("the keys stay as they are: " + keys.error().message);
+  std::string names;
+  for (const keys::ClusterKey& key : keys->all()) names += (names.empty() ? "" : ", ") + key.name();
+  logger::info("keys loaded again from " + config_.key_file + ": " + names + "; the first is used to dial");
+  links_->replace_keys(std::move(*keys));
 }
 
 void Server::stop_in_order() {

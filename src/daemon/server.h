@@ -59,6 +59,8 @@ class Server final : private ClientPort, private PeerPort {
   Status start_ring();
   void announce_ready();
   void on_tick();
+  // SIGHUP: the key file anew. What is wrong with it is logged, and the keys stay as they are.
+  void reload();
   // Leaves the ring first, which is given kLeaveMs.
   void stop_in_order();
   void stop(ExitCode code);

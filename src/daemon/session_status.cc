@@ -60,12 +60,17 @@ wire::StatusAnswer Server::describe() const {
                                     [&](const io::RosterEntry& e) { return e.node == member.node; });
     const std::string address = entry == config_.roster.end() ? "" : io::to_string(entry->address);
     status.members.push_back({member.node, member.incarnation, address,
-                              member.node == config_.node || (links_ && links_->connected(member.node))});
+                              member.node == config_.node || (links_ && links_->connected(member.node)),
+                              links_ ? links_->key_id(member.node) : ""});
   }
   status.budget_bytes = budget_.budget_bytes();
   status.used_bytes = budget_.used_bytes();
   status.checkpoints = keep_ ? keep_->checkpoints() : 0;
   status.jobs = jobs_.status();
+  if (links_) {
+    const io::PeerCounters& counters = links_->counters();
+    status.links = {config_.encrypt, counters.links_up, counters.refused, counters.malformed, counters.turned_away};
+  }
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -16,7 +17,8 @@ namespace rk::io {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
-constexpr int kReadsPerTurn = 8;  // then others have their turn
+constexpr std::size_t kSealBytes = std::size_t{64} << 10U;  // at a time: what is not needed stays unsealed
+constexpr int kReadsPerTurn = 8;                            // then others have their turn
 constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
 
 // Owns every descriptor that came, whatever is wrong with the message.
@@ -35,38 +37,53 @@ void collect_descriptors(msghdr& message, std::deque<shm::Descriptor>& out) {
 }  // namespace
 
 std::shared_ptr<Connection> Connection::create(EventLoop& loop, shm::Descriptor socket, Limits limits,
-                                               Callbacks callbacks) {
-  std::shared_ptr<Connection> connection(new Connection(loop, std::move(socket), limits, std::move(callbacks)));
+                                               Callbacks callbacks, std::unique_ptr<TlsChannel> channel) {
+  std::shared_ptr<Connection> connection(
+      new Connection(loop, std::move(socket), limits, std::move(callbacks), std::move(channel)));
   Connection* raw = connection.get();
   connection->watch_.emplace(
       loop, raw->socket_.get(), [raw] { raw->on_readable(); }, [raw] { raw->on_writable(); });
   connection->watch_->want_read(true);
+  if (raw->channel_) {
+    if (auto status = raw->flush(); !status) raw->close(std::move(status).error());
+  }
   return connection;
 }
 
-Connection::Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks)
+Connection::Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks,
+                       std::unique_ptr<TlsChannel> channel)
     : loop_(loop),
       socket_(std::move(socket)),
       limits_(limits),
-      callbacks_(std::make_shared<Callbacks>(std::move(callbacks))) {}
+      callbacks_(std::make_shared<Callbacks>(std::move(callbacks))),
+      channel_(std::move(channel)) {}
 
 Connection::~Connection() = default;
 
 void Connection::send(const wire::Frame& frame, std::span<const int> descriptors) {
   if (closed_) return;
-  RK_CHECK(frame.descriptors == descriptors.size());
-  Outgoing item{wire::encode_frame(frame), 0, {}};
+  RK_CHECK(frame.descriptors == descriptors.size() && (!channel_ || descriptors.empty()));
+  std::vector<shm::Descriptor> copies;
   for (const int fd : descriptors) {
     auto copy = shm::duplicate(fd);
     if (!copy) return close(std::move(copy).error());
-    item.descriptors.push_back(std::move(*copy));
+    copies.push_back(std::move(*copy));
   }
+  enqueue(frame, std::move(copies));
+  if (auto status = flush(); !status) return close(std::move(status).error());
+  if (queued_bytes() > limits_.max_send_bytes)
+    close(Error{ErrorCode::kNoMemory,
+                "the other side does not read: " + std::to_string(queued_bytes()) + " bytes wait to be sent"});
+}
+
+void Connection::enqueue(const wire::Frame& frame, std::vector<shm::Descriptor> descriptors) {
+  Outgoing item{wire::encode_frame(frame), 0, std::move(descriptors)};
   queued_bytes_ += item.bytes.size();
   queue_.push_back(std::move(item));
-  if (auto status = flush(); !status) return close(std::move(status).error());
-  if (queued_bytes_ > limits_.max_send_bytes)
-    close(Error{ErrorCode::kNoMemory,
-                "the other side does not read: " + std::to_string(queued_bytes_) + " bytes wait to be sent"});
+}
+
+std::size_t Connection::queued_bytes() const {
+  return queued_bytes_ + (channel_ && !closed_ ? channel_->outgoing().size() : 0);
 }
 
 void Connection::close(Error why) {
@@ -117,6 +134,9 @@ void Connection::on_readable() {
     if (!more) return refuse(std::move(more).error());
     if (!*more) return;
     if (auto status = deliver(); !status) return refuse(std::move(status).error());
+    if (!channel_ || closed_) continue;
+    // An answer of the handshake, and what waited for its end.
+    if (auto status = flush(); !status) return close(std::move(status).error());
   }
 }
 
@@ -143,8 +163,16 @@ Result<bool> Connection::receive() {
     if (cutter_.buffered() > 0) return fail(ErrorCode::kCorrupt, "the connection ended in the middle of a frame");
     return fail(ErrorCode::kPeerGone, "the other side closed the connection");
   }
-  cutter_.feed(ByteView(buffer).first(static_cast<std::size_t>(got)));
+  RK_TRY_VOID(take_bytes(ByteView(buffer).first(static_cast<std::size_t>(got))));
   return true;
+}
+
+Status Connection::take_bytes(ByteView bytes) {
+  if (!channel_) {
+    cutter_.feed(bytes);
+    return {};
+  }
+  return channel_->receive(bytes, [this](ByteView plain) { cutter_.feed(plain); });
 }
 
 Status Connection::deliver() {
@@ -178,8 +206,13 @@ Status Connection::deliver() {
 void Connection::refuse(Error why) {
   if (!closed_ && why.code != ErrorCode::kPeerGone) {
     const wire::Refusal refusal{static_cast<std::int32_t>(why.code), why.message};
-    queue_.push_back({wire::encode_frame(wire::to_frame(refusal, request_)), 0, {}});
-    queued_bytes_ += queue_.back().bytes.size();
+    if (channel_ && channel_->foreign()) {
+      // It is told in the only form that it may understand.
+      queue_.clear();
+      queued_bytes_ = 0;
+      channel_ = nullptr;
+    }
+    enqueue(wire::to_frame(refusal, request_), {});
     (void)flush();  // the connection ends for `why`, whether or not the other side still reads
   }
   close(std::move(why));
@@ -201,10 +234,12 @@ void Connection::on_writable() {
   if (auto status = flush(); !status) close(std::move(status).error());
 }
 
-Status Connection::flush() {
+Status Connection::flush() { return channel_ ? flush_sealed() : flush_plain(); }
+
+Status Connection::flush_plain() {
   while (!queue_.empty()) {
     Outgoing& item = queue_.front();
-    RK_TRY(const std::size_t sent, send_some(item));
+    RK_TRY(const std::size_t sent, send_some(ByteView(item.bytes).subspan(item.sent), item.descriptors));
     if (sent == 0) break;
     item.sent += sent;
     queued_bytes_ -= sent;
@@ -215,23 +250,49 @@ Status Connection::flush() {
   return {};
 }
 
-Result<std::size_t> Connection::send_some(const Outgoing& item) {
+Status Connection::flush_sealed() {
+  for (;;) {
+    if (channel_->outgoing().empty()) RK_TRY_VOID(seal_some());
+    if (channel_->outgoing().empty()) break;
+    RK_TRY(const std::size_t sent, send_some(channel_->outgoing(), {}));
+    if (sent == 0) break;
+    channel_->drop_outgoing(sent);
+  }
+  watch_->want_write(!channel_->outgoing().empty());
+  return {};
+}
+
+Status Connection::seal_some() {
+  std::size_t room = kSealBytes;
+  while (channel_->established() && room > 0 && !queue_.empty()) {
+    Outgoing& item = queue_.front();
+    const ByteView piece = ByteView(item.bytes).subspan(item.sent, std::min(room, item.bytes.size() - item.sent));
+    RK_TRY_VOID(channel_->seal(piece));
+    room -= piece.size();
+    item.sent += piece.size();
+    queued_bytes_ -= piece.size();
+    if (item.sent == item.bytes.size()) queue_.pop_front();
+  }
+  return {};
+}
+
+Result<std::size_t> Connection::send_some(ByteView bytes, std::span<const shm::Descriptor> descriptors) {
   alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
-  iovec piece{const_cast<std::byte*>(item.bytes.data()) + item.sent, item.bytes.size() - item.sent};
+  iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
-  if (!item.descriptors.empty()) {
-    const std::size_t bytes = item.descriptors.size() * sizeof(int);
+  if (!descriptors.empty()) {
+    const std::size_t size = descriptors.size() * sizeof(int);
     message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(bytes);
+    message.msg_controllen = CMSG_SPACE(size);
     cmsghdr* head = CMSG_FIRSTHDR(&message);
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(bytes);
+    head->cmsg_len = CMSG_LEN(size);
     std::array<int, wire::kMaxDescriptors> fds{};
-    for (std::size_t i = 0; i < item.descriptors.size(); ++i) fds.at(i) = item.descriptors[i].get();
-    std::memcpy(CMSG_DATA(head), fds.data(), bytes);
+    for (std::size_t i = 0; i < descriptors.size(); ++i) fds.at(i) = descriptors[i].get();
+    std::memcpy(CMSG_DATA(head), fds.data(), size);
   }
   const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent >= 0) return static_cast<std::size_t>(sent);

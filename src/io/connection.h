@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One stream socket that carries frames both ways; on a local socket descriptors travel with them. Reading is bounded
 // by one frame, sending by a queue: a peer that does not read is disconnected. The first malformed byte ends the
-// connection. on_closed comes once, never from inside send() or close() but from the loop, and is the last callback.
+// connection. With a TlsChannel, which servers use between them, everything is sealed on the way to the socket and
+// opened on the way from it. on_closed comes once, never from inside send() or close() but from the loop, and is the
+// last callback.
 #pragma once
 
 #include <sys/types.h>
@@ -16,6 +18,7 @@
 
 #include "base/result.h"
 #include "io/event_loop.h"
+#include "io/tls_channel.h"
 #include "shm/descriptor.h"
 #include "wire/frame.h"
 
@@ -35,12 +38,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::size_t max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload;
   };
 
-  // The socket is connected and non-blocking.
-  static std::shared_ptr<Connection> create(EventLoop& loop, shm::Descriptor socket, Limits limits,
-                                            Callbacks callbacks);
+  // The socket is connected and non-blocking. Descriptors do not travel through a channel.
+  static std::shared_ptr<Connection> create(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks,
+                                            std::unique_ptr<TlsChannel> channel = nullptr);
   ~Connection();
 
-  // Sends now or queues. After the connection is closed it does nothing.
+  // Sends now or queues; a channel sends nothing before it is established. After the connection is closed it does
+  // nothing.
   void send(const wire::Frame& frame, std::span<const int> descriptors = {});
   // Ends the connection: what is queued is sent as far as the socket takes it at once. on_closed follows.
   void close(Error why);
@@ -53,7 +57,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void pause();
   void resume();
 
-  std::size_t queued_bytes() const { return queued_bytes_; }
+  // Not yet taken by the socket.
+  std::size_t queued_bytes() const;
+  // Null: frames travel as they are.
+  const TlsChannel* channel() const { return channel_.get(); }
   bool closed() const { return closed_; }
 
  private:
@@ -63,28 +70,36 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::vector<shm::Descriptor> descriptors;
   };
 
-  Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks);
+  Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, Callbacks callbacks,
+             std::unique_ptr<TlsChannel> channel);
   void on_readable();
   void on_writable();
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
   Result<bool> receive();
+  Status take_bytes(ByteView bytes);
   Status deliver();
   void refuse(Error why);
   Status take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out);
+  void enqueue(const wire::Frame& frame, std::vector<shm::Descriptor> descriptors);
   // Sends until the queue is empty or the socket is full.
   Status flush();
-  Result<std::size_t> send_some(const Outgoing& item);
+  Status flush_plain();
+  Status flush_sealed();
+  // Moves some of the queue through the channel.
+  Status seal_some();
+  Result<std::size_t> send_some(ByteView bytes, std::span<const shm::Descriptor> descriptors);
   void shut();
 
   EventLoop& loop_;
   shm::Descriptor socket_;
   Limits limits_;
   std::shared_ptr<Callbacks> callbacks_;  // held by who runs one: it may replace them
+  std::unique_ptr<TlsChannel> channel_;
   wire::FrameCutter cutter_;
   std::deque<shm::Descriptor> received_;
   std::deque<Outgoing> queue_;
-  std::size_t queued_bytes_ = 0;
-  std::uint64_t request_ = 0;  // of the frame that is being handled
+  std::size_t queued_bytes_ = 0;  // in queue_
+  std::uint64_t request_ = 0;     // of the frame that is being handled
   bool closed_ = false;
   bool paused_ = false;
   bool delivering_ = false;

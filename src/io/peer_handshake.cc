@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/peer_handshake.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace rk::io {
@@ -16,12 +17,6 @@ Bytes hello_message(const wire::PeerHello& hello) {
   return out;
 }
 
-std::string hex_id(std::uint64_t value) {
-  Bytes bytes;
-  for (unsigned i = 0; i < 8; ++i) bytes.push_back(static_cast<std::byte>((value >> (56U - 8U * i)) & 0xffU));
-  return to_hex(bytes);
-}
-
 tl::unexpected<Error> wrong_key(NodeId node) {
   return fail(ErrorCode::kWrongCluster,
               "server " + std::to_string(node.value) +
@@ -35,16 +30,16 @@ Status check_nonce(const Bytes& nonce) {
 
 }  // namespace
 
-PeerHandshake PeerHandshake::dial(const PeerIdentity& self, const ClusterKey& key, NodeId expected, Bytes nonce) {
-  PeerHandshake handshake(Stage::kAwaitChallenge, self, key, std::move(nonce));
+PeerHandshake PeerHandshake::dial(const PeerIdentity& self, const keys::ClusterKey& key, NodeId expected, Bytes nonce) {
+  PeerHandshake handshake(Stage::kAwaitChallenge, self, {key}, std::move(nonce));
   handshake.dialer_ = true;
   handshake.peer_.node = expected;
   return handshake;
 }
 
-PeerHandshake PeerHandshake::listen(const PeerIdentity& self, const ClusterKey& key,
+PeerHandshake PeerHandshake::listen(const PeerIdentity& self, std::vector<keys::ClusterKey> keys,
                                     std::function<bool(NodeId)> in_roster, Bytes nonce) {
-  PeerHandshake handshake(Stage::kAwaitHello, self, key, std::move(nonce));
+  PeerHandshake handshake(Stage::kAwaitHello, self, std::move(keys), std::move(nonce));
   handshake.in_roster_ = std::move(in_roster);
   return handshake;
 }
@@ -52,7 +47,7 @@ PeerHandshake PeerHandshake::listen(const PeerIdentity& self, const ClusterKey& 
 std::optional<wire::Frame> PeerHandshake::first() const {
   if (!dialer_) return std::nullopt;
   wire::PeerHello hello{self_.versions, self_.cluster, self_.node, peer_.node, self_.incarnation, own_nonce_, {}};
-  hello.proof = key_->authenticate(hello_message(hello));
+  hello.proof = key().authenticate(hello_message(hello));
   return wire::to_frame(hello, 0, self_.incarnation);
 }
 
@@ -78,8 +73,8 @@ Result<std::optional<wire::Frame>> PeerHandshake::on_frame(const wire::Frame& fr
 
 Status PeerHandshake::check_cluster(ClusterId theirs) const {
   if (theirs == self_.cluster) return {};
-  return fail(ErrorCode::kWrongCluster, "the other server belongs to cluster " + hex_id(theirs.value) +
-                                            ", this one to " + hex_id(self_.cluster.value) +
+  return fail(ErrorCode::kWrongCluster, "the other server belongs to cluster " + to_hex(theirs.value) +
+                                            ", this one to " + to_hex(self_.cluster.value) +
                                             ": correct the roster or the cluster id");
 }
 
@@ -88,7 +83,11 @@ Result<std::optional<wire::Frame>> PeerHandshake::on_hello(const wire::Frame& fr
   RK_TRY_VOID(check_cluster(hello.cluster));
   RK_TRY(peer_.version, wire::agree(self_.versions, hello.versions));
   RK_TRY_VOID(check_nonce(hello.nonce));
-  if (!key_->verify(hello_message(hello), hello.proof)) return wrong_key(hello.from);
+  const Bytes message = hello_message(hello);
+  const auto proved = std::find_if(keys_.begin(), keys_.end(),
+                                   [&](const keys::ClusterKey& key) { return key.verify(message, hello.proof); });
+  if (proved == keys_.end()) return wrong_key(hello.from);
+  keys_ = {*proved};
   if (hello.to != self_.node)
     return fail(ErrorCode::kInvalidArgument, "server " + std::to_string(hello.from.value) + " looks for server " +
                                                  std::to_string(hello.to.value) + " here, but this is server " +
@@ -116,19 +115,19 @@ Result<std::optional<wire::Frame>> PeerHandshake::on_challenge(const wire::Frame
   peer_.incarnation = challenge.incarnation;
   their_nonce_ = challenge.nonce;
   stage_ = Stage::kAwaitListenerProof;
-  return wire::to_frame(wire::PeerProof{key_->authenticate(transcript("dialer"))}, 0, self_.incarnation);
+  return wire::to_frame(wire::PeerProof{key().authenticate(transcript("dialer"))}, 0, self_.incarnation);
 }
 
 Result<std::optional<wire::Frame>> PeerHandshake::on_dialer_proof(const wire::Frame& frame) {
   RK_TRY(const auto proof, wire::from_frame<wire::PeerProof>(frame));
-  if (!key_->verify(transcript("dialer"), proof.proof)) return wrong_key(peer_.node);
+  if (!key().verify(transcript("dialer"), proof.proof)) return wrong_key(peer_.node);
   stage_ = Stage::kProven;
-  return wire::to_frame(wire::PeerProof{key_->authenticate(transcript("listener"))}, 0, self_.incarnation);
+  return wire::to_frame(wire::PeerProof{key().authenticate(transcript("listener"))}, 0, self_.incarnation);
 }
 
 Result<std::optional<wire::Frame>> PeerHandshake::on_listener_proof(const wire::Frame& frame) {
   RK_TRY(const auto proof, wire::from_frame<wire::PeerProof>(frame));
-  if (!key_->verify(transcript("listener"), proof.proof)) return wrong_key(peer_.node);
+  if (!key().verify(transcript("listener"), proof.proof)) return wrong_key(peer_.node);
   stage_ = Stage::kProven;
   return std::nullopt;
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "io/cluster_key.h"
+#include "keys/cluster_key.h"
 #include "wire/peer_messages.h"
 
 namespace rk::io {
@@ -28,11 +28,11 @@ struct ProvenPeer {
 
 class PeerHandshake {
  public:
-  // `expected`: the server dialled. The key must outlive the handshake. `nonce`: kNonceSize fresh random bytes.
-  static PeerHandshake dial(const PeerIdentity& self, const ClusterKey& key, NodeId expected, Bytes nonce);
-  // `in_roster`: whether a server of that number may join.
-  static PeerHandshake listen(const PeerIdentity& self, const ClusterKey& key, std::function<bool(NodeId)> in_roster,
-                              Bytes nonce);
+  // `expected`: the server dialled. `nonce`: kNonceSize fresh random bytes.
+  static PeerHandshake dial(const PeerIdentity& self, const keys::ClusterKey& key, NodeId expected, Bytes nonce);
+  // Any of `keys` is accepted. `in_roster`: whether a server of that number may join.
+  static PeerHandshake listen(const PeerIdentity& self, std::vector<keys::ClusterKey> keys,
+                              std::function<bool(NodeId)> in_roster, Bytes nonce);
 
   // What the dialer sends first; nothing for the listener.
   std::optional<wire::Frame> first() const;
@@ -41,12 +41,14 @@ class PeerHandshake {
   bool proven() const { return stage_ == Stage::kProven; }
   // Valid once proven.
   const ProvenPeer& peer() const { return peer_; }
+  // The key that both sides proved; valid once proven.
+  const keys::ClusterKey& key() const { return keys_.front(); }
 
  private:
   enum class Stage { kAwaitHello, kAwaitChallenge, kAwaitDialerProof, kAwaitListenerProof, kProven };
 
-  PeerHandshake(Stage stage, const PeerIdentity& self, const ClusterKey& key, Bytes nonce)
-      : stage_(stage), self_(self), key_(&key), own_nonce_(std::move(nonce)) {}
+  PeerHandshake(Stage stage, const PeerIdentity& self, std::vector<keys::ClusterKey> keys, Bytes nonce)
+      : stage_(stage), self_(self), keys_(std::move(keys)), own_nonce_(std::move(nonce)) {}
   Result<std::optional<wire::Frame>> on_hello(const wire::Frame& frame);
   Result<std::optional<wire::Frame>> on_challenge(const wire::Frame& frame);
   Result<std::optional<wire::Frame>> on_dialer_proof(const wire::Frame& frame);
@@ -57,7 +59,7 @@ class PeerHandshake {
 
   Stage stage_;
   PeerIdentity self_;
-  const ClusterKey* key_;
+  std::vector<keys::ClusterKey> keys_;  // for the listener, all until the hello has shown which
   Bytes own_nonce_;
   Bytes their_nonce_;
   bool dialer_ = false;

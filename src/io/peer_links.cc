@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/peer_links.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -21,6 +23,17 @@ void set_link_options(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof(kUnacknowledgedMs));
 }
 
+std::string remote_host(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  std::array<char, NI_MAXHOST> host{};
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(), nullptr, 0,
+                    NI_NUMERICHOST) != 0)
+    return "an unknown address";
+  return host.data();
+}
+
 }  // namespace
 
 struct PeerLinks::Peer {
@@ -34,6 +47,7 @@ struct PeerLinks::Peer {
   std::unique_ptr<Watch> connect_watch;
   std::shared_ptr<Connection> link;
   ProvenPeer proven;
+  std::string key_id;  // that `link` was proven with
 };
 
 struct PeerLinks::Unproven {
@@ -41,17 +55,20 @@ struct PeerLinks::Unproven {
   PeerHandshake handshake;
   Timer deadline;
   std::shared_ptr<Connection> connection;
-  NodeId dialled;  // 0: accepted
+  NodeId dialled;       // 0: accepted
+  std::string address;  // of whom was accepted
 };
 
-PeerLinks::PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits,
+PeerLinks::PeerLinks(EventLoop& loop, const PeerIdentity& self, PeerSecurity security, PeerLinkLimits limits,
                      Callbacks callbacks)
     : loop_(loop),
       self_(self),
-      key_(std::move(key)),
+      security_(std::move(security)),
       limits_(limits),
       callbacks_(std::move(callbacks)),
-      jitter_(random_u64()) {}
+      jitter_(keys::random_u64()) {
+  if (security_.encrypt) tls_ = std::make_shared<const TlsContext>(security_.keys, self_.cluster);
+}
 
 PeerLinks::~PeerLinks() {
   for (auto& [id, unproven] : unproven_) unproven->connection->abandon();
@@ -59,10 +76,10 @@ PeerLinks::~PeerLinks() {
     if (peer->link) peer->link->abandon();
 }
 
-Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
+Result<std::unique_ptr<PeerLinks>> PeerLinks::create(EventLoop& loop, const PeerIdentity& self, PeerSecurity security,
                                                      const std::vector<RosterEntry>& roster, shm::Descriptor listening,
                                                      PeerLinkLimits limits, Callbacks callbacks) {
-  std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(key), limits, std::move(callbacks)));
+  std::unique_ptr<PeerLinks> links(new PeerLinks(loop, self, std::move(security), limits, std::move(callbacks)));
   RK_TRY_VOID(links->add_peers(roster));
   RK_TRY_VOID(links->listen(roster, std::move(listening)));
   for (auto& [node, peer] : links->peers_)
@@ -111,6 +128,16 @@ std::size_t PeerLinks::queued_bytes(NodeId to) const {
   return at != peers_.end() && at->second->link ? at->second->link->queued_bytes() : 0;
 }
 
+std::string PeerLinks::key_id(NodeId node) const { return connected(node) ? peers_.at(node)->key_id : ""; }
+
+void PeerLinks::replace_keys(keys::KeySet keys) {
+  security_.keys = std::move(keys);
+  if (security_.encrypt) tls_ = std::make_shared<const TlsContext>(security_.keys, self_.cluster);
+  for (auto& [node, peer] : peers_)
+    if (peer->link && security_.keys.find(peer->key_id) == nullptr)
+      peer->link->close(Error{ErrorCode::kPeerGone, "the key that it was made with was removed from the key file"});
+}
+
 void PeerLinks::accept(shm::Descriptor socket) {
   if (accepted_unproven_ >= limits_.max_unproven) {
     ++counters_.turned_away;
@@ -120,8 +147,8 @@ void PeerLinks::accept(shm::Descriptor socket) {
   ++accepted_unproven_;
   start(std::move(socket),
         PeerHandshake::listen(
-            self_, key_, [this](NodeId node) { return peers_.find(node) != peers_.end(); },
-            random_bytes(wire::kNonceSize)),
+            self_, security_.keys.all(), [this](NodeId node) { return peers_.find(node) != peers_.end(); },
+            keys::random_bytes(wire::kNonceSize)),
         NodeId());
 }
 
@@ -151,7 +178,9 @@ void PeerLinks::dial(Peer& peer) {
         if (callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node);
         return;
       }
-      start(std::move(*fd), PeerHandshake::dial(self_, key_, peer.node, random_bytes(wire::kNonceSize)), peer.node);
+      start(std::move(*fd),
+            PeerHandshake::dial(self_, security_.keys.first(), peer.node, keys::random_bytes(wire::kNonceSize)),
+            peer.node);
     });
   };
   peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, finish);
@@ -174,13 +203,17 @@ void PeerLinks::start(shm::Descriptor socket, PeerHandshake handshake, NodeId di
   const std::uint64_t id = next_unproven_++;
   auto unproven = std::make_unique<Unproven>(loop_, std::move(handshake));
   unproven->dialled = dialled;
+  if (!dialled) unproven->address = remote_host(socket.get());
   Connection::Callbacks callbacks;
   callbacks.on_frame = [this, id](const wire::Frame& frame, const std::vector<shm::Descriptor>&) {
     return on_unproven_frame(id, frame);
   };
   callbacks.on_closed = [this, id](const Error& why) { end_unproven(id, why); };
-  unproven->connection =
-      Connection::create(loop_, std::move(socket), {limits_.max_send_bytes, kUnprovenFrameBytes}, std::move(callbacks));
+  std::unique_ptr<TlsChannel> channel;
+  if (tls_)
+    channel = std::make_unique<TlsChannel>(tls_, dialled ? TlsChannel::Side::kDialer : TlsChannel::Side::kListener);
+  unproven->connection = Connection::create(loop_, std::move(socket), {limits_.max_send_bytes, kUnprovenFrameBytes},
+                                            std::move(callbacks), std::move(channel));
   unproven->deadline.start(limits_.handshake_ms, [connection = unproven->connection.get()] {
     connection->close(Error{ErrorCode::kTimeout, "the other side did not prove itself in time"});
   });
@@ -205,18 +238,32 @@ void PeerLinks::end_unproven(std::uint64_t id, const Error& why) {
   if (at == unproven_.end()) return;
   const NodeId dialled = at->second->dialled;
   const NodeId claimed = dialled ? dialled : at->second->handshake.peer().node;
+  Error reason = why;
+  if (!claimed) reason.message += "; it connected from " + at->second->address;
   unproven_.erase(at);
   if (!dialled) --accepted_unproven_;
   ++counters_.refused;
-  if (callbacks_.on_refused) callbacks_.on_refused(claimed, why);
+  if (callbacks_.on_refused) callbacks_.on_refused(claimed, reason);
   if (!dialled) return;
   Peer& peer = *peers_.at(dialled);
   if (!peer.link) dial_later(peer);
 }
 
+// The keys may have been replaced while the other side proved one.
+Status PeerLinks::check_key(const PeerHandshake& handshake, const Connection& connection) const {
+  const keys::ClusterKey& key = handshake.key();
+  if (security_.keys.find(key.id()) == nullptr)
+    return fail(ErrorCode::kWrongCluster, key.name() + " was removed from this server's key file a moment ago");
+  if (connection.channel() != nullptr && connection.channel()->key_id() != key.id())
+    return fail(ErrorCode::kWrongCluster, "the other server proved another key than the one that it encrypts with");
+  return {};
+}
+
 Status PeerLinks::promote(std::uint64_t id) {
   const auto at = unproven_.find(id);
   const ProvenPeer proven = at->second->handshake.peer();
+  RK_TRY_VOID(check_key(at->second->handshake, *at->second->connection));
+  const std::string key_id = at->second->handshake.key().id();
   Peer& peer = *peers_.at(proven.node);
   if (peer.proven.incarnation > proven.incarnation)
     return fail(ErrorCode::kFenced, "an older incarnation of server " + std::to_string(proven.node.value) +
@@ -231,6 +278,7 @@ Status PeerLinks::promote(std::uint64_t id) {
     callbacks_.on_down(proven.node, Error{ErrorCode::kPeerGone, "the server made a new connection"});
   }
   peer.proven = proven;
+  peer.key_id = key_id;
   peer.backoff_ms = 0;
   peer.link = connection;
   connection->raise_frame_limit();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The links of a server to the others of its roster: one TCP connection a pair, dialled by the server with the lower
 // number, with back-off, for as long as the server lives. A connection counts as a link only after the handshake of
-// peer_handshake.h; until then it has a deadline, a small frame limit, and few places. A newer proven connection of the
-// same or a newer incarnation replaces the link; one of an older incarnation is refused.
+// peer_handshake.h, inside TLS unless that is switched off (tls_channel.h); until then it has a deadline, a small frame
+// limit, and few places. A newer proven connection of the same or a newer incarnation replaces the link; one of an
+// older incarnation is refused.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +15,23 @@
 #include "base/ids.h"
 #include "base/prng.h"
 #include "io/address.h"
-#include "io/cluster_key.h"
 #include "io/connection.h"
 #include "io/event_loop.h"
 #include "io/listener.h"
 #include "io/peer_handshake.h"
+#include "io/tls_channel.h"
+#include "keys/key_set.h"
 
 namespace rk::io {
 
 struct RosterEntry {
   NodeId node;
   HostPort address;
+};
+
+struct PeerSecurity {
+  keys::KeySet keys;
+  bool encrypt = true;  // alike on all servers
 };
 
 struct PeerLinkLimits {
@@ -57,7 +64,7 @@ class PeerLinks {
 
   // `roster` contains the server itself, whose address it listens on unless `listening` is a socket that listens
   // already. Dials at once.
-  static Result<std::unique_ptr<PeerLinks>> create(EventLoop& loop, const PeerIdentity& self, ClusterKey key,
+  static Result<std::unique_ptr<PeerLinks>> create(EventLoop& loop, const PeerIdentity& self, PeerSecurity security,
                                                    const std::vector<RosterEntry>& roster, shm::Descriptor listening,
                                                    PeerLinkLimits limits, Callbacks callbacks);
   ~PeerLinks();
@@ -66,19 +73,25 @@ class PeerLinks {
   bool send(NodeId to, const wire::Frame& frame);
   bool connected(NodeId node) const;
   std::size_t queued_bytes(NodeId to) const;
+  // The key that the link was proven with; empty without a link.
+  std::string key_id(NodeId node) const;
   const PeerCounters& counters() const { return counters_; }
+  // From now on these keys are used to dial and accepted. A link whose key is not among them is closed and made anew.
+  void replace_keys(keys::KeySet keys);
 
  private:
   struct Peer;
   struct Unproven;
 
-  PeerLinks(EventLoop& loop, const PeerIdentity& self, ClusterKey key, PeerLinkLimits limits, Callbacks callbacks);
+  PeerLinks(EventLoop& loop, const PeerIdentity& self, PeerSecurity security, PeerLinkLimits limits,
+            Callbacks callbacks);
   Status add_peers(const std::vector<RosterEntry>& roster);
   Status listen(const std::vector<RosterEntry>& roster, shm::Descriptor listening);
   void accept(shm::Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
   void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
+  Status check_key(const PeerHandshake& handshake, const Connection& connection) const;
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
   void end_unproven(std::uint64_t id, const Error& why);
   Status promote(std::uint64_t id);
@@ -86,7 +99,8 @@ class PeerLinks {
 
   EventLoop& loop_;
   PeerIdentity self_;
-  ClusterKey key_;
+  PeerSecurity security_;
+  std::shared_ptr<const TlsContext> tls_;  // null: frames travel as they are
   PeerLinkLimits limits_;
   Callbacks callbacks_;
   PeerCounters counters_;

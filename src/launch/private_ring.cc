@@ -21,6 +21,7 @@
 #include <fstream>
 
 #include "client/connection.h"
+#include "keys/key_file.h"
 #include "launch/directories.h"
 #include "launch/frame_channel.h"
 #include "launch/processes.h"
@@ -35,7 +36,6 @@ namespace {
 constexpr int kReadyLimitMs = 60000;
 constexpr int kViewLimitMs = 60000;
 constexpr int kStopLimitMs = 5000;
-constexpr std::size_t kKeyBytes = 32;
 constexpr int kServerMemory = 4;  // ringkeepd: the budget is larger than the machine (docs/exit-codes.md)
 // Numbers of the descriptors in a server.
 constexpr int kReadyFd = 3;
@@ -60,17 +60,6 @@ Result<LoopbackPort> free_port() {
     return fail_errno("take a free port on loopback", errno);
   out.port = ntohs(address.sin_port);
   return out;
-}
-
-Status write_key(const std::string& path) {
-  unsigned char key[kKeyBytes];
-  if (::getrandom(key, sizeof key, 0) != static_cast<ssize_t>(sizeof key))
-    return fail_errno("draw a cluster key", errno);
-  ::unlink(path.c_str());
-  const shm::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file || ::write(file.get(), key, sizeof key) != static_cast<ssize_t>(sizeof key))
-    return fail_errno("write the cluster key " + path, errno);
-  return {};
 }
 
 std::string random_cluster() {
@@ -154,7 +143,8 @@ tl::unexpected<Error> PrivateRing::did_not_start(std::uint32_t node, const std::
 Status PrivateRing::launch(const RingSettings& settings) {
   RK_TRY(const std::string server, find_server_executable());
   const std::string key = directory_ + "/cluster-key";
-  RK_TRY_VOID(write_key(key));
+  ::unlink(key.c_str());  // of an earlier ring here
+  RK_TRY_VOID(keys::create_key_file(key, keys::KeySet::generate()));
   const std::string cluster = random_cluster();
   std::vector<LoopbackPort> ports;
   std::vector<std::string> roster;

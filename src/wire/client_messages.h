@@ -49,7 +49,18 @@ struct MemberStatus {
   Incarnation incarnation;
   std::string address;  // host:port of the peer link
   bool connected = false;
-  RK_FIELDS(node, incarnation, address, connected)
+  std::string key;  // id of the cluster key that the link was proven with; empty without a link
+  RK_FIELDS(node, incarnation, address, connected, key)
+};
+
+// The links of a server to the others since it started.
+struct LinkStatus {
+  bool encrypted = false;
+  std::uint64_t made = 0;
+  std::uint64_t refused = 0;      // connections that ended before the other side had proved who it is
+  std::uint64_t malformed = 0;    // links that ended with malformed bytes
+  std::uint64_t turned_away = 0;  // connections for which there was no place
+  RK_FIELDS(encrypted, made, refused, malformed, turned_away)
 };
 
 struct JobStatus {
@@ -75,7 +86,9 @@ struct StatusAnswer {
   std::uint64_t used_bytes = 0;
   std::uint64_t checkpoints = 0;  // names with a committed version, copies kept for others included
   std::vector<JobStatus> jobs;
-  RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs)
+  LinkStatus links;
+  RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs,
+            links)
 };
 
 // --- events ---------------------------------------------------------------------------------------------------------

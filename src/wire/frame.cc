@@ -11,6 +11,7 @@ namespace rk::wire {
 namespace {
 
 constexpr std::size_t kSumOffset = 40;
+constexpr std::uint32_t kTlsHandshake = 0x0316;  // how a TLS connection begins, as the low half of a magic
 
 std::uint64_t frame_sum(ByteView head, ByteView payload) {
   StreamingChecksum sum;
@@ -44,7 +45,11 @@ Bytes encode_frame(const Frame& frame) {
 Result<FrameHeader> decode_header(ByteView head) {
   RK_CHECK(head.size() >= kHeaderSize);
   ByteReader reader(head.first(kHeaderSize));
-  if (reader.integer<std::uint32_t>() != kMagic)
+  const auto magic = reader.integer<std::uint32_t>();
+  if ((magic & 0xffffU) == kTlsHandshake)
+    return fail(ErrorCode::kCorrupt,
+                "the other side encrypts its links and this server does not: set 'encrypt' alike on all servers");
+  if (magic != kMagic)
     return fail(ErrorCode::kCorrupt, "not a ringkeep frame: something else is talking to this socket");
   const auto major = reader.integer<std::uint16_t>();
   const auto minor = reader.integer<std::uint16_t>();

@@ -9,8 +9,8 @@
 namespace rk::fuzz {
 namespace {
 
-const io::ClusterKey& key() {
-  static const io::ClusterKey kKey = io::ClusterKey::from_bytes(Bytes(32, std::byte{'k'})).value();
+const keys::ClusterKey& key() {
+  static const auto kKey = keys::ClusterKey::parse("ringkeep-key-1 1 " + std::string(64, '6')).value();
   return kKey;
 }
 
@@ -29,7 +29,7 @@ void run(ByteView input) {
   const ByteView payload = input.subspan(2);
   auto dialer = io::PeerHandshake::dial(server(1), key(), NodeId(2), Bytes(wire::kNonceSize, std::byte{1}));
   auto listener = io::PeerHandshake::listen(
-      server(2), key(), [](NodeId) { return true; }, Bytes(wire::kNonceSize, std::byte{2}));
+      server(2), {key()}, [](NodeId) { return true; }, Bytes(wire::kNonceSize, std::byte{2}));
   const auto handshake_frame = frame_of(
       static_cast<wire::MessageType>(static_cast<std::uint32_t>(wire::MessageType::kPeerHello) + kind % 4), payload);
   switch (choice % 4) {

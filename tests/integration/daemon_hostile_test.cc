@@ -15,8 +15,6 @@
 namespace rk::testing {
 namespace {
 
-const std::string kKey(32, 'k');
-
 Bytes garbage(std::uint64_t seed, std::size_t size) {
   Prng prng(seed);
   Bytes bytes(size);
@@ -52,11 +50,11 @@ class Hostile : public ::testing::Test {
   }
   TestClient local() { return TestClient::connect_local(ring_.socket(1)).value(); }
   TestClient peer() { return TestClient::connect_tcp(ring_.port(1)).value(); }
-  // Runs the dialer's side of the handshake as server 2 would; the refusal of the server, or ok.
-  Status dial(const io::PeerIdentity& self, const std::string& key, NodeId to = NodeId(1)) {
-    const auto cluster_key = io::ClusterKey::from_bytes(as_bytes(key)).value();
-    auto handshake = io::PeerHandshake::dial(self, cluster_key, to, io::random_bytes(wire::kNonceSize));
-    TestClient connection = peer();
+  // Runs the dialer's side of the handshake as server 2 would, inside TLS with the right key; the refusal of the
+  // server, or ok.
+  Status dial(const io::PeerIdentity& self, const keys::ClusterKey& key, NodeId to = NodeId(1)) {
+    auto handshake = io::PeerHandshake::dial(self, key, to, keys::random_bytes(wire::kNonceSize));
+    RK_TRY(TestClient connection, ring_.peer(1));
     RK_TRY_VOID(connection.send(*handshake.first()));
     while (!handshake.proven()) {
       RK_TRY(const auto received, connection.receive());
@@ -96,6 +94,15 @@ TEST_F(Hostile, GarbageOnThePeersSocket) {
     client.shut_writing();
     EXPECT_NE(last_words(client).code, ErrorCode::kOk);
   }
+  expect_unharmed();
+}
+
+TEST_F(Hostile, GarbageInsideTls) {
+  TestClient client = ring_.peer(1).value();
+  ASSERT_TRUE(client.channel()->seal(garbage(1, 500)));
+  const ByteView sealed = client.channel()->outgoing();
+  ASSERT_TRUE(client.send_raw(sealed));
+  EXPECT_NE(last_words(client).message.find("not a ringkeep frame"), std::string::npos);
   expect_unharmed();
 }
 
@@ -172,8 +179,16 @@ TEST_F(Hostile, AClientThatNeverReadsIsDisconnected) {
 }
 
 TEST_F(Hostile, APeerWithAnotherKey) {
+  const auto stranger = ring_.peer(1, keys::KeySet::generate());
+  ASSERT_FALSE(stranger);
+  EXPECT_EQ(stranger.error().code, ErrorCode::kWrongCluster);
+  EXPECT_NE(stranger.error().message.find("does not accept key 1"), std::string::npos) << stranger.error().message;
+  const auto elsewhere = ring_.peer(1, ring_.keys(), ClusterId(0xbad));
+  ASSERT_FALSE(elsewhere);
+  EXPECT_NE(elsewhere.error().message.find("another cluster"), std::string::npos) << elsewhere.error().message;
+  // Inside TLS, as where it is switched off.
   const auto refused =
-      dial({ClusterId(RingFixture::kCluster), NodeId(2), Incarnation(~0ULL), {}}, std::string(32, 'x'));
+      dial({ClusterId(RingFixture::kCluster), NodeId(2), Incarnation(~0ULL), {}}, keys::ClusterKey::generate(1));
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("does not have this cluster's key"), std::string::npos)
       << refused.error().message;
@@ -182,28 +197,28 @@ TEST_F(Hostile, APeerWithAnotherKey) {
 
 TEST_F(Hostile, APeerOfAnotherClusterVersionOrRoster) {
   const ClusterId ours(RingFixture::kCluster);
-  const auto cluster = dial({ClusterId(0xbad), NodeId(2), Incarnation(1), {}}, kKey);
+  const auto cluster = dial({ClusterId(0xbad), NodeId(2), Incarnation(1), {}}, ring_.keys().first());
   ASSERT_FALSE(cluster);
   EXPECT_NE(cluster.error().message.find("cluster 0000000000000bad"), std::string::npos) << cluster.error().message;
-  const auto version = dial({ours, NodeId(2), Incarnation(1), {700, 701}}, kKey);
+  const auto version = dial({ours, NodeId(2), Incarnation(1), {700, 701}}, ring_.keys().first());
   ASSERT_FALSE(version);
   EXPECT_NE(version.error().message.find("700 to 701"), std::string::npos) << version.error().message;
-  const auto stranger = dial({ours, NodeId(9), Incarnation(1), {}}, kKey);
+  const auto stranger = dial({ours, NodeId(9), Incarnation(1), {}}, ring_.keys().first());
   ASSERT_FALSE(stranger);
   EXPECT_NE(stranger.error().message.find("server 9"), std::string::npos) << stranger.error().message;
-  const auto lost = dial({ours, NodeId(2), Incarnation(1), {}}, kKey, NodeId(7));
+  const auto lost = dial({ours, NodeId(2), Incarnation(1), {}}, ring_.keys().first(), NodeId(7));
   ASSERT_FALSE(lost);
   EXPECT_NE(lost.error().message.find("looks for server 7"), std::string::npos) << lost.error().message;
-  const auto older = dial({ours, NodeId(2), Incarnation(1), {}}, kKey);
+  const auto older = dial({ours, NodeId(2), Incarnation(1), {}}, ring_.keys().first());
   EXPECT_TRUE(older) << "an older life knows the key, and is refused only after it has proved that";
   expect_unharmed();
 }
 
 TEST_F(Hostile, AReplayedHelloIsNoProof) {
-  const auto key = io::ClusterKey::from_bytes(as_bytes(kKey)).value();
   const io::PeerIdentity self{ClusterId(RingFixture::kCluster), NodeId(2), Incarnation(~0ULL), {}};
-  const auto overheard = io::PeerHandshake::dial(self, key, NodeId(1), io::random_bytes(wire::kNonceSize)).first();
-  TestClient attacker = peer();
+  const auto overheard =
+      io::PeerHandshake::dial(self, ring_.keys().first(), NodeId(1), keys::random_bytes(wire::kNonceSize)).first();
+  TestClient attacker = ring_.peer(1).value();
   ASSERT_TRUE(attacker.send(*overheard));
   const auto challenge = attacker.receive();
   ASSERT_TRUE(challenge);

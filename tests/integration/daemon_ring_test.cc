@@ -32,36 +32,69 @@ TEST(DaemonRing, FourServersAgreeOnOneView) {
   }));
 }
 
-// Two servers that belong together form the ring; the third is refused with one line that says why, and
+// Two servers that belong together form the ring; the stranger is refused with one line on each side that says why, and
 // goes on trying: its operator mends its configuration and starts it again.
-void expect_refused(const RingFixture::Options& options, const std::string& reason) {
+void expect_refused(const RingFixture::Options& options, const std::string& at_others, const std::string& at_stranger) {
   RingFixture ring(options);
-  for (const std::uint32_t node : {1U, 2U})
+  const std::uint32_t stranger = options.stranger;
+  const std::uint32_t member = stranger == 1 ? 2 : 1;
+  for (const std::uint32_t node : {member, 6 - member - stranger})
     EXPECT_TRUE(ring.await_status(node, [](const wire::StatusAnswer& status) {
       return status.state == "serving" && status.members.size() == 2;
     }));
-  const auto refusals = [&](std::uint32_t node) {
+  const auto refusals = [&](std::uint32_t node, const std::string& reason) {
     std::istringstream lines(ring.server(node).output());
     std::vector<std::string> found;
     for (std::string line; std::getline(lines, line);)
       if (line.find("no link to") != std::string::npos && line.find(reason) != std::string::npos) found.push_back(line);
     return found;
   };
-  EXPECT_TRUE(ring.await_status(1, [&](const auto&) { return !refusals(1).empty(); })) << ring.server(1).output();
-  EXPECT_LE(refusals(1).size(), 2U) << "one for each way of meeting, not one for each attempt";
-  EXPECT_TRUE(ring.server(3).running());
+  const auto both_say_why = [&](const auto&) {
+    return !refusals(member, at_others).empty() && !refusals(stranger, at_stranger).empty();
+  };
+  EXPECT_TRUE(ring.await_status(member, both_say_why))
+      << ring.server(member).output() << ring.server(stranger).output();
+  EXPECT_LE(refusals(member, at_others).size(), 2U) << "one for each way of meeting, not one for each attempt";
+  EXPECT_TRUE(ring.server(stranger).running());
 }
 
-TEST(DaemonRing, AServerOfAnotherClusterStaysOutAndTheOthersSayWhy) {
-  RingFixture::Options options{.servers = 3, .extra_flags = {}, .await_serving = false, .stranger = 3};
+RingFixture::Options with_stranger(std::uint32_t node) {
+  return {.servers = 3, .extra_flags = {}, .await_serving = false, .stranger = node};
+}
+
+// Who dials is told less than who is dialled: TLS has no words.
+TEST(DaemonRing, AServerOfAnotherClusterStaysOutAndBothSidesSayWhy) {
+  auto options = with_stranger(3);
   options.stranger_cluster = "bad";
-  expect_refused(options, "0000000000000bad");
+  expect_refused(options, "or belongs to another cluster", "belongs to cluster 00000000000000c1, this one to");
+  options.stranger = 1;
+  expect_refused(options, "belongs to cluster 0000000000000bad, this one to", "or belongs to another cluster");
 }
 
-TEST(DaemonRing, AServerWithAnotherKeyStaysOutAndTheOthersSayWhy) {
-  RingFixture::Options options{.servers = 3, .extra_flags = {}, .await_serving = false, .stranger = 3};
-  options.stranger_key = std::string(32, 'x');
-  expect_refused(options, "key");
+TEST(DaemonRing, AServerWithAnotherKeyStaysOutAndBothSidesSayWhy) {
+  auto options = with_stranger(3);
+  options.stranger_key = true;
+  expect_refused(options, "does not accept key 1", "which is not in this server's key file");
+  options.stranger = 1;
+  expect_refused(options, "which is not in this server's key file", "does not accept key 1");
+}
+
+// As a server of a release before TLS.
+TEST(DaemonRing, AServerThatDoesNotEncryptStaysOutAndBothSidesSayWhy) {
+  auto options = with_stranger(3);
+  options.stranger_config = "encrypt = false\n";
+  expect_refused(options, "set 'encrypt' alike", "set 'encrypt' alike");
+  options.stranger = 1;
+  expect_refused(options, "set 'encrypt' alike", "set 'encrypt' alike");
+}
+
+TEST(DaemonRing, WithoutEncryptionServersStillProveTheKey) {
+  const TemporaryDirectory directory;
+  const std::string config = directory.write("plain.toml", "encrypt = false\n");
+  RingFixture::Options options = with_stranger(3);
+  options.extra_flags = {"--config", config};
+  options.stranger_key = true;
+  expect_refused(options, "does not have this cluster's key", "does not have this cluster's key");
 }
 
 TEST(DaemonRing, AKilledServerIsNamedToTheOwnersOfJobs) {

@@ -84,10 +84,10 @@ TEST_F(Start, ASymbolicLinkInPlaceOfTheDirectoryIsRefused) {
 }
 
 TEST_F(Start, AKeyFileThatOthersMayReadIsRefused) {
-  const std::string key = directory_.write("key", std::string(32, 'k'), 0640);
-  expect_refused(start(alone(), {"--key-file", key}), ExitCode::kCannotStart, {key, "chmod 600"});
+  const std::string key = directory_.write("key", keys::KeySet::generate().text(), 0640);
+  expect_refused(start(alone(), {"--key-file", key}), ExitCode::kCannotStart, {key, "chmod 400"});
   const std::string tiny = directory_.write("tiny", "k", 0600);
-  expect_refused(start(alone(), {"--key-file", tiny}), ExitCode::kCannotStart, {tiny, "16 to 4096"});
+  expect_refused(start(alone(), {"--key-file", tiny}), ExitCode::kCannotStart, {tiny, "line 1", "ringkeep keygen"});
 }
 
 TEST_F(Start, ASecondServerOnTheSameSocketOrStateIsRefused) {

@@ -68,11 +68,10 @@ TEST_F(Versions, AClientThatNoLongerSpeaksOursIsToldWhy) {
 }
 
 TEST_F(Versions, APeerOfTheNextMinorVersionIsProven) {
-  const auto key = io::ClusterKey::from_bytes(as_bytes(std::string(32, 'k'))).value();
   const io::PeerIdentity self{
       ClusterId(RingFixture::kCluster), NodeId(2), Incarnation(1), {wire::kFormatMinor, kNextMinor}};
-  auto handshake = io::PeerHandshake::dial(self, key, NodeId(1), io::random_bytes(wire::kNonceSize));
-  TestClient connection = TestClient::connect_tcp(ring_.port(1)).value();
+  auto handshake = io::PeerHandshake::dial(self, ring_.keys().first(), NodeId(1), keys::random_bytes(wire::kNonceSize));
+  TestClient connection = ring_.peer(1).value();
   std::optional<wire::Frame> frame = handshake.first();
   while (frame) {
     frame->minor = kNextMinor;

@@ -155,7 +155,29 @@ Result<TestClient> TestClient::greet(const std::string& path, ClusterId cluster)
   return client;
 }
 
+Status TestClient::secure(std::unique_ptr<io::TlsChannel> channel) {
+  channel_ = std::move(channel);
+  RK_TRY_VOID(send_outgoing());
+  while (!channel_->established()) RK_TRY_VOID(take_some(kPatienceMs));
+  return {};
+}
+
+Status TestClient::send(const wire::Frame& frame) {
+  const Bytes bytes = wire::encode_frame(frame);
+  if (!channel_) return send_raw(bytes);
+  RK_TRY_VOID(channel_->seal(bytes));
+  return send_outgoing();
+}
+
+Status TestClient::send_outgoing() {
+  const ByteView view = channel_->outgoing();
+  const Bytes bytes(view.begin(), view.end());
+  channel_->drop_outgoing(bytes.size());
+  return send_raw(bytes);
+}
+
 Status TestClient::send_raw(ByteView bytes) {
+  if (record) record->emplace_back(bytes.begin(), bytes.end());
   while (!bytes.empty()) {
     const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0) return fail_errno("send", errno);
@@ -178,29 +200,39 @@ Result<TestClient::Received> TestClient::receive(int timeout_ms) {
       }
       return received;
     }
-    pollfd poll{socket_.get(), POLLIN, 0};
-    if (::poll(&poll, 1, timeout_ms) != 1) return fail(ErrorCode::kTimeout, "nothing came");
-    std::array<std::byte, 65536> buffer;
-    alignas(cmsghdr) std::array<std::byte, 512> control{};
-    iovec piece{buffer.data(), buffer.size()};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
-    if (got < 0 && errno != ECONNRESET) return fail_errno("receive", errno);
-    if (got <= 0) return fail(ErrorCode::kPeerGone, "the server closed the connection");
-    for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
-      const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (std::size_t i = 0; i < count; ++i) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(at) + i * sizeof(int), sizeof(int));
-        received_.emplace_back(fd);
-      }
-    }
-    cutter_.feed(ByteView(buffer).first(static_cast<std::size_t>(got)));
+    RK_TRY_VOID(take_some(timeout_ms));
   }
+}
+
+Status TestClient::take_some(int timeout_ms) {
+  pollfd poll{socket_.get(), POLLIN, 0};
+  if (::poll(&poll, 1, timeout_ms) != 1) return fail(ErrorCode::kTimeout, "nothing came");
+  std::array<std::byte, 65536> buffer;
+  alignas(cmsghdr) std::array<std::byte, 512> control{};
+  iovec piece{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+  if (got < 0 && errno != ECONNRESET) return fail_errno("receive", errno);
+  if (got <= 0) return fail(ErrorCode::kPeerGone, "the server closed the connection");
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(at) + i * sizeof(int), sizeof(int));
+      received_.emplace_back(fd);
+    }
+  }
+  const ByteView bytes = ByteView(buffer).first(static_cast<std::size_t>(got));
+  if (!channel_) {
+    cutter_.feed(bytes);
+    return {};
+  }
+  RK_TRY_VOID(channel_->receive(bytes, [this](ByteView plain) { cutter_.feed(plain); }));
+  return send_outgoing();
 }
 
 Result<TestClient::Received> TestClient::ask_frame(wire::Frame frame) {
@@ -218,8 +250,11 @@ Result<TestClient::Received> TestClient::ask_frame(wire::Frame frame) {
 }
 
 RingFixture::RingFixture(Options options) : options_(std::move(options)) {
-  key_file_ = directory_.write("cluster-key", std::string(32, 'k'));
-  stranger_key_file_ = directory_.write("stranger-key", options_.stranger_key);
+  for (std::uint32_t node = 1; node <= options_.servers; ++node) {
+    const bool own = node == options_.stranger && options_.stranger_key;
+    directory_.write("key-" + std::to_string(node), (own ? keys::KeySet::generate() : keys_).text(), 0400);
+  }
+  if (!options_.stranger_config.empty()) directory_.write("stranger.toml", options_.stranger_config);
   for (std::uint32_t node = 1; node <= options_.servers; ++node) {
     auto socket = io::listen_tcp({"127.0.0.1", 0});
     must(socket.has_value(), "listen");
@@ -238,6 +273,17 @@ std::string RingFixture::socket(std::uint32_t node) const {
   return directory_.path() + "/" + std::to_string(node) + "/socket";
 }
 
+std::string RingFixture::key_file(std::uint32_t node) const {
+  return directory_.path() + "/key-" + std::to_string(node);
+}
+
+Result<TestClient> RingFixture::peer(std::uint32_t node, const keys::KeySet& keys, ClusterId cluster) {
+  RK_TRY(TestClient client, TestClient::connect_tcp(port(node)));
+  RK_TRY_VOID(client.secure(std::make_unique<io::TlsChannel>(std::make_shared<const io::TlsContext>(keys, cluster),
+                                                             io::TlsChannel::Side::kDialer)));
+  return client;
+}
+
 std::vector<std::string> RingFixture::flags(std::uint32_t node) const {
   const std::string own = directory_.path() + "/" + std::to_string(node);
   const bool stranger = node == options_.stranger;
@@ -246,7 +292,7 @@ std::vector<std::string> RingFixture::flags(std::uint32_t node) const {
                                "--cluster",
                                stranger ? options_.stranger_cluster : "c1",
                                "--key-file",
-                               stranger ? stranger_key_file_ : key_file_,
+                               key_file(node),
                                "--socket",
                                own + "/socket",
                                "--memory",
@@ -259,6 +305,8 @@ std::vector<std::string> RingFixture::flags(std::uint32_t node) const {
     all.emplace_back("--server");
     all.push_back(std::to_string(other) + "=127.0.0.1:" + std::to_string(port(other)));
   }
+  if (stranger && !options_.stranger_config.empty())
+    all.insert(all.end(), {"--config", directory_.path() + "/stranger.toml"});
   all.insert(all.end(), options_.extra_flags.begin(), options_.extra_flags.end());
   return all;
 }

@@ -15,6 +15,8 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "io/tls_channel.h"
+#include "keys/key_set.h"
 #include "shm/descriptor.h"
 #include "wire/client_messages.h"
 
@@ -80,8 +82,12 @@ class TestClient {
   // connect_local, hello, answer.
   static Result<TestClient> greet(const std::string& path, ClusterId cluster = {});
 
+  // From now on what is sent and received goes through the channel. Returns when it is established.
+  Status secure(std::unique_ptr<io::TlsChannel> channel);
+
+  // As they are, without the channel.
   Status send_raw(ByteView bytes);
-  Status send(const wire::Frame& frame) { return send_raw(wire::encode_frame(frame)); }
+  Status send(const wire::Frame& frame);
   // kPeerGone when the server has closed the connection.
   Result<Received> receive(int timeout_ms = kPatienceMs);
   void shut_writing();
@@ -97,11 +103,18 @@ class TestClient {
     return wire::from_frame<Answer>(received.frame);
   }
   std::vector<wire::Frame> notices;
+  // Every byte that was sent, one entry a call, if this is set to an empty list.
+  std::optional<std::vector<Bytes>> record;
+  io::TlsChannel* channel() { return channel_.get(); }
 
  private:
+  Status send_outgoing();
+  // Takes what has come, at least one byte.
+  Status take_some(int timeout_ms);
   explicit TestClient(shm::Descriptor socket) : socket_(std::move(socket)) {}
   shm::Descriptor socket_;
   wire::FrameCutter cutter_;
+  std::unique_ptr<io::TlsChannel> channel_;
   std::vector<shm::Descriptor> received_;
   std::uint64_t last_request_ = 0;
 };
@@ -117,7 +130,8 @@ class RingFixture {
     // A server that does not belong to the others.
     std::uint32_t stranger = 0;
     std::string stranger_cluster = "c1";
-    std::string stranger_key = std::string(32, 'k');
+    bool stranger_key = false;         // a key file of its own
+    std::string stranger_config = {};  // a configuration of its own
   };
   explicit RingFixture(Options options);
   explicit RingFixture(std::uint32_t servers) : RingFixture(Options{.servers = servers, .extra_flags = {}}) {}
@@ -126,12 +140,18 @@ class RingFixture {
 
   const std::string& directory() const { return directory_.path(); }
   std::string socket(std::uint32_t node) const;
-  std::string key_file() const { return key_file_; }
+  // The keys that all servers start with, but for a stranger's.
+  const keys::KeySet& keys() const { return keys_; }
+  // Each server has its own copy.
+  std::string key_file(std::uint32_t node) const;
   std::uint16_t port(std::uint32_t node) const { return ports_.at(node - 1); }
   ServerProcess& server(std::uint32_t node) { return *servers_.at(node - 1); }
   // Starts a server again after it has ended, in the same place.
   ServerProcess::Started start(std::uint32_t node);
   Result<TestClient> client(std::uint32_t node) { return TestClient::greet(socket(node), ClusterId(kCluster)); }
+  // A connection to the server's peer port, encrypted as another server of the ring would.
+  Result<TestClient> peer(std::uint32_t node) { return peer(node, keys_); }
+  Result<TestClient> peer(std::uint32_t node, const keys::KeySet& keys, ClusterId cluster = ClusterId(kCluster));
   Result<wire::StatusAnswer> status(std::uint32_t node);
   // Asks until it holds or kPatienceMs pass.
   bool await_status(std::uint32_t node, const std::function<bool(const wire::StatusAnswer&)>& holds);
@@ -142,8 +162,7 @@ class RingFixture {
 
   Options options_;
   TemporaryDirectory directory_;
-  std::string key_file_;
-  std::string stranger_key_file_;
+  keys::KeySet keys_ = keys::KeySet::generate();
   std::vector<std::uint16_t> ports_;
   std::vector<shm::Descriptor> listening_;  // kept, so that a restarted server gets the same port
   std::vector<std::unique_ptr<ServerProcess>> servers_;

@@ -17,9 +17,11 @@ wire::StatusAnswer ring_of_three() {
   status.view = ViewNumber(7);
   status.state = "serving";
   for (std::uint32_t node = 1; node <= 3; ++node)
-    status.members.push_back({NodeId(node), Incarnation(9), "127.0.0.1:700" + std::to_string(node), node != 3});
+    status.members.push_back(
+        {NodeId(node), Incarnation(9), "127.0.0.1:700" + std::to_string(node), node != 3, "0123456789abcdef"});
   status.budget_bytes = std::uint64_t{1} << 30U;
   status.jobs.push_back({JobId(0xff), OwnerId(1000), 8, 6, std::uint64_t{3} << 20U});
+  status.links = {true, 2, 3, 4, 5};
   return status;
 }
 
@@ -27,6 +29,8 @@ TEST(StatusTable, ShowsLeaderPredecessorLinksAndJobs) {
   const std::string text = status_table(ring_of_three(), false);
   EXPECT_NE(text.find("ring of 3, view 7: serving"), std::string::npos) << text;
   EXPECT_NE(text.find("1       127.0.0.1:7001         leader   server 3        this server"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("2       127.0.0.1:7002         member   server 1        connected\n"), std::string::npos)
       << text;
   EXPECT_NE(text.find("3       127.0.0.1:7003         member   server 2        no link"), std::string::npos) << text;
   EXPECT_NE(text.find("00000000000000ff  1000    6/8        3 MiB"), std::string::npos) << text;
@@ -41,11 +45,21 @@ TEST(StatusTable, SaysWhyItDoesNotServe) {
   EXPECT_NE(status_table(status, false).find("wedged (server 2 is silent)"), std::string::npos);
 }
 
+TEST(StatusTable, SaysWhereLinksAreNotEncrypted) {
+  auto status = ring_of_three();
+  status.links.encrypted = false;
+  EXPECT_NE(status_table(status, false).find("connected, not encrypted\n"), std::string::npos);
+}
+
 TEST(Json, OfAStatus) {
   const auto json = nlohmann::json::parse(to_json(ring_of_three()));
   EXPECT_EQ(json["state"], "serving");
   EXPECT_EQ(json["members"].size(), 3U);
   EXPECT_EQ(json["members"][2]["connected"], false);
+  EXPECT_EQ(json["members"][1]["key"], "0123456789abcdef");
+  EXPECT_EQ(json["links"]["encrypted"], true);
+  EXPECT_EQ(json["links"]["refused"], 3);
+  EXPECT_EQ(json["links"]["turned_away"], 5);
   EXPECT_EQ(json["jobs"][0]["job"], "00000000000000ff");
 }
 

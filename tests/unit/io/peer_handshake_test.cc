@@ -6,20 +6,21 @@
 namespace rk::io {
 namespace {
 
-const ClusterKey& key(char letter = 'k') {
-  static const ClusterKey kRight = ClusterKey::from_bytes(Bytes(32, std::byte{'k'})).value();
-  static const ClusterKey kWrong = ClusterKey::from_bytes(Bytes(32, std::byte{'x'})).value();
+const keys::ClusterKey& key(char letter = 'k') {
+  static const auto kRight = keys::ClusterKey::generate(1);
+  static const auto kWrong = keys::ClusterKey::generate(1);
   return letter == 'k' ? kRight : kWrong;
 }
 
 PeerIdentity server(std::uint32_t node) { return {ClusterId(7), NodeId(node), Incarnation(node * 10), {0, 0}}; }
 
-PeerHandshake dialer(const PeerIdentity& self = server(1), const ClusterKey& with = key(), NodeId to = NodeId(2)) {
+PeerHandshake dialer(const PeerIdentity& self = server(1), const keys::ClusterKey& with = key(),
+                     NodeId to = NodeId(2)) {
   return PeerHandshake::dial(self, with, to, Bytes(wire::kNonceSize, std::byte{1}));
 }
-PeerHandshake listener(const PeerIdentity& self = server(2), const ClusterKey& with = key()) {
+PeerHandshake listener(const PeerIdentity& self = server(2), const keys::ClusterKey& with = key()) {
   return PeerHandshake::listen(
-      self, with, [](NodeId node) { return node.value <= 4; }, Bytes(wire::kNonceSize, std::byte{2}));
+      self, {with}, [](NodeId node) { return node.value <= 4; }, Bytes(wire::kNonceSize, std::byte{2}));
 }
 
 // Carries frames to and fro; the first refusal, or ok when both have proved themselves.
@@ -114,6 +115,15 @@ TEST(PeerHandshake, EveryWrongDialerIsRefused) {
   }
 }
 
+TEST(PeerHandshake, TheListenerAcceptsAnyOfItsKeysAndTellsWhich) {
+  auto dial = dialer(server(1), key('x'));
+  auto listen = PeerHandshake::listen(
+      server(2), {key('k'), key('x')}, [](NodeId) { return true; }, Bytes(wire::kNonceSize, std::byte{2}));
+  ASSERT_TRUE(converse(dial, listen));
+  EXPECT_EQ(listen.key().id(), key('x').id());
+  EXPECT_EQ(dial.key().id(), key('x').id());
+}
+
 TEST(PeerHandshake, AChangedHelloIsRefused) {
   auto hello = wire::from_frame<wire::PeerHello>(*dialer().first()).value();
   hello.incarnation = Incarnation(99);
@@ -140,7 +150,7 @@ TEST(PeerHandshake, AProofOfAnotherConversationIsRefused) {
   const auto old_proof = first.on_frame(*challenge).value();
   // The same hello again, to a listener with a fresh nonce.
   auto fresh = PeerHandshake::listen(
-      server(2), key(), [](NodeId) { return true; }, Bytes(wire::kNonceSize, std::byte{3}));
+      server(2), {key()}, [](NodeId) { return true; }, Bytes(wire::kNonceSize, std::byte{3}));
   ASSERT_TRUE(fresh.on_frame(*first.first()));
   EXPECT_EQ(fresh.on_frame(*old_proof).error().code, ErrorCode::kWrongCluster);
 }
