@@ -186,6 +186,22 @@ Status TestClient::send_raw(ByteView bytes) {
   return {};
 }
 
+void TestClient::await_bytes() {
+  pollfd poll{socket_.get(), POLLIN, 0};
+  must(::poll(&poll, 1, kPatienceMs) == 1, "the server neither answers nor closes the connection");
+}
+
+bool TestClient::await_end() {
+  std::array<std::byte, 4096> ignored;
+  for (;;) {
+    pollfd poll{socket_.get(), POLLIN, 0};
+    if (::poll(&poll, 1, kPatienceMs) != 1) return false;
+    const ssize_t got = ::recv(socket_.get(), ignored.data(), ignored.size(), 0);
+    if (got == 0 || (got < 0 && errno == ECONNRESET)) return true;
+    if (got < 0) return false;
+  }
+}
+
 void TestClient::shut_writing() { ::shutdown(socket_.get(), SHUT_WR); }
 
 Result<TestClient::Received> TestClient::receive(int timeout_ms) {

@@ -91,6 +91,10 @@ class TestClient {
   // kPeerGone when the server has closed the connection.
   Result<Received> receive(int timeout_ms = kPatienceMs);
   void shut_writing();
+  // Something has come; nothing of it is taken.
+  void await_bytes();
+  // Drops what comes until the server has closed the connection; false if it does not.
+  bool await_end();
 
   // Sends and awaits the answer with the same request number; a Refusal is the error. One-way frames that come in
   // between are kept in `notices`.
@@ -106,6 +110,8 @@ class TestClient {
   // Every byte that was sent, one entry a call, if this is set to an empty list.
   std::optional<std::vector<Bytes>> record;
   io::TlsChannel* channel() { return channel_.get(); }
+  // What comes is no longer opened.
+  void drop_channel() { channel_.reset(); }
 
  private:
   Status send_outgoing();

@@ -26,15 +26,14 @@ struct End {
   std::optional<Error> closed;
 };
 
-class ConnectionPair : public ::testing::Test {
+std::unique_ptr<TlsChannel> channel(TlsChannel::Side side) {
+  static const auto kContext = std::make_shared<const TlsContext>(keys::KeySet::generate(), ClusterId(7));
+  return std::make_unique<TlsChannel>(kContext, side);
+}
+
+class Connections : public ::testing::Test {
  protected:
-  void open(Connection::Limits left_limits = {}, Connection::Limits right_limits = {}) {
-    std::array<int, 2> ends{};
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-    attach(left_, ends[0], left_limits);
-    attach(right_, ends[1], right_limits);
-  }
-  void attach(End& end, int fd, Connection::Limits limits) {
+  void attach(End& end, int fd, Connection::Limits limits, std::unique_ptr<TlsChannel> channel = nullptr) {
     Connection::Callbacks callbacks;
     callbacks.on_frame = [&](wire::Frame frame, std::vector<shm::Descriptor> descriptors) -> Status {
       end.frames.push_back(std::move(frame));
@@ -47,7 +46,7 @@ class ConnectionPair : public ::testing::Test {
       end.closed = why;
       if (left_.closed && right_.closed) loop_.stop();
     };
-    end.connection = Connection::create(loop_, shm::Descriptor(fd), limits, std::move(callbacks));
+    end.connection = Connection::create(loop_, shm::Descriptor(fd), limits, std::move(callbacks), std::move(channel));
   }
   static wire::Frame numbered(std::uint64_t number, std::size_t size = 0) {
     return wire::Frame{wire::MessageType::kDone, number, {}, 0, Bytes(size, std::byte{7})};
@@ -59,7 +58,27 @@ class ConnectionPair : public ::testing::Test {
   std::function<Status(End&)> on_frame_;
 };
 
-TEST_F(ConnectionPair, FramesArriveWholeAndInOrderWhateverTheirSize) {
+class ConnectionPair : public Connections {
+ protected:
+  void open(Connection::Limits left_limits = {}, Connection::Limits right_limits = {}, bool sealed = false) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    attach(left_, ends[0], left_limits, sealed ? channel(TlsChannel::Side::kDialer) : nullptr);
+    attach(right_, ends[1], right_limits, sealed ? channel(TlsChannel::Side::kListener) : nullptr);
+  }
+};
+
+// With TLS and without.
+class EitherPair : public ConnectionPair, public ::testing::WithParamInterface<bool> {
+ protected:
+  void open(Connection::Limits left_limits = {}, Connection::Limits right_limits = {}) {
+    ConnectionPair::open(left_limits, right_limits, GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Plain, EitherPair, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(Sealed, EitherPair, ::testing::Values(true));
+
+TEST_P(EitherPair, FramesArriveWholeAndInOrderWhateverTheirSize) {
   open({std::size_t{64} << 20U, wire::kHeaderSize + wire::kMaxPayload});
   const std::size_t sizes[] = {0, 1, 100, 70'000, wire::kMaxPayload, 5};
   for (std::uint64_t i = 0; i < 6; ++i) left_.connection->send(numbered(i, sizes[i]));
@@ -99,7 +118,7 @@ TEST_F(ConnectionPair, DescriptorsTravelWithTheirFrameEvenWhenQueued) {
   EXPECT_EQ(info.st_size, 4096);
 }
 
-TEST_F(ConnectionPair, WhoDoesNotReadIsDisconnected) {
+TEST_P(EitherPair, WhoDoesNotReadIsDisconnected) {
   open({std::size_t{1} << 20U, wire::kHeaderSize + wire::kMaxPayload});
   right_.connection->pause();
   for (int i = 0; i < 100 && !left_.connection->closed(); ++i) left_.connection->send(numbered(1, 100'000));
@@ -111,7 +130,7 @@ TEST_F(ConnectionPair, WhoDoesNotReadIsDisconnected) {
   EXPECT_EQ(left_.closed->code, ErrorCode::kNoMemory);
 }
 
-TEST_F(ConnectionPair, APausedConnectionDeliversNothingUntilItIsResumed) {
+TEST_P(EitherPair, APausedConnectionDeliversNothingUntilItIsResumed) {
   open();
   for (std::uint64_t i = 0; i < 3; ++i) left_.connection->send(numbered(i));
   bool paused = false;
@@ -130,7 +149,7 @@ TEST_F(ConnectionPair, APausedConnectionDeliversNothingUntilItIsResumed) {
   EXPECT_EQ(right_.frames.size(), 3U);
 }
 
-TEST_F(ConnectionPair, AnErrorOfTheHandlerIsToldAndEndsTheConnection) {
+TEST_P(EitherPair, AnErrorOfTheHandlerIsToldAndEndsTheConnection) {
   open();
   left_.connection->send(numbered(42));
   on_frame_ = [&](End& end) -> Status {
@@ -147,15 +166,95 @@ TEST_F(ConnectionPair, AnErrorOfTheHandlerIsToldAndEndsTheConnection) {
   EXPECT_EQ(left_.closed->code, ErrorCode::kPeerGone);
 }
 
-class RawEnd : public ConnectionPair {
+TEST_P(EitherPair, WhoStopsReadingIsDisconnectedAtTheLimit) {
+  constexpr std::size_t kLimit = std::size_t{4} << 20U;
+  open({kLimit, wire::kHeaderSize + wire::kMaxPayload});
+  std::size_t most = 0;
+  on_frame_ = [&](End& end) -> Status {
+    end.connection->pause();
+    loop_.post([&] {
+      for (int i = 0; i < 100 && !left_.connection->closed(); ++i) {
+        most = left_.connection->queued_bytes();
+        left_.connection->send(numbered(1, 100'000));
+      }
+      right_.connection->resume();
+    });
+    return {};
+  };
+  left_.connection->send(numbered(0));
+  loop_.run();
+  ASSERT_TRUE(left_.closed);
+  EXPECT_EQ(left_.closed->code, ErrorCode::kNoMemory);
+  EXPECT_GT(most, kLimit - 200'000) << "what waits in the channel counts as well, and no more than that";
+  EXPECT_LE(most, kLimit);
+}
+
+TEST_P(EitherPair, APausedConnectionDoesNotReadOn) {
+  open({std::size_t{64} << 20U, wire::kHeaderSize + wire::kMaxPayload});
+  Timer later(loop_);
+  std::size_t waits = 0;
+  on_frame_ = [&](End& end) -> Status {
+    if (end.frames.size() == 21) loop_.stop();
+    if (end.frames.size() != 1) return {};
+    end.connection->pause();
+    for (std::uint64_t i = 1; i <= 20; ++i) left_.connection->send(numbered(i, 500'000));
+    waits = left_.connection->queued_bytes();
+    // That nothing moves has no event to wait for.
+    later.start(20, [&] {
+      EXPECT_EQ(right_.frames.size(), 1U);
+      EXPECT_GT(left_.connection->queued_bytes(), waits / 2);
+      right_.connection->resume();
+    });
+    return {};
+  };
+  left_.connection->send(numbered(0));
+  loop_.run();
+  EXPECT_GT(waits, 5'000'000U);
+  EXPECT_EQ(right_.frames.size(), 21U);
+  EXPECT_EQ(left_.connection->queued_bytes(), 0U);
+}
+
+// One side with TLS, the other without: both learn the cause.
+class UnequalPair : public Connections {
+ protected:
+  void open(bool plain_dials) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    attach(left_, ends[0], {}, plain_dials ? nullptr : channel(TlsChannel::Side::kDialer));
+    attach(right_, ends[1], {}, plain_dials ? channel(TlsChannel::Side::kListener) : nullptr);
+    left_.connection->send(numbered(1, 100));
+    loop_.run();
+    ASSERT_TRUE(left_.closed && right_.closed);
+  }
+  static bool names_cure(const std::string& message) { return message.find("'encrypt'") != std::string::npos; }
+};
+
+TEST_F(UnequalPair, WhoDialsInPlainIsToldInAFrame) {
+  open(true);
+  EXPECT_TRUE(names_cure(right_.closed->message)) << right_.closed->message;
+  ASSERT_EQ(left_.frames.size(), 1U);
+  const auto refusal = wire::from_frame<wire::Refusal>(left_.frames[0]);
+  ASSERT_TRUE(refusal);
+  EXPECT_TRUE(names_cure(refusal->message)) << refusal->message;
+}
+
+TEST_F(UnequalPair, WhoListensInPlainTellsTlsFromGarbage) {
+  open(false);
+  EXPECT_TRUE(names_cure(right_.closed->message)) << right_.closed->message;
+  EXPECT_TRUE(names_cure(left_.closed->message)) << left_.closed->message;
+  EXPECT_TRUE(right_.frames.empty());
+}
+
+class RawEnd : public Connections {
  protected:
   void SetUp() override {
     std::array<int, 2> ends{};
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
     raw_ = shm::Descriptor(ends[0]);
     left_.closed = Error{};
-    attach(right_, ends[1], {1024, wire::kHeaderSize + 100});
+    attach(right_, ends[1], {1024, wire::kHeaderSize + 100}, right_channel());
   }
+  virtual std::unique_ptr<TlsChannel> right_channel() { return nullptr; }
   void write(ByteView bytes, int descriptor = -1) {
     std::array<char, CMSG_SPACE(sizeof(int))> control{};
     iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
@@ -211,6 +310,80 @@ TEST_F(RawEnd, TheEndBetweenFramesIsOrdinary) {
   raw_.reset();
   EXPECT_EQ(end_code(), ErrorCode::kPeerGone);
   EXPECT_EQ(right_.frames.size(), 1U);
+}
+
+// The raw end speaks TLS by hand.
+class RawSealedEnd : public RawEnd {
+ protected:
+  std::unique_ptr<TlsChannel> right_channel() override { return channel(TlsChannel::Side::kListener); }
+  Bytes outgoing() {
+    const ByteView view = ours_->outgoing();
+    const Bytes bytes(view.begin(), view.end());
+    ours_->drop_outgoing(bytes.size());
+    return bytes;
+  }
+  void read_some() {
+    std::array<std::byte, 4096> buffer;
+    const ssize_t got = ::recv(raw_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got <= 0) return;
+    EXPECT_TRUE(ours_->receive(ByteView(buffer).first(static_cast<std::size_t>(got)), [](ByteView) {}));
+  }
+  // Runs `then` once the raw end is established; the loop ends when the connection has closed.
+  ErrorCode after_handshake(const std::function<void()>& then) {
+    Watch watch(
+        loop_, raw_.get(),
+        [&] {
+          read_some();
+          if (!ours_->established()) return;
+          watch.want_read(false);
+          write(outgoing());
+          then();
+        },
+        nullptr);
+    watch.want_read(true);
+    write(outgoing());
+    return end_code();
+  }
+  Bytes sealed(const wire::Frame& frame) {
+    EXPECT_TRUE(ours_->seal(wire::encode_frame(frame)));
+    return outgoing();
+  }
+  std::unique_ptr<TlsChannel> ours_ = channel(TlsChannel::Side::kDialer);
+};
+
+TEST_F(RawSealedEnd, ARecordThatEndsInTheMiddleIsABrokenLink) {
+  const auto code = after_handshake([&] {
+    write(sealed(numbered(1, 10)));
+    const Bytes record = sealed(numbered(2, 10));
+    write(ByteView(record).first(record.size() - 1));
+    raw_.reset();
+  });
+  EXPECT_EQ(code, ErrorCode::kPeerGone);
+  EXPECT_EQ(right_.frames.size(), 1U);
+}
+
+TEST_F(RawSealedEnd, AChangedRecordEndsItAndNothingOfItIsDelivered) {
+  const auto code = after_handshake([&] {
+    Bytes record = sealed(numbered(1, 10));
+    record.back() ^= std::byte{1};
+    write(record);
+  });
+  EXPECT_EQ(code, ErrorCode::kCorrupt);
+  EXPECT_TRUE(right_.frames.empty());
+}
+
+TEST_F(RawSealedEnd, AnUnfinishedFrameAboveTheLimitEndsIt) {
+  const auto code = after_handshake([&] {
+    const Bytes frame = wire::encode_frame(numbered(1, 200));
+    EXPECT_TRUE(ours_->seal(ByteView(frame).first(frame.size() - 1)));
+    write(outgoing());
+  });
+  EXPECT_EQ(code, ErrorCode::kCorrupt);
+}
+
+TEST_F(RawSealedEnd, ADescriptorEndsIt) {
+  const auto code = after_handshake([&] { write(sealed(numbered(1)), raw_.get()); });
+  EXPECT_EQ(code, ErrorCode::kCorrupt);
 }
 
 TEST(PeerCredentials, AreOurs) {
