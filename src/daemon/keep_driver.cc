@@ -47,8 +47,13 @@ struct Decoder<std::variant<Ts...>> {
 }  // namespace
 
 KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
-                       std::function<void(wire::ServerEvent)> tell)
-    : core_(config), copy_watch_(config.self, std::move(tell)), clients_(clients), peers_(peers), budget_(budget) {}
+                       std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell)
+    : core_(config),
+      copy_watch_(config.self, std::move(tell)),
+      clients_(clients),
+      peers_(peers),
+      budget_(budget),
+      leave_to_act_(std::move(leave_to_act)) {}
 
 void KeepDriver::feed(Body body) {
   events_.push_back(std::move(body));
@@ -60,7 +65,8 @@ void KeepDriver::drain() {
   if (draining_) return;
   draining_ = true;
   while (!events_.empty()) {
-    keep::Event event{now_ms_, lease_until_ms_(), std::move(events_.front())};
+    const LeaveToAct leave = leave_to_act_();
+    keep::Event event{now_ms_, leave.lease_until_ms, leave.fence_left_ms, std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
     core_.step(event, effects);

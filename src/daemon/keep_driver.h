@@ -30,7 +30,7 @@ class KeepDriver final : public KeepHandler {
  public:
   // All references outlive the driver.
   KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
-             std::function<void(wire::ServerEvent)> tell);
+             std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell);
 
   Status on_request(const ClientIdentity& client, const wire::Frame& frame) override;
   void on_session_closed(std::uint64_t session) override;
@@ -103,6 +103,7 @@ class KeepDriver final : public KeepHandler {
   ClientPort& clients_;
   PeerPort& peers_;
   shm::MemoryBudget& budget_;
+  std::function<LeaveToAct()> leave_to_act_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t ticked_ms_ = 0;
   bool draining_ = false;

@@ -67,6 +67,12 @@ struct RingState {
   bool operator==(const RingState&) const = default;
 };
 
+// What the ring allows this server now.
+struct LeaveToAct {
+  std::uint64_t lease_until_ms = 0;  // on the clock of the ticks; 0: nothing
+  std::uint64_t fence_left_ms = 0;   // for so long servers that are not members any more may still act
+};
+
 // What the server needs of the keep (keep_driver.h implements it).
 class KeepHandler {
  public:

@@ -35,6 +35,7 @@ class RingDriver {
   void on_tick(std::uint64_t now_ms) { feed(now_ms, ring::Tick{}); }
   void on_link_up(std::uint64_t now_ms, const io::ProvenPeer& peer);
   void on_link_down(std::uint64_t now_ms, NodeId node) { feed(now_ms, ring::LinkDown{node}); }
+  void on_refused(std::uint64_t now_ms, NodeId node) { feed(now_ms, ring::Refused{node}); }
   // The error closes the link.
   Status on_frame(std::uint64_t now_ms, const io::ProvenPeer& from, const wire::Frame& frame);
   void on_persisted(std::uint64_t now_ms, std::uint64_t token) { feed(now_ms, ring::Persisted{token}); }

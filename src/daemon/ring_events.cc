@@ -28,7 +28,10 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
     if (keep_) keep_->on_peer_down(node);
     ring_driver_->on_link_down(loop_.now_ms(), node);
   };
-  callbacks.on_unreachable = [this](NodeId node) { ring_driver_->on_link_down(loop_.now_ms(), node); };
+  callbacks.on_unreachable = [this](NodeId node, bool refused) {
+    if (refused) return ring_driver_->on_refused(loop_.now_ms(), node);
+    ring_driver_->on_link_down(loop_.now_ms(), node);
+  };
   callbacks.on_frame = [this](const io::ProvenPeer& from, const wire::Frame& frame) {
     return on_peer_frame(from, frame);
   };

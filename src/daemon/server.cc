@@ -123,11 +123,13 @@ Status Server::start_ring() {
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
   keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
-  keep_ = std::make_unique<KeepDriver>(keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_,
-                                       [this](wire::ServerEvent event) { events_.record(std::move(event)); });
+  keep_ = std::make_unique<KeepDriver>(
+      keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_, [this] { return leave_to_act(); },
+      [this](wire::ServerEvent event) { events_.record(std::move(event)); });
   ring::Config ring;
   ring.self = config_.node;
   ring.incarnation = incarnation_;
+  ring.timings = ring::Timings::with_suspicion(config_.suspicion_ms);
   for (const io::RosterEntry& entry : config_.roster) ring.roster.push_back({entry.node, io::to_string(entry.address)});
   state_writer_ = std::make_unique<StateWriter>(
       state_, loop_, [this](std::uint64_t token, const Status& status) { on_state_written(token, status); });
@@ -142,6 +144,11 @@ Status Server::start_ring() {
                                        shm::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
   ring_driver_->start(loop_.now_ms());
   return {};
+}
+
+LeaveToAct Server::leave_to_act() const {
+  const ring::Core& core = ring_driver_->core();
+  return {core.lease_until_ms(), core.fence_left_ms()};
 }
 
 void Server::announce_ready() {

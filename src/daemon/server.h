@@ -58,6 +58,7 @@ class Server final : private ClientPort, private PeerPort {
   Status start();
   Status start_ring();
   void announce_ready();
+  LeaveToAct leave_to_act() const;
   void on_tick();
   // SIGHUP: the key file anew. What is wrong with it is logged, and the keys stay as they are.
   void reload();

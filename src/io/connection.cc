@@ -168,6 +168,7 @@ Result<bool> Connection::receive() {
 }
 
 Status Connection::take_bytes(ByteView bytes) {
+  heard_ = true;
   if (!channel_) {
     cutter_.feed(bytes);
     return {};

@@ -62,6 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Null: frames travel as they are.
   const TlsChannel* channel() const { return channel_.get(); }
   bool closed() const { return closed_; }
+  // Has a byte come?
+  bool heard() const { return heard_; }
 
  private:
   struct Outgoing {
@@ -101,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t queued_bytes_ = 0;  // in queue_
   std::uint64_t request_ = 0;     // of the frame that is being handled
   bool closed_ = false;
+  bool heard_ = false;
   bool paused_ = false;
   bool delivering_ = false;
   std::optional<Watch> watch_;

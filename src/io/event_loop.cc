@@ -10,6 +10,7 @@
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 namespace rk::io {
@@ -42,8 +43,9 @@ void EventLoop::on_signals(const std::vector<int>& numbers, std::function<void(i
 }
 
 std::uint64_t EventLoop::now_ms() const {
-  const auto since = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000000;
 }
 
 struct Timer::State {

@@ -25,7 +25,8 @@ class EventLoop {
   void post(std::function<void()> work);
   // From now on these signals call back instead of acting on the process. Once a loop.
   void on_signals(const std::vector<int>& numbers, std::function<void(int)> callback);
-  // Monotonic.
+  // Of a clock that never goes back and counts the time in which the machine slept (CLOCK_BOOTTIME), so that what holds
+  // until a time does not outlive it.
   std::uint64_t now_ms() const;
 
  private:

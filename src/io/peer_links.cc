@@ -46,6 +46,7 @@ struct PeerLinks::Peer {
   shm::Descriptor connecting;  // a TCP connect under way
   std::unique_ptr<Watch> connect_watch;
   std::shared_ptr<Connection> link;
+  std::uint64_t linked_ms = 0;
   ProvenPeer proven;
   std::string key_id;  // that `link` was proven with
 };
@@ -175,7 +176,7 @@ void PeerLinks::dial(Peer& peer) {
       peer.connect_watch.reset();
       if (error != 0) {
         dial_later(peer);
-        if (callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node);
+        if (callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node, error == ECONNREFUSED);
         return;
       }
       start(std::move(*fd),
@@ -197,6 +198,33 @@ void PeerLinks::dial_later(Peer& peer) {
   peer.backoff_ms =
       peer.backoff_ms == 0 ? limits_.first_retry_ms : std::min(peer.backoff_ms * 2, limits_.last_retry_ms);
   peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), [this, &peer] { dial(peer); });
+}
+
+// Does anything listen there? For the side that does not dial: a connection that says nothing and ends.
+void PeerLinks::knock(Peer& peer) {
+  shm::Descriptor socket(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return;
+  const auto* address = reinterpret_cast<const sockaddr*>(&peer.address.storage);
+  if (::connect(socket.get(), address, peer.address.size) != 0 && errno != EINPROGRESS) return;
+  peer.connecting = std::move(socket);
+  const auto answered = [this, &peer] {
+    peer.retry.cancel();
+    int error = 0;
+    socklen_t size = sizeof(error);
+    ::getsockopt(peer.connecting.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    peer.connect_watch->want_write(false);
+    loop_.post([this, &peer, error] {
+      peer.connect_watch.reset();
+      peer.connecting.reset();
+      if (error == ECONNREFUSED && callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node, true);
+    });
+  };
+  peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, answered);
+  peer.connect_watch->want_write(true);
+  peer.retry.start(limits_.handshake_ms, [&peer] {
+    peer.connect_watch.reset();
+    peer.connecting.reset();
+  });
 }
 
 void PeerLinks::start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled) {
@@ -238,10 +266,12 @@ void PeerLinks::end_unproven(std::uint64_t id, const Error& why) {
   if (at == unproven_.end()) return;
   const NodeId dialled = at->second->dialled;
   const NodeId claimed = dialled ? dialled : at->second->handshake.peer().node;
+  const bool knocked = !dialled && why.code == ErrorCode::kPeerGone && !at->second->connection->heard();
   Error reason = why;
   if (!claimed) reason.message += "; it connected from " + at->second->address;
   unproven_.erase(at);
   if (!dialled) --accepted_unproven_;
+  if (knocked) return;
   ++counters_.refused;
   if (callbacks_.on_refused) callbacks_.on_refused(claimed, reason);
   if (!dialled) return;
@@ -281,6 +311,7 @@ Status PeerLinks::promote(std::uint64_t id) {
   peer.key_id = key_id;
   peer.backoff_ms = 0;
   peer.link = connection;
+  peer.linked_ms = loop_.now_ms();
   connection->raise_frame_limit();
   Connection::Callbacks callbacks;
   callbacks.on_frame = [this, &peer](wire::Frame frame, const std::vector<shm::Descriptor>&) -> Status {
@@ -305,7 +336,13 @@ void PeerLinks::on_link_closed(NodeId node, const Connection* connection, const 
   if (why.code == ErrorCode::kCorrupt || why.code == ErrorCode::kVersionMismatch) ++counters_.malformed;
   peer.link = nullptr;
   callbacks_.on_down(node, why);
-  if (peer.dialled_by_us) dial_later(peer);
+  const bool lived = loop_.now_ms() - peer.linked_ms >= limits_.first_retry_ms;
+  if (!peer.dialled_by_us)
+    knock(peer);
+  else if (lived)
+    dial(peer);
+  else
+    dial_later(peer);
 }
 
 }  // namespace rk::io

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The links of a server to the others of its roster: one TCP connection a pair, dialled by the server with the lower
-// number, with back-off, for as long as the server lives. A connection counts as a link only after the handshake of
+// number, with back-off, for as long as the server lives. When a link is lost both sides find out at once whether
+// anything listens at the other's address still. A connection counts as a link only after the handshake of
 // peer_handshake.h, inside TLS unless that is switched off (tls_channel.h); until then it has a deadline, a small frame
 // limit, and few places. A newer proven connection of the same or a newer incarnation replaces the link; one of an
 // older incarnation is refused.
@@ -56,8 +57,8 @@ class PeerLinks {
     std::function<void(NodeId, const Error&)> on_down;  // once for each on_up
     // An error closes the link.
     std::function<Status(const ProvenPeer&, wire::Frame)> on_frame;
-    // Nothing listens at the server's address.
-    std::function<void(NodeId)> on_unreachable;
+    // No connection to the server's address; `refused`: its host answers that nothing listens there.
+    std::function<void(NodeId, bool refused)> on_unreachable;
     // For the log: an unproven connection ended. The node is 0 where nothing is known of it.
     std::function<void(NodeId, const Error&)> on_refused;
   };
@@ -90,6 +91,7 @@ class PeerLinks {
   void accept(shm::Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
+  void knock(Peer& peer);
   void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
   Status check_key(const PeerHandshake& handshake, const Connection& connection) const;
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);

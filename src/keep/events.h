@@ -44,8 +44,6 @@ struct ViewInstalled {
   std::vector<Member> members;
   bool serving = false;
   std::string reason;  // why not
-  // Until then servers that are not members any more may still act: nobody takes their place.
-  std::uint64_t fenced_until_ms = 0;
 };
 struct ClientRequest {
   SessionId session;
@@ -96,6 +94,7 @@ struct Tick {};
 struct Event {
   std::uint64_t now_ms = 0;          // never goes back
   std::uint64_t lease_until_ms = 0;  // on the same clock: the ring lets this server act until then; 0: not now
+  std::uint64_t fence_left_ms = 0;   // for so long servers that are not members any more may still act
   std::variant<ViewInstalled, ClientRequest, ClientGone, PeerFrame, PeerDown, SlotReady, SlotSummed, CopyArrived,
                CopySent, PrefixRemoved, Tick>
       body;

@@ -12,6 +12,7 @@ Keep::Keep(Config config) : config_(config) { RK_CHECK(config_.self.node); }
 void Keep::step(const Event& event, Effects& out) {
   now_ms_ = std::max(now_ms_, event.now_ms);
   lease_until_ms_ = event.lease_until_ms;
+  fence_left_ms_ = event.fence_left_ms;
   out_ = &out;
   std::visit([this](const auto& body) { on(body); }, event.body);
   settle_leases();

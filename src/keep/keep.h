@@ -275,6 +275,7 @@ class Keep {
   Config config_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t lease_until_ms_ = 0;
+  std::uint64_t fence_left_ms_ = 0;
   std::vector<Parked> parked_;   // questions
   std::vector<Parked> removed_;  // removals that are done and not answered
   ViewInstalled view_;

@@ -54,13 +54,13 @@ void Keep::settle_leases() {
 // May the question be put now? The home of a name that a view has removed may confirm commits while its lease lasts:
 // nobody claims the name before that, nor looks it up if the home's second copy went with it.
 bool Keep::held_back(Round::Kind kind) const {
-  if (now_ms_ >= view_.fenced_until_ms || config_.planted_bug == PlantedBug::kNoFence) return false;
+  if (fence_left_ms_ == 0 || config_.planted_bug == PlantedBug::kNoFence) return false;
   return kind == Round::Kind::kClaim || (kind == Round::Kind::kLookup && lost_behind_fence_ > 1);
 }
 
 // Members that are not in the new view, while the fence for them or for others before them lasts.
 void Keep::note_lost(const std::vector<Member>& before) {
-  if (now_ms_ >= view_.fenced_until_ms) {
+  if (fence_left_ms_ == 0) {
     lost_behind_fence_ = 0;
     return;
   }

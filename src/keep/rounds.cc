@@ -37,7 +37,7 @@ void Keep::start_round(Round round) {
 // Asks everybody, now or when it may.
 void Keep::put(std::uint64_t id, Round& round) {
   if (held_back(round.kind)) {
-    round.retry_at_ms = view_.fenced_until_ms;
+    round.retry_at_ms = now_ms_;
     return;
   }
   round.retry_at_ms = now_ms_ + config_.retry_ms;

@@ -46,6 +46,7 @@ void Core::decide(Effects& out) {
   // What no quorum can agree to now is not proposed: the number would be bound to it. Promises show that one can.
   std::optional<View> next;
   if (preparation_ || hears_quorum()) next = wanted_view();
+  if (preparation_ && leads() && !next) next = view_again();
   if (free_to_choose && next) return propose(std::move(*next), out);
   // A leader asks only if it must.
   if (!free_to_choose && (!leads() || memory.accepted.number || next)) return prepare(out);
@@ -133,7 +134,8 @@ void Core::handle(const Member& from, const wire::RingPropose& message, Effects&
   stand_back(message.ballot);
   memory_.accepted = message.proposed;
   memory_.accepted_ballot = memory_.promised = message.ballot;
-  hold(from, message.lease.sent_ms);
+  // It counts on us if it is to lead.
+  if (message.proposed.members.front().node == from.node) hold(from, message.lease.sent_ms);
   Held& held = persist(out);
   if (config_.planted_bug == PlantedBug::kAckBeforeDurable)
     send(from.node, acknowledge(from), out);
@@ -166,8 +168,7 @@ void Core::count_votes(Effects& out) {
 }
 
 void Core::send_commit(NodeId to, Effects& out) const {
-  const std::uint64_t fence_ms = fenced_until_ms_ - std::min(fenced_until_ms_, now_ms_);
-  send(to, wire::RingCommit{memory_.committed, lease_to(to), static_cast<std::uint32_t>(fence_ms)}, out);
+  send(to, wire::RingCommit{memory_.committed, lease_to(to), static_cast<std::uint32_t>(fence_left_ms())}, out);
 }
 
 void Core::handle(const Member& from, const wire::RingCommit& message, Effects& out) {

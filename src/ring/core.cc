@@ -98,24 +98,22 @@ void Core::step(const Event& event, Effects& out) {
 void Core::pass_time(std::uint64_t now_ms) {
   const Timings& timings = config_.timings;
   const std::uint64_t gap_ms = now_ms - std::min(now_ms, now_ms_);
-  const bool held = holds();
   now_ms_ += gap_ms;
-  if (!ready_) return;
+  waited_ms_ += std::min(gap_ms, 2 * timings.tick_ms);
   // A loop that ran late has not listened: the silences are its own.
-  if (gap_ms > timings.late_ms)
+  if (ready_ && gap_ms > timings.late_ms)
     for (auto& [node, peer] : peers_) forgive(peer);
-  // A clock that jumped must not end what was promised for a time.
-  if (held && gap_ms > 2 * timings.tick_ms) hold_until_ms_ += gap_ms - 2 * timings.tick_ms;
 }
 
 void Core::on(const Start&, Effects& out) {
   RK_CHECK(last_token_ == 0);
-  start_ms_ = led_since_ms_ = learned_ms_ = now_ms_;
+  start_ms_ = now_ms_;
+  led_since_ms_ = learned_ms_ = waited_ms_;
   if (memory_.committed.number || memory_.accepted.number) {
     // The life before may have held; for whom follows from what it had durable.
     const bool taken = memory_.accepted.number && memory_.accepted_ballot.round != 0;
     hold_for_ = taken ? memory_.accepted_ballot.node : memory_.committed.members.front().node;
-    hold_until_ms_ = now_ms_ + config_.timings.hold_ms;
+    hold_until_ms_ = waited_ms_ + config_.timings.hold_ms;
     fence(config_.timings.hold_ms);
   }
   for (auto& [node, peer] : peers_) forgive(peer);
@@ -232,8 +230,8 @@ void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
   const bool led = leads();
   const View before = std::move(memory_.committed);
   memory_.committed = view;
-  learned_ms_ = now_ms_;
-  if (!led && leads()) led_since_ms_ = now_ms_;
+  learned_ms_ = waited_ms_;
+  if (!led && leads()) led_since_ms_ = waited_ms_;
   held_since_.reset();
   // A lease of another leader ended before this view could be decided, or is what the fence is for.
   if (hold_for_ != view.members.front().node) hold_until_ms_ = 0;
@@ -284,7 +282,7 @@ void Core::act_in(const View& view, Effects& out) {
   for (const Member& member : installed_.members)
     if (!contains(view, member)) out.emplace_back(MemberLost{member});
   installed_ = view;
-  out.emplace_back(ViewInstalled{view, fenced_until_ms_});
+  out.emplace_back(ViewInstalled{view});
 }
 
 // Does the view put an end to this incarnation (and not just lack it so far)?

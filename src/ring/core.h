@@ -23,6 +23,7 @@
 // COMMIT gets it again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -62,6 +63,9 @@ class Core {
   // Until then, on the clock of the events, this server may act: confirm a commit, answer a read. 0: it may not. A
   // lease of this server's leader, or of the quorum that holds for it; it ends with the view.
   std::uint64_t lease_until_ms() const;
+  // How long servers that the view, or one before it, has removed may still act: nobody takes their place meanwhile. 0:
+  // not any more.
+  std::uint64_t fence_left_ms() const { return fenced_until_ms_ - std::min(fenced_until_ms_, waited_ms_); }
   const std::string& reason() const { return reason_; }
   NodeId missing() const { return missing_; }
   // Heard of within the suspicion time.
@@ -81,6 +85,7 @@ class Core {
     bool refused = false;                        // nothing listens at its address, and it was not heard since
     std::uint64_t echo_ms = 0;                   // newest time of its clock that a message of this life had
     std::uint64_t echo_at_ms = 0;                // when it came
+    std::uint64_t echo_waited_ms = 0;            // the same on the clock of waits
     std::uint64_t held_ms = 0;                   // newest time of ours from which it holds for us
     NodeId missing;                              // likewise
     std::optional<std::uint64_t> helpless_ms;    // leads, and says since then that it lacks a quorum
@@ -182,7 +187,7 @@ class Core {
   // lease.cc
   std::optional<std::uint64_t> held_since() const;
   wire::RingLease lease_to(NodeId node) const;
-  bool holds() const { return now_ms_ < hold_until_ms_; }
+  bool holds() const { return waited_ms_ < hold_until_ms_; }
   bool held_from(NodeId asker) const;
   void hold(const Member& leader, std::uint64_t sent_ms);
   void take_lease(const Member& from, ViewNumber committed, const wire::RingLease& lease);
@@ -197,6 +202,7 @@ class Core {
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
   std::optional<View> wanted_view() const;
   View wanted_first_view() const;
+  View view_again() const;
   bool stays(const Member& member) const;
   bool rejoins(NodeId node) const;
   bool hears_quorum() const;
@@ -250,11 +256,11 @@ class Core {
   std::optional<std::uint64_t> leaderless_ms_;       // since then the leader of the committed view is gone
   NodeId hold_for_;                                  // who may prepare in spite of the hold
   std::uint64_t hold_from_ms_ = 0;                   // time of that server's clock from which we hold
-  std::uint64_t hold_until_ms_ = 0;                  // of ours
+  std::uint64_t hold_until_ms_ = 0;                  // of the clock of waits
   mutable std::optional<std::uint64_t> held_since_;  // held_since() while nothing has changed; 0: none
   ViewNumber lease_view_;
-  std::uint64_t lease_until_ms_ = 0;  // as the leader of that view granted it
-  std::uint64_t fenced_until_ms_ = 0;
+  std::uint64_t lease_until_ms_ = 0;          // as the leader of that view granted it
+  std::uint64_t fenced_until_ms_ = 0;         // this and the next two likewise
   std::uint64_t led_since_ms_ = 0;            // this server leads since then, in this life
   std::uint64_t learned_ms_ = 0;              // when the committed view was learned
   std::optional<std::uint64_t> unleased_ms_;  // since then it would act and has no lease
@@ -262,6 +268,9 @@ class Core {
   std::uint64_t last_token_ = 0;
   std::uint64_t durable_token_ = 0;
   std::uint64_t now_ms_ = 0;
+  // The clock of waits, which goes on by at most two ticks from one event to the next: a clock that jumps must not end
+  // what was promised for a time.
+  std::uint64_t waited_ms_ = 0;
   std::uint64_t start_ms_ = 0;
   std::uint64_t beat_ms_ = 0;
   bool ready_ = false;         // the memory is durable: we may speak

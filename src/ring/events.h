@@ -63,8 +63,6 @@ struct MemberLost {
 // From now on this server acts in this view, which contains it, whenever it has a lease (Core::lease_until_ms).
 struct ViewInstalled {
   View view;
-  // Until then a server that this view or one before has removed may still act: nobody takes its place.
-  std::uint64_t fenced_until_ms = 0;
 };
 // This server must stop acting (no commit may be confirmed, no job accepted). Sent again when the reason changes.
 struct Wedged {

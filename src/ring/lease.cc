@@ -85,12 +85,10 @@ void Core::hold(const Member& leader, std::uint64_t sent_ms) {
   if (hold_for_ != leader.node && holds()) return;
   // One that says that it lacks a quorum has nothing to gain from it, and another may have.
   if (peers_[leader.node].helpless_ms) return;
-  const bool barred = memory_.promised.round != 0 && memory_.promised.node != leader.node;
-  if (barred) return;
   if (hold_for_ != leader.node) hold_from_ms_ = 0;
   hold_for_ = leader.node;
   hold_from_ms_ = std::max(hold_from_ms_, sent_ms);
-  hold_until_ms_ = std::max(hold_until_ms_, now_ms_ + config_.timings.hold_ms);
+  hold_until_ms_ = std::max(hold_until_ms_, waited_ms_ + config_.timings.hold_ms);
 }
 
 // Notes what a message of `from` says about leases; `committed` is the view that it builds on.
@@ -103,6 +101,7 @@ void Core::take_lease(const Member& from, ViewNumber committed, const wire::Ring
   if (lease.sent_ms > peer.echo_ms) {
     peer.echo_ms = lease.sent_ms;
     peer.echo_at_ms = now_ms_;
+    peer.echo_waited_ms = waited_ms_;
   }
   // Times of a life before this one are not of this clock.
   const auto ours = [this](std::uint64_t time_ms) { return time_ms >= start_ms_ && time_ms <= now_ms_; };
@@ -113,7 +112,8 @@ void Core::take_lease(const Member& from, ViewNumber committed, const wire::Ring
   const View& view = memory_.committed;
   if (!committed || committed != view.number || from.node != view.members.front().node) return;
   if (!is_voter(from.node, peer.memory_since)) return;
-  hold(from, lease.sent_ms);
+  // Who has promised a ballot for the next number, whosever, holds no more in this view: another may have decided it.
+  if (memory_.promised.round == 0) hold(from, lease.sent_ms);
   if (lease.grant_ms == 0 || !ours(lease.echo_ms)) return;
   if (lease_view_ != committed) lease_until_ms_ = 0;
   lease_view_ = committed;
@@ -123,30 +123,32 @@ void Core::take_lease(const Member& from, ViewNumber committed, const wire::Ring
 
 // Nobody takes the place of servers that are removed before that time has passed.
 void Core::fence(std::uint64_t for_ms) {
-  if (config_.planted_bug != PlantedBug::kNoFence) fenced_until_ms_ = std::max(fenced_until_ms_, now_ms_ + for_ms);
+  if (config_.planted_bug != PlantedBug::kNoFence) fenced_until_ms_ = std::max(fenced_until_ms_, waited_ms_ + for_ms);
 }
 
 // How long members that are not in our next view may have a lease still.
 std::uint64_t Core::longest_lease_without(const View& next) const {
-  std::uint64_t end_ms = now_ms_;
+  std::uint64_t end_ms = waited_ms_;
   for (const Member& member : memory_.committed.members) {
     const auto it = peers_.find(member.node);
     if (contains(next, member) || it == peers_.end()) continue;
     // Who asks to leave acts no more, and a newer life proves this one's end.
     if (it->second.leaves || superseded(member)) continue;
     // The last that we can have granted, or the leaders before us.
-    const std::uint64_t granted_ms = leads() ? std::max(it->second.echo_at_ms, led_since_ms_) : learned_ms_;
+    const std::uint64_t granted_ms = leads() ? std::max(it->second.echo_waited_ms, led_since_ms_) : learned_ms_;
     end_ms = std::max(end_ms, granted_ms + config_.timings.hold_ms);
   }
-  return end_ms - now_ms_;
+  return end_ms - waited_ms_;
 }
 
 // Has a quorum that this leader hears not held for it for long? Then members have promised another, which went no
-// further: a ballot of the leader's own wins them back.
+// further: a ballot of the leader's own finds out, and the view that it decides, if only the same one again, wins them
+// back.
 bool Core::must_win_back() const {
   if (!leads() || !installed_.number || installed_.number != memory_.committed.number) return false;
-  const std::uint64_t since_ms = std::max({held_since().value_or(0), led_since_ms_, prepared_ms_});
-  return now_ms_ - since_ms >= config_.timings.suspicion_ms && hears_quorum();
+  const std::uint64_t patience_ms = config_.timings.suspicion_ms;
+  return now_ms_ - std::max(held_since().value_or(0), prepared_ms_) >= patience_ms &&
+         waited_ms_ - led_since_ms_ >= patience_ms && hears_quorum();
 }
 
 }  // namespace rk::ring

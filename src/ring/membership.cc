@@ -101,6 +101,13 @@ std::optional<View> Core::wanted_view() const {
   return next;
 }
 
+// The same members under the next number.
+View Core::view_again() const {
+  View next = memory_.committed;
+  ++next.number.value;
+  return next;
+}
+
 bool Core::hears_quorum() const {
   std::set<NodeId> heard;
   if (votes()) heard.insert(self_.node);

@@ -64,6 +64,7 @@ void Cluster::start(sim::HostId id) {
   ports.answer = [this, id](const keep::Answer& answer) { clients_->answered(id, answer); };
   ports.now_ms = [this, id] { return clocks_.now_ms(id); };
   ports.lease_until_ms = [this, id] { return ring_.core(id)->lease_until_ms(); };
+  ports.fence_left_ms = [this, id] { return ring_.core(id)->fence_left_ms(); };
   ports.refuse_memory = [this] {
     const bool refused = !quiet_ && memory_prng_.chance(1, 20);
     full_ += refused ? 1U : 0U;
@@ -106,8 +107,7 @@ void Cluster::tell_ring_state(sim::HostId id) {
   KeepHost* life = lives_.at(id).get();
   const ring::Core* core = ring_.core(id);
   if (life == nullptr || core == nullptr || life->self() != to_keep(ring_.self(id))) return;
-  keep::ViewInstalled view{
-      core->view().number, {}, core->state() == ring::State::kServing, core->reason(), ring_.fenced_until_ms(id)};
+  keep::ViewInstalled view{core->view().number, {}, core->state() == ring::State::kServing, core->reason()};
   for (const ring::Member& member : core->view().members) view.members.push_back(to_keep(member));
   const keep::ViewInstalled& before = life->view();
   if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
@@ -131,10 +131,15 @@ void Cluster::more_faults() {
   if (prng_.chance(1, 3)) {
     ++ring_.counts().jumps;
     clocks_.jump(id, prng_.between(1, 2000));
+  } else if (prng_.chance(1, 2)) {
+    ring_.shut_out(id);
+    clock_.after(prng_.between(100'000, 1'500'000), [this] {
+      if (!quiet_) network_.mend_all();
+    });
   } else if (hosts_.up(id)) {
     hosts_.after(id, 0, [this, id] { ring_.step(id, ring::LeaveRequest{}); });
   }
-  clock_.after(prng_.between(500'000, 4'000'000), [this] { more_faults(); });
+  clock_.after(prng_.between(300'000, 2'000'000), [this] { more_faults(); });
 }
 
 void Cluster::watch() {

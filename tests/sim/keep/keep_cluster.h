@@ -23,9 +23,9 @@
 namespace rk::keep_sim {
 
 struct Options {
-  std::uint64_t busy_us = 9'000'000;      // with faults
+  std::uint64_t busy_us = 6'000'000;      // with faults
   std::uint64_t converge_us = 5'000'000;  // after them, for the ring
-  std::uint64_t quiet_us = 12'000'000;    // after that; no new request in the last 8 s
+  std::uint64_t quiet_us = 11'000'000;    // after that; no new request in the last 8 s
   keep::PlantedBug planted_bug = keep::PlantedBug::kNone;
   ring::PlantedBug planted_ring_bug = ring::PlantedBug::kNone;
 };

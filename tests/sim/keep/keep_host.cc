@@ -36,7 +36,8 @@ void KeepHost::feed(Body body) {
   if (running_) return;
   running_ = true;
   while (!events_.empty()) {
-    const keep::Event event{ports_.now_ms(), ports_.lease_until_ms(), std::move(events_.front())};
+    const keep::Event event{ports_.now_ms(), ports_.lease_until_ms(), ports_.fence_left_ms(),
+                            std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
     core_.step(event, effects);

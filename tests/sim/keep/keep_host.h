@@ -27,6 +27,7 @@ class KeepHost {
     std::function<void(const keep::Answer& answer)> answer;
     std::function<std::uint64_t()> now_ms;
     std::function<std::uint64_t()> lease_until_ms;
+    std::function<std::uint64_t()> fence_left_ms;
     std::function<bool()> refuse_memory;  // draws
   };
   KeepHost(const keep::Config& config, Ports ports, Checker& checker);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "sim/campaign.h"
@@ -9,6 +10,7 @@ namespace rk::keep_sim {
 namespace {
 
 constexpr std::uint64_t kSeeds = 5000;
+constexpr std::uint64_t kBugSeeds = 1000;  // within which a planted bug must be found
 
 sim::RunSeed run_with(const Options& options, ClusterCounts* counts = nullptr) {
   return [options, counts](std::uint64_t seed, sim::Trace& trace) {
@@ -44,22 +46,38 @@ TEST(Keep, ASeedReplaysExactly) {
 }
 
 // The checkers are worth something only if they find a bug that is known to be there.
-TEST(Keep, CatchesAcknowledgingBeforeTheCopy) {
+struct Planted {
+  const char* name;
+  keep::PlantedBug bug;
+  ring::PlantedBug ring_bug;
+  const char* violation;  // what must be found
+};
+
+class KeepBug : public testing::TestWithParam<Planted> {};
+
+TEST_P(KeepBug, IsFound) {
+  const Planted& planted = GetParam();
   Options options;
-  options.planted_bug = keep::PlantedBug::kAcknowledgeBeforeCopy;
-  const auto result = sim::find_bug("Keep.CatchesAcknowledgingBeforeTheCopy", 50, run_with(options));
-  ASSERT_TRUE(result.failing_seed);
+  options.planted_bug = planted.bug;
+  options.planted_ring_bug = planted.ring_bug;
+  const auto result = sim::find_bug(std::string("*KeepBug.IsFound/") + planted.name, kBugSeeds, run_with(options));
+  ASSERT_TRUE(result.failing_seed) << "no seed finds it";
+  EXPECT_THAT(result.violation, testing::ContainsRegex(planted.violation));
   std::printf("found by seed %llu: %s\n", static_cast<unsigned long long>(*result.failing_seed),
               result.violation.c_str());
 }
 
-TEST(Keep, CatchesANumberUsedTwice) {
-  Options options;
-  options.planted_bug = keep::PlantedBug::kReuseFailedNumber;
-  const auto result = sim::find_bug("Keep.CatchesANumberUsedTwice", 200, run_with(options));
-  ASSERT_TRUE(result.failing_seed);
-  EXPECT_NE(result.violation.find("two contents"), std::string::npos) << result.violation;
-}
+using Bug = keep::PlantedBug;
+INSTANTIATE_TEST_SUITE_P(
+    Planted, KeepBug,
+    testing::Values(Planted{"OkBeforeAck", Bug::kAcknowledgeBeforeCopy, ring::PlantedBug::kNone,
+                            "not complete at the predecessor"},
+                    Planted{"NumberUsedTwice", Bug::kReuseFailedNumber, ring::PlantedBug::kNone, "two contents"},
+                    Planted{"NoLease", Bug::kNoLease, ring::PlantedBug::kNone, "."},
+                    Planted{"NoFence", Bug::kNoFence, ring::PlantedBug::kNoFence, "."},
+                    Planted{"CountEmpty", Bug::kCountEmpty, ring::PlantedBug::kNone, "."},
+                    Planted{"CountIncomplete", Bug::kCountIncomplete, ring::PlantedBug::kNone, "."}),
+    [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 
 }  // namespace
 }  // namespace rk::keep_sim

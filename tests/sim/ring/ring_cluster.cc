@@ -69,7 +69,7 @@ void RingCluster::more_faults() {
   if (quiet_) return;
   const auto host = static_cast<sim::HostId>(prng_.below(hosts_.count()));
   const auto other = static_cast<sim::HostId>(prng_.below(hosts_.count()));
-  switch (prng_.below(8)) {
+  switch (prng_.below(9)) {
     case 0:
     case 1:
       if (hosts_.up(host)) hosts_.after(host, 0, [this, host] { servers_.step(host, LeaveRequest{}); });
@@ -88,6 +88,12 @@ void RingCluster::more_faults() {
     case 6:
       if (hosts_.up(host)) restart_in_place(host, prng_.between(1000, 150000));
       ++servers_.counts().quick_restarts;
+      break;
+    case 7:
+      servers_.shut_out(host);
+      clock_.after(prng_.between(100000, 2 * kSecond_us), [this] {
+        if (!quiet_) network_.mend_all();
+      });
       break;
     default:
       restart_many();

@@ -102,6 +102,18 @@ void RingServers::crash(sim::HostId host) {
   }
 }
 
+void RingServers::shut_out(sim::HostId host) {
+  for (sim::HostId other = 0; other < servers_.size(); ++other) {
+    if (other == host) continue;
+    world_.network.cut(host, other);
+    world_.network.cut(other, host);
+    world_.hosts.after(other, prng_.between(50, 5000), [this, other, node = node_of(host)] {
+      ++counts_.refused;
+      step(other, Refused{node});
+    });
+  }
+}
+
 void RingServers::tick(sim::HostId host) {
   world_.hosts.after(host, Timings{}.tick_ms * 1000, [this, host] {
     step(host, Tick{});
@@ -139,7 +151,7 @@ void RingServers::check_leases(sim::HostId host) {
       if (older == newer || !servers_[newer].core || !acts(older)) continue;
       const View& view = servers_[newer].core->view();
       if (view.number <= servers_[older].core->view().number || contains(view, servers_[older].self)) continue;
-      if (world_.clocks.now_ms(newer) >= servers_[newer].fenced_until_ms)
+      if (servers_[newer].core->fence_left_ms() == 0)
         return checker_.violate("server " + std::to_string(older + 1) + " may act although " + to_text(view) +
                                 " has replaced it");
       ++counts_.waits;
@@ -213,8 +225,7 @@ void RingServers::carry_out(sim::HostId host, ViewInstalled& installed) {
   ++counts_.views;
   world_.trace.note(world_.clock, {24, host, installed.view.number.value},
                     [&] { return "  server " + std::to_string(host + 1) + " acts in " + to_text(installed.view); });
-  servers_[host].fenced_until_ms = installed.fenced_until_ms;
-  counts_.fenced += installed.fenced_until_ms > world_.clocks.now_ms(host) ? 1U : 0U;
+  counts_.fenced += servers_[host].core->fence_left_ms() > 0 ? 1U : 0U;
   checker_.on_installed(servers_[host].self, installed.view);
 }
 

@@ -45,6 +45,8 @@ class RingServers {
   void start(sim::HostId host, bool same_life, bool wipe);
   void crash(sim::HostId host);
   void step(sim::HostId host, decltype(Event::what) what);
+  // The host is cut off, and to the others it looks as if nothing listened there any more.
+  void shut_out(sim::HostId host);
   // A message of the ring.
   void receive(sim::HostId from, sim::HostId host, const wire::Frame& frame);
 
@@ -55,7 +57,6 @@ class RingServers {
   bool same_life_possible(sim::HostId host) const;
   // May the server act now?
   bool acts(sim::HostId host) const;
-  std::uint64_t fenced_until_ms(sim::HostId host) const { return servers_[host].fenced_until_ms; }
   std::size_t count() const { return servers_.size(); }
   RingChecker& checker() { return checker_; }
   const RingChecker& checker() const { return checker_; }
@@ -77,8 +78,7 @@ class RingServers {
     bool has_run = false;
     bool ended = false;        // on purpose: it left, or was evicted
     std::deque<Write> writes;  // under way, in order
-    std::uint64_t fenced_until_ms = 0;
-    ViewNumber proposes;  // has sent a proposal of that number, and knows of no commit
+    ViewNumber proposes;       // has sent a proposal of that number, and knows of no commit
   };
 
   void tick(sim::HostId host);

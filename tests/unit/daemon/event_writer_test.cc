@@ -6,6 +6,8 @@
 namespace rk::daemon {
 namespace {
 
+constexpr wire::RingLease kNoLease{0, 0, 0, 0, ring::Timings{}.hold_ms};
+
 ring::Member member(std::uint32_t node, std::uint64_t incarnation) { return {NodeId(node), Incarnation(incarnation)}; }
 wire::ServerLife life(std::uint32_t node, std::uint64_t incarnation) {
   return {NodeId(node), Incarnation(incarnation)};
@@ -133,10 +135,10 @@ TEST_F(EventWriterTest, SuspectsAMemberThatWasHeardAndFallsSilent) {
   step(1, ring::LinkUp{other});
   step(2, ring::Received{other, wire::RingJoin{}});
   settle(2);
-  step(3, ring::Received{other, wire::RingAck{ViewNumber(1), {}, {}}});
+  step(3, ring::Received{other, wire::RingAck{ViewNumber(1), {}, {}, kNoLease}});
   settle(3);
   ASSERT_EQ(core.view().members.size(), 2U);
-  const auto heartbeat = wire::RingHeartbeat{ViewNumber(1), {}, false, {}};
+  const auto heartbeat = wire::RingHeartbeat{ViewNumber(1), {}, false, {}, kNoLease};
   step(4, ring::Received{other, heartbeat});
   writer_.link_down(NodeId(2), "reset");
   std::uint64_t now = 4;

@@ -22,13 +22,14 @@ class KeepCore : public ::testing::Test {
 
   void step(decltype(Event::body) body) {
     effects_.clear();
-    core_.step({now_ms_, UINT64_MAX, std::move(body)}, effects_);
+    core_.step({now_ms_, UINT64_MAX, 0, std::move(body)}, effects_);
     // Memory is always there, and every section sums to 7.
     for (std::size_t i = 0; i < effects_.size(); ++i) {
       if (const auto* take = std::get_if<TakeSlot>(&effects_[i])) {
-        core_.step({now_ms_, UINT64_MAX, SlotReady{take->slot, {}}}, effects_);
+        core_.step({now_ms_, UINT64_MAX, 0, SlotReady{take->slot, {}}}, effects_);
       } else if (const auto* sum = std::get_if<SumSlot>(&effects_[i])) {
-        core_.step({now_ms_, UINT64_MAX, SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}}, effects_);
+        core_.step({now_ms_, UINT64_MAX, 0, SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}},
+                   effects_);
       }
     }
   }

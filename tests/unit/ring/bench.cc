@@ -69,7 +69,6 @@ void Bench::carry_out(std::uint32_t node, Effects& effects) {
       }
     } else if (auto* installed = std::get_if<ViewInstalled>(&effect)) {
       server.installed.push_back(installed->view);
-      server.fenced_until_ms = installed->fenced_until_ms;
     } else if (auto* lost = std::get_if<MemberLost>(&effect)) {
       server.lost.push_back(lost->member);
     } else if (auto* wedged = std::get_if<Wedged>(&effect)) {

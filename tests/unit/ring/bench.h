@@ -23,7 +23,6 @@ class Bench {
     Member self;
     Bytes durable;
     std::vector<View> installed;
-    std::uint64_t fenced_until_ms = 0;  // with the newest
     std::vector<Member> lost;
     std::vector<Wedged> wedged;
     int unwedged = 0;
