@@ -15,6 +15,8 @@ namespace rk::io {
 namespace {
 
 constexpr std::size_t kUnprovenFrameBytes = wire::kHeaderSize + 1024;
+constexpr std::uint64_t kTellAgainMs = 600'000;
+constexpr std::size_t kMaxTold = 32;
 constexpr unsigned kUnacknowledgedMs = 10'000;  // sent bytes that long without an acknowledgement break the link
 
 void set_link_options(int fd) {
@@ -273,10 +275,17 @@ void PeerLinks::end_unproven(std::uint64_t id, const Error& why) {
   if (!dialled) --accepted_unproven_;
   if (knocked) return;
   ++counters_.refused;
-  if (callbacks_.on_refused) callbacks_.on_refused(claimed, reason);
+  if (callbacks_.on_refused && (claimed || worth_telling(reason.message))) callbacks_.on_refused(claimed, reason);
   if (!dialled) return;
   Peer& peer = *peers_.at(dialled);
   if (!peer.link) dial_later(peer);
+}
+
+// Whoever can connect could fill the log.
+bool PeerLinks::worth_telling(const std::string& of_stranger) {
+  const std::uint64_t now_ms = loop_.now_ms();
+  std::erase_if(told_ms_, [&](const auto& told) { return told.second + kTellAgainMs <= now_ms; });
+  return told_ms_.size() < kMaxTold && told_ms_.emplace(of_stranger, now_ms).second;
 }
 
 // The keys may have been replaced while the other side proved one.

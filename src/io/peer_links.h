@@ -59,7 +59,8 @@ class PeerLinks {
     std::function<Status(const ProvenPeer&, wire::Frame)> on_frame;
     // No connection to the server's address; `refused`: its host answers that nothing listens there.
     std::function<void(NodeId, bool refused)> on_unreachable;
-    // For the log: an unproven connection ended. The node is 0 where nothing is known of it.
+    // For the log: an unproven connection ended. The node is 0 where nothing is known of it: of such strangers, the
+    // same words are repeated after ten minutes only, and no more than 32 different ones told in that time.
     std::function<void(NodeId, const Error&)> on_refused;
   };
 
@@ -96,6 +97,7 @@ class PeerLinks {
   Status check_key(const PeerHandshake& handshake, const Connection& connection) const;
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
   void end_unproven(std::uint64_t id, const Error& why);
+  bool worth_telling(const std::string& of_stranger);
   Status promote(std::uint64_t id);
   void on_link_closed(NodeId node, const Connection* connection, const Error& why);
 
@@ -111,6 +113,7 @@ class PeerLinks {
   std::map<std::uint64_t, std::unique_ptr<Unproven>> unproven_;
   std::uint64_t next_unproven_ = 1;
   std::size_t accepted_unproven_ = 0;
+  std::map<std::string, std::uint64_t> told_ms_;  // of strangers, and when
   std::unique_ptr<Listener> listener_;
 };
 

@@ -64,7 +64,7 @@ ClusterKey::ClusterKey(std::uint32_t number, ByteView secret)
 
 ClusterKey ClusterKey::generate(std::uint32_t number) {
   Bytes secret = random_bytes(kSecretBytes);
-  const ClusterKey key(number, secret);
+  ClusterKey key(number, secret);
   OPENSSL_cleanse(secret.data(), secret.size());
   return key;
 }
@@ -87,7 +87,7 @@ Result<ClusterKey> ClusterKey::parse(std::string_view line) {
                 "a key needs its number, from 1, before its hex digits: copy the file anew");
   Bytes secret;
   const bool whole = parse_secret(next_word(rest), secret) && next_word(rest).empty();
-  const ClusterKey key(number, secret);
+  ClusterKey key(number, secret);
   OPENSSL_cleanse(secret.data(), secret.size());
   if (!whole)
     return fail(ErrorCode::kInvalidArgument, "a key ends with " + std::to_string(2 * kSecretBytes) +

@@ -89,7 +89,7 @@ Result<KeySet> read_key_file(const std::string& path) {
 }
 
 Status create_key_file(const std::string& path, const KeySet& keys) {
-  if (const Status written = write_new(path, keys.text()); !written) {
+  if (Status written = write_new(path, keys.text()); !written) {
     if (written.error().code != ErrorCode::kExists) return written;
     return fail(ErrorCode::kExists,
                 named(path) + " exists and is not overwritten: name another one, or add a key to it with --add");
@@ -102,7 +102,7 @@ Status replace_key_file(const std::string& path, const KeySet& keys) {
   const std::string target = std::filesystem::canonical(path, why).string();
   if (why) return fail_errno("replace " + named(path), why.value());
   const std::string fresh = target + ".new";
-  if (const Status written = write_new(fresh, keys.text()); !written) {
+  if (Status written = write_new(fresh, keys.text()); !written) {
     if (written.error().code != ErrorCode::kExists) return written;
     return fail(ErrorCode::kExists, fresh +
                                         " exists: another `ringkeep keygen` is at work, or one was interrupted; remove "

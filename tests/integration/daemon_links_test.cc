@@ -102,7 +102,7 @@ TEST_F(HostileLinks, FiveHundredReplayedOrMangledConversationsAreRefusedAndCount
   const auto seal = [](TestClient& client, const Bytes& bytes) {
     EXPECT_TRUE(client.channel()->seal(bytes));
     const ByteView view = client.channel()->outgoing();
-    const Bytes out(view.begin(), view.end());
+    Bytes out(view.begin(), view.end());
     client.channel()->drop_outgoing(out.size());
     return out;
   };
@@ -139,6 +139,11 @@ TEST_F(HostileLinks, FiveHundredReplayedOrMangledConversationsAreRefusedAndCount
   EXPECT_EQ(after.members.size(), 2U);
   for (const auto& member : after.members) EXPECT_TRUE(member.connected);
   expect_served();
+  const std::string log = ring_.server(1).output();
+  std::size_t told = 0;
+  for (std::size_t at = log.find("a stranger"); at != std::string::npos; at = log.find("a stranger", at + 1)) ++told;
+  EXPECT_GE(told, 3U);
+  EXPECT_LE(told, 32U) << "strangers do not fill the log";
 }
 
 // A member whose bytes go bad after its link was made: the link ends, is counted and is made anew.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `ringkeep keygen` as users call it, and a change of keys while three servers run.
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

@@ -55,6 +55,25 @@ TEST_F(UpDown, AnEmptyDirectoryBecomesARingAndIsRemovedByDown) {
   expect_nothing_left();
 }
 
+TEST_F(UpDown, EachRingHasAKeyOfItsOwnAndItsLinksAreEncrypted) {
+  const std::string directory = folder() + "/ring";
+  std::string keys[2];
+  for (std::string& key : keys) {
+    const Ended up = run({"up", "--servers", "2", "--dir", directory});
+    ASSERT_EQ(up.status, 0) << up.err;
+    struct stat about {};
+    ASSERT_EQ(::stat((directory + "/cluster-key").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777U, 0400U);
+    const Ended shown = run({"keygen", "--show", directory + "/cluster-key"});
+    key = shown.out.substr(0, shown.out.find(')'));
+    const Ended status = run({"status", "--json", "--dir", directory});
+    EXPECT_NE(status.out.find("\"encrypted\": true"), std::string::npos) << status.out;
+    EXPECT_EQ(run({"down", "--dir", directory}).status, 0);
+  }
+  EXPECT_NE(keys[0], keys[1]);
+  expect_nothing_left();
+}
+
 TEST_F(UpDown, WhatAUserPutIntoTheDirectoryOfARingStays) {
   const std::string directory = folder() + "/ring";
   const Ended up = run({"up", "--servers", "1", "--dir", directory});

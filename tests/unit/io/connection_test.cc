@@ -318,7 +318,7 @@ class RawSealedEnd : public RawEnd {
   std::unique_ptr<TlsChannel> right_channel() override { return channel(TlsChannel::Side::kListener); }
   Bytes outgoing() {
     const ByteView view = ours_->outgoing();
-    const Bytes bytes(view.begin(), view.end());
+    Bytes bytes(view.begin(), view.end());
     ours_->drop_outgoing(bytes.size());
     return bytes;
   }

@@ -32,7 +32,7 @@ std::shared_ptr<const TlsContext> context(const keys::KeySet& keys, ClusterId cl
 
 Bytes take_outgoing(TlsChannel& from) {
   const ByteView view = from.outgoing();
-  const Bytes bytes(view.begin(), view.end());
+  Bytes bytes(view.begin(), view.end());
   from.drop_outgoing(bytes.size());
   return bytes;
 }
