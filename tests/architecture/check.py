@@ -256,7 +256,7 @@ HEAVY = {
     "fmt": {"daemon": 1, "launch": 1, "cli": 1},
     "CLI": {"daemon": 1, "cli": 1},
     "toml++": {"daemon": 1, "cli": 1},
-    "openssl": {"daemon": 1, "io": 1},
+    "openssl": {"io": 1, "keys": 1},
 }
 HEAVY_FIRST = {"asio.hpp": "asio", "toml.hpp": "toml++"}
 

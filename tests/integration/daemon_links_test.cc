@@ -27,7 +27,7 @@ class HostileLinks : public ::testing::Test {
     auto handshake =
         io::PeerHandshake::dial(self, ring_.keys().first(), NodeId(1), keys::random_bytes(wire::kNonceSize));
     TestClient client = TestClient::connect_tcp(ring_.port(1)).value();
-    client.record.emplace();
+    client.recording = true;
     EXPECT_TRUE(client.secure(std::make_unique<io::TlsChannel>(
         std::make_shared<const io::TlsContext>(ring_.keys(), self.cluster), io::TlsChannel::Side::kDialer)));
     std::optional<wire::Frame> frame = handshake.first();
@@ -40,7 +40,7 @@ class HostileLinks : public ::testing::Test {
     }
     EXPECT_TRUE(handshake.proven()) << "the recording would be of no link";
     std::vector<Bytes> sent;
-    for (Bytes& bytes : *client.record)
+    for (Bytes& bytes : client.recorded)
       if (!bytes.empty()) sent.push_back(std::move(bytes));
     EXPECT_GE(sent.size(), 4U);
     return sent;

@@ -177,7 +177,7 @@ Status TestClient::send_outgoing() {
 }
 
 Status TestClient::send_raw(ByteView bytes) {
-  if (record) record->emplace_back(bytes.begin(), bytes.end());
+  if (recording) recorded.emplace_back(bytes.begin(), bytes.end());
   while (!bytes.empty()) {
     const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0) return fail_errno("send", errno);

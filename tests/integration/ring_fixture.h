@@ -107,8 +107,9 @@ class TestClient {
     return wire::from_frame<Answer>(received.frame);
   }
   std::vector<wire::Frame> notices;
-  // Every byte that was sent, one entry a call, if this is set to an empty list.
-  std::optional<std::vector<Bytes>> record;
+  // While `recording`, every byte that is sent, one entry a call.
+  bool recording = false;
+  std::vector<Bytes> recorded;
   io::TlsChannel* channel() { return channel_.get(); }
   // What comes is no longer opened.
   void drop_channel() { channel_.reset(); }
