@@ -6,12 +6,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "keys/key_file.h"
+#include "ringkeep/ringkeep.h"
 #include "tests/integration/ring_fixture.h"
 
 namespace rk::testing {
@@ -147,12 +153,42 @@ class Rotation : public ::testing::Test {
   wire::StatusAnswer first_ = ring_.status(1).value();
 };
 
+// Commits on one server, one after the other, for as long as it lives; none may fail.
+class Writer {
+ public:
+  explicit Writer(const std::string& socket) : thread_([this, socket] { write(socket); }) {}
+  ~Writer() {
+    ended_ = true;
+    thread_.join();
+    EXPECT_GT(committed_, 0);
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+ private:
+  void write(const std::string& socket) {
+    rk_client* client = nullptr;
+    const rk_options options{sizeof(rk_options), socket.c_str(), "keygen_test", 0};
+    ASSERT_EQ(rk_open(&options, &client), RK_OK) << rk_last_error();
+    const std::string data(300'000, 'x');
+    while (!ended_) {
+      EXPECT_EQ(rk_put(client, "state", data.data(), data.size(), nullptr), RK_OK) << rk_last_error();
+      ++committed_;
+    }
+    rk_close(client);
+  }
+  std::atomic<bool> ended_{false};
+  int committed_ = 0;
+  std::thread thread_;
+};
+
 TEST_F(Rotation, KeysChangeWhileTheRingServes) {
   const std::string file = ring_.key_file(1);
   const std::string old_key = ring_.keys().first().id();
   const std::string old_text = ring_.keys().text();
   EXPECT_TRUE(all_links_under(old_key));
   const std::uint64_t made = links_made();
+  std::optional<Writer> writer(std::in_place, ring_.socket(2));
   ASSERT_EQ(keygen("--add " + file).code, 0);
   copy_to_all_and_reload(file);
   ASSERT_EQ(keygen("--promote " + file).code, 0);
@@ -166,6 +202,8 @@ TEST_F(Rotation, KeysChangeWhileTheRingServes) {
   EXPECT_TRUE(ring_.await_status(1, [&](const auto&) { return all_links_under(fresh.id()); }));
   EXPECT_EQ(links_made(), made + 6) << "each was made anew once, as both its ends count";
   expect_whole(0);
+
+  writer.reset();
 
   // A server that missed all of it comes back with the old key.
   std::filesystem::remove(ring_.key_file(3));
