@@ -7,7 +7,8 @@
 namespace rk::cli {
 
 inline constexpr int kSuccess = 0;
-inline constexpr int kNotRunning = 1;    // status: no server answers
+inline constexpr int kNotRunning = 1;    // status, ring, events: no server answers
+inline constexpr int kUnhealthy = 1;     // doctor: a problem
 inline constexpr int kUsage = 64;        // options, partition, --kill
 inline constexpr int kDiffers = 65;      // --strict-output, a divergence
 inline constexpr int kNoInput = 66;      // a program or file that was named does not exist

@@ -278,6 +278,18 @@ std::string to_json(const wire::RingAnswer& ring) {
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string to_json(const doctor::Findings& findings) {
+  Json out;
+  out["worst"] = doctor::to_string(doctor::worst(findings));
+  out["findings"] = Json::array();
+  for (const doctor::Finding& finding : findings)
+    out["findings"].push_back({{"check", finding.check},
+                               {"level", doctor::to_string(finding.level)},
+                               {"text", finding.text},
+                               {"cure", finding.cure}});
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 std::string to_json(const recovery::RunRecord& record) {
   Json out;
   out["program"] = record.program;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "doctor/finding.h"
 #include "keys/key_set.h"
 #include "recovery/run_record.h"
 #include "wire/client_messages.h"
@@ -12,6 +13,7 @@ namespace rk::cli {
 
 std::string to_json(const wire::StatusAnswer& status);
 std::string to_json(const wire::RingAnswer& ring);
+std::string to_json(const doctor::Findings& findings);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);
 std::string to_json(const recovery::RunRecord& record);

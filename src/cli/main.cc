@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/exit_codes.h"
 #include "launch/exec_rank.h"
@@ -133,6 +134,11 @@ int dispatch(int argc, char** argv) {
   ring_app->add_option("--dir", ring.directory, "directory of the ring");
   ring_app->add_flag("--json", ring.json, "as JSON, with counts of the ring's messages");
 
+  rk::cli::DoctorOptions doctor;
+  CLI::App* const doctor_app = app.add_subcommand("doctor", "check this node, and say the cure of what is wrong");
+  doctor_app->add_option("--config", doctor.request.config_file, "configuration of the node's ringkeepd");
+  doctor_app->add_flag("--json", doctor.json, "as JSON");
+
   rk::cli::EventsOptions events;
   CLI::App* const events_app = app.add_subcommand("events", "show what a server has seen happen: views, links, copies");
   events_app->add_option("--dir", events.directory, "directory of the ring");
@@ -165,6 +171,7 @@ int dispatch(int argc, char** argv) {
   if (*up_app) return up_command(up, memory);
   if (*down_app) return rk::cli::down(down_directory);
   if (*status_app) return rk::cli::status(status);
+  if (*doctor_app) return rk::cli::doctor(doctor);
   if (*ring_app) return rk::cli::ring(ring);
   if (*events_app) return rk::cli::events(events);
   if (*keygen_app) return rk::cli::keygen(keygen);

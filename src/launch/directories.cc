@@ -54,6 +54,8 @@ std::vector<int> JobDirectories::claims() const {
 
 void sweep_job_directories() { sweep_stale_jobs({temporary_folder(), kMemoryFolder}); }
 
+std::vector<std::string> stale_job_directories() { return find_stale_jobs({temporary_folder(), kMemoryFolder}); }
+
 JobDirectories::JobDirectories(JobDirectories&& other) noexcept
     : root_(std::move(other.root_)), memory_(std::move(other.memory_)), claims_(std::move(other.claims_)) {
   other.root_.clear();

@@ -36,6 +36,8 @@ class JobDirectories {
 
 // Removes what killed jobs of this user left in the folders that make() uses.
 void sweep_job_directories();
+// What that would remove.
+std::vector<std::string> stale_job_directories();
 
 // Removes a directory and all below it; what is gone already is fine. Symbolic links are removed, not followed.
 void remove_tree(const std::string& path);

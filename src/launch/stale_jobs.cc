@@ -68,6 +68,16 @@ shm::Descriptor claim_directory(const std::string& directory, const std::string&
   return file;
 }
 
+std::vector<std::string> find_stale_jobs(const std::vector<std::string>& folders) {
+  std::vector<std::string> found;
+  for (const std::string& folder : folders)
+    for (const std::string& directory : job_directories_in(folder)) {
+      shm::Descriptor owner;
+      if (stale_job_of(directory, owner)) found.push_back(directory);
+    }
+  return found;
+}
+
 std::vector<std::string> sweep_stale_jobs(const std::vector<std::string>& folders) {
   std::vector<std::string> removed;
   for (const std::string& folder : folders) {

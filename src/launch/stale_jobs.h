@@ -21,6 +21,9 @@ inline constexpr char kJobDirectoryPrefix[] = "ringkeep-job-";
 // file system cannot lock: such a directory is never swept.
 shm::Descriptor claim_directory(const std::string& directory, const std::string& job);
 
+// The directories directly in these folders that a sweep would remove. Touches nothing.
+std::vector<std::string> find_stale_jobs(const std::vector<std::string>& folders);
+
 // Sweeps what lies directly in these folders. A directory whose processes do not end stays for the next time.
 // Returns what was removed.
 std::vector<std::string> sweep_stale_jobs(const std::vector<std::string>& folders);
