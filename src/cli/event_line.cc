@@ -40,9 +40,13 @@ std::string view(const wire::ServerEvent& event) {
          change("restarted", event.restarted) + change("lost", event.lost) + change("left", event.left);
 }
 
-std::string amount(const wire::ServerEvent& event) {
-  return std::to_string(event.count) + (event.count == 1 ? " copy" : " copies") + " (" + mebibytes(event.bytes) + ")";
+std::string amount(const wire::ServerEvent& event, const std::string& one, const std::string& more) {
+  constexpr std::uint64_t kKibi = 1024;
+  const bool small = event.bytes < kKibi * kKibi;
+  const std::string size = small ? std::to_string((event.bytes + kKibi - 1) / kKibi) + " KiB" : mebibytes(event.bytes);
+  return std::to_string(event.count) + " " + (event.count == 1 ? one : more) + " (" + size + ")";
 }
+std::string copies(const wire::ServerEvent& event) { return amount(event, "copy", "copies"); }
 
 std::string refusal(const wire::ServerEvent& event) {
   return (event.node ? server(event.node) : "a stranger") + ": " + event.reason +
@@ -67,10 +71,11 @@ std::string details(const wire::ServerEvent& event) {
   if (name == "evicted") return "view " + std::to_string(event.view.value) + " goes on without this server";
   if (name == "peer_refused") return refusal(event);
   if (name == "copies_lost")
-    return amount(event) + " of the only other holder" + (event.reason.empty() ? "" : "; " + event.reason);
-  if (name == "copying_started") return amount(event) + " to make, with " + server(event.node);
-  if (name == "copying_progress") return amount(event) + " left";
-  if (name == "copying_done") return amount(event) + " made";
+    return amount(event, "version", "versions") + " without a second copy now" +
+           (event.reason.empty() ? "" : "; " + event.reason);
+  if (name == "copying_started") return copies(event) + " to make, with " + server(event.node);
+  if (name == "copying_progress") return copies(event) + " left";
+  if (name == "copying_done") return copies(event) + " made";
   if (name == "job_created" || name == "job_ended") return job(event);
   if (name == "server_started")
     return server(event.node) + ", incarnation " + std::to_string(event.incarnation.value) +

@@ -56,7 +56,8 @@ void CopyWatch::on_ring(const RingState& ring, const keep::Catalogue& catalogue,
 }
 
 void CopyWatch::on_tick(const keep::Catalogue& catalogue, std::uint64_t now_ms) {
-  if (started_.copies == 0 || now_ms < looked_ms_ + kLookMs) return;
+  const bool large = catalogue.entries().size() >= kLargeNames;
+  if (started_.copies == 0 || (large && now_ms < looked_ms_ + kLookMs)) return;
   looked_ms_ = now_ms;
   const Debt now = debt(catalogue);
   if (now.copies == 0) {

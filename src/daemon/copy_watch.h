@@ -14,7 +14,8 @@ namespace rk::daemon {
 
 class CopyWatch {
  public:
-  static constexpr std::uint64_t kLookMs = 250;       // a look walks the whole catalogue
+  static constexpr std::uint64_t kLookMs = 250;  // a look walks the whole catalogue: between two looks at a large one
+  static constexpr std::size_t kLargeNames = 4096;
   static constexpr std::uint64_t kProgressMs = 1000;  // between events of progress
 
   CopyWatch(keep::Member self, std::function<void(wire::ServerEvent)> tell) : self_(self), tell_(std::move(tell)) {}

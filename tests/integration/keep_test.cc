@@ -65,6 +65,26 @@ TEST(KeepOnServers, CommitsAndReadsBackOnRingsOfTwoToFour) {
   }
 }
 
+TEST(KeepOnServers, TheEventsTellOfLostAndNewSecondCopies) {
+  RingFixture ring(3);
+  const Client writer(ring.socket(1));
+  ASSERT_EQ(rk_put(writer.handle, "state", "abc", 3, nullptr), RK_OK) << rk_last_error();
+  auto follower = ring.client(1);
+  ASSERT_TRUE(follower->send(wire::to_frame(wire::EventsSubscribe{true}, 1)));
+  ring.server(3).kill(SIGKILL);  // the predecessor of server 1
+  const auto next = [&](const std::string& name) {
+    for (;;) {
+      const auto received = follower->receive();
+      if (!received) return wire::ServerEvent{};
+      const auto event = wire::from_frame<wire::ServerEvent>(received->frame);
+      if (!event || event->event == name) return event.value_or(wire::ServerEvent{});
+    }
+  };
+  EXPECT_EQ(next("copies_lost").count, 1U);
+  EXPECT_EQ(next("copying_started").node, NodeId(2));
+  EXPECT_EQ(next("copying_done").count, 1U);
+}
+
 TEST(KeepOnServers, SeveralSectionsLargeAndEmptyComeBackWhole) {
   RingFixture ring(2);
   const Client client(ring.socket(1));

@@ -60,7 +60,7 @@ TEST(EventLine, OfTheRest) {
   event.event = "copies_lost";
   event.bytes = 3U << 20U;
   event.reason = "";
-  EXPECT_EQ(line_of(event), "copies_lost       3 copies (3 MiB) of the only other holder\n");
+  EXPECT_EQ(line_of(event), "copies_lost       3 versions (3 MiB) without a second copy now\n");
   event.event = "job_created";
   event.job = JobId(255);
   event.owner = OwnerId(1000);
