@@ -21,6 +21,7 @@ namespace {
 using rk::Result;
 
 constexpr char kRelease[] = "0.1.0";
+constexpr char kRingHelp[] = "directory of the ring; else the server at $RINGKEEP_SOCKET, else this user's own ring";
 
 // Texts of options that become something else.
 struct RawRun {
@@ -126,12 +127,12 @@ int dispatch(int argc, char** argv) {
 
   rk::cli::StatusOptions status;
   CLI::App* const status_app = app.add_subcommand("status", "show the ring, its memory and its jobs");
-  status_app->add_option("--dir", status.directory, "directory of the ring");
+  status_app->add_option("--dir", status.directory, kRingHelp);
   status_app->add_flag("--json", status.json, "as JSON");
 
   rk::cli::StatusOptions ring;
   CLI::App* const ring_app = app.add_subcommand("ring", "draw the ring: who leads, who keeps whose copies");
-  ring_app->add_option("--dir", ring.directory, "directory of the ring");
+  ring_app->add_option("--dir", ring.directory, kRingHelp);
   ring_app->add_flag("--json", ring.json, "as JSON, with counts of the ring's messages");
 
   rk::cli::DoctorOptions doctor;
@@ -141,7 +142,7 @@ int dispatch(int argc, char** argv) {
 
   rk::cli::EventsOptions events;
   CLI::App* const events_app = app.add_subcommand("events", "show what a server has seen happen: views, links, copies");
-  events_app->add_option("--dir", events.directory, "directory of the ring");
+  events_app->add_option("--dir", events.directory, kRingHelp);
   events_app->add_flag("-f,--follow", events.follow, "and what happens from now on, until a signal");
   events_app->add_flag("--json", events.json, "one JSON object a line");
 

@@ -141,7 +141,7 @@ void EventWriter::on_tick(const ring::Core& core) {
   std::map<NodeId, bool> now;
   for (const ring::Member& member : watched_in(core.view(), self_.node)) {
     if (member.node == self_.node) continue;
-    const bool hears = core.hears(member.node);
+    const bool hears = core.hears(member.node) && !silent_.contains(member.node);
     const auto before = heard_.find(member.node);
     // Silence counts once something was heard.
     if (before == heard_.end() && !hears) continue;
@@ -154,14 +154,18 @@ void EventWriter::on_tick(const ring::Core& core) {
       const std::string why = down_reason(member.node);
       event.reason = why.empty() ? "its link is up, but it says nothing" : "its link is down: " + why;
       suspected_[member.node] = event.reason;
+      silent_.insert(member.node);
     }
     log_.record(std::move(event));
   }
   heard_ = std::move(now);
-  std::erase_if(suspected_, [this](const auto& item) {
-    const auto at = heard_.find(item.first);
+  // Who is watched no more is suspected no more.
+  const auto settled = [this](NodeId node) {
+    const auto at = heard_.find(node);
     return at == heard_.end() || at->second;
-  });
+  };
+  std::erase_if(suspected_, [&](const auto& item) { return settled(item.first); });
+  std::erase_if(silent_, settled);
 }
 
 std::string EventWriter::suspicion(NodeId node) const {

@@ -30,6 +30,9 @@ class EventWriter {
   void peer_refused(NodeId node, const std::string& reason, std::uint64_t now_ms);
   // It has said that it is about to leave the ring.
   void peer_leaves(const io::ProvenPeer& peer) { leaving_.insert({peer.node, peer.incarnation}); }
+  // A message of the ring came from it: only then is a suspect heard again. That the core counts its silence anew, as
+  // after a change of the view, is none.
+  void spoke(NodeId node) { silent_.erase(node); }
   void job_created(OwnerId owner, const wire::JobCreate& request);
   void job_ended(const JobRegistry::Ended& job);
   // Suspicions come with time alone.
@@ -54,6 +57,7 @@ class EventWriter {
   std::map<NodeId, std::string> down_;  // links that were up, with the reason
   std::map<NodeId, bool> heard_;        // watched members that have been heard: are they now?
   std::map<NodeId, std::string> suspected_;
+  std::set<NodeId> silent_;  // suspects that have not spoken since
   std::uint64_t refused_ms_ = 0;
   std::uint64_t refusals_ = 0;  // since the last that was told
 };

@@ -47,7 +47,10 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
 
 Status Server::on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame) {
   traffic_.received(frame);
-  if (wire::is_ring_message(frame.type)) return ring_driver_->on_frame(loop_.now_ms(), from, frame);
+  if (wire::is_ring_message(frame.type)) {
+    event_writer_.spoke(from.node);
+    return ring_driver_->on_frame(loop_.now_ms(), from, frame);
+  }
   if (keep_ && frame.type >= wire::MessageType::kKeepFirst && frame.type < wire::MessageType::kLogFirst) {
     keep_->on_tick(loop_.now_ms());
     return keep_->on_peer_frame(from.node, from.incarnation, frame);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace rk::daemon {
 namespace {
 
@@ -147,11 +149,17 @@ TEST_F(EventWriterTest, SuspectsAMemberThatWasHeardAndFallsSilent) {
   EXPECT_EQ(last().node, NodeId(2));
   EXPECT_EQ(last().reason, "its link is down: reset");
   EXPECT_EQ(writer_.suspicion(NodeId(2)), last().reason);
+  const auto heard = [this] {
+    return std::any_of(sent_.begin(), sent_.end(), [](const auto& event) { return event.event == "member_heard"; });
+  };
   step(now, ring::Received{other, heartbeat});
+  ASSERT_TRUE(core.hears(NodeId(2)));
+  EXPECT_FALSE(heard()) << "the core's word alone is no sign of life";
+  EXPECT_NE(writer_.suspicion(NodeId(2)), "");
+  writer_.spoke(NodeId(2));
+  step(now + 1, ring::Tick{});
+  EXPECT_TRUE(heard());
   EXPECT_EQ(writer_.suspicion(NodeId(2)), "");
-  bool heard = false;
-  for (const wire::ServerEvent& event : sent_) heard = heard || event.event == "member_heard";
-  EXPECT_TRUE(heard);
 }
 
 }  // namespace
