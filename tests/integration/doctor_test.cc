@@ -22,7 +22,11 @@ class Doctor : public RunFixture {
     auto taken = io::listen_tcp({"127.0.0.1", 0});
     ASSERT_TRUE(taken);
     other_ = std::move(*taken);
-    std::ofstream(folder() + "/key") << std::string(32, 'k');
+    // A key as this release makes them.
+    const std::string ring = folder() + "/key-maker";
+    ASSERT_EQ(run({"up", "--servers", "1", "--dir", ring}).status, 0);
+    std::ofstream(folder() + "/key") << text_of(ring + "/cluster-key");
+    ASSERT_EQ(run({"down", "--dir", ring}).status, 0);
     ::chmod((folder() + "/key").c_str(), 0600);
   }
   std::uint16_t port_in_use() const { return io::local_port(other_.get()).value(); }
