@@ -15,7 +15,7 @@
 #include "client/connection.h"
 #include "daemon/private_directory.h"
 #include "doctor/gather.h"
-#include "io/cluster_key.h"
+#include "keys/key_file.h"
 #include "launch/directories.h"
 #include "launch/mpirun.h"
 #include "launch/programs.h"
@@ -115,7 +115,7 @@ std::optional<RunningServer> running_server(const std::string& socket) {
 
 KeyFacts key_facts(const daemon::Config& config) {
   KeyFacts facts{config.key_file, {}};
-  if (!config.key_file.empty()) facts.read = io::ClusterKey::read(config.key_file).map([](const auto&) {});
+  if (!config.key_file.empty()) facts.read = keys::read_key_file(config.key_file).map([](const auto&) {});
   return facts;
 }
 
