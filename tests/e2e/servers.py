@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ring of real servers on the hosts of a lab: starts, faults of processes, and what each server says of its views."""
+import dataclasses
+import datetime
+import os
+import re
+import selectors
+import signal
+import subprocess
+import threading
+import time
+
+import job
+
+PORT = 7800
+PROXY_PORT = 9000
+PATIENCE_S = 60  # for anything that a healthy ring does in at most seconds; it is no measure
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    node: int
+    incarnation: int
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """As one server installed it."""
+    server: int
+    number: int
+    members: tuple  # of Member, rank 0 first
+    at: float       # time.monotonic()
+
+    def nodes(self):
+        return [member.node for member in self.members]
+
+
+class Server:
+    """One node of the ring; `process` is its present life."""
+
+    def __init__(self, node, folder):
+        self.node, self.folder = node, folder
+        self.socket = str(folder / "socket")
+        self.process = self.parent = None
+        self.lives = 0
+        self.stopped = False   # by SIGSTOP
+        self.expected = None   # exit codes that its end may have
+        self.ends = []         # (when, exit code) of each life that has ended
+        self.view = None       # the newest installed in this life
+        self.serving = False
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+
+class Ring:
+    def __init__(self, lab, nodes, proxied=False, memory="64M"):
+        self.lab, self.proxied = lab, proxied
+        self.changed = threading.Condition()
+        self.views = []  # every installation, in the order in which it was heard of
+        self.servers = {}
+        self.proxies = {}
+        self._tail = Tail(self._heard)
+        key = lab.directory / "key"
+        key.touch(0o600)
+        key.write_bytes(os.urandom(32))
+        for node in range(1, nodes + 1):
+            folder = lab.directory / str(node)
+            folder.mkdir(mode=0o700)
+            self.servers[node] = Server(node, folder)
+            (folder / "config").write_text(self._config(node, nodes, key, memory))
+            if proxied:
+                self._start_proxy(node, nodes)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for server in self.servers.values():
+            if server.alive():
+                server.process.kill()
+            if server.process:
+                self.await_end(server.node)
+        for proxy in self.proxies.values():
+            proxy.stdin.close()
+            proxy.kill()
+            proxy.wait()
+        self._tail.close()
+
+    # --- configuration ---
+
+    def host(self, node):
+        return node if self.lab.count > 1 else 1
+
+    def address(self, node):
+        return f"{self.lab.address(self.host(node))}:{PORT + node}"
+
+    def _config(self, node, nodes, key, memory):
+        folder = self.lab.directory / str(node)
+        lines = [f"node = {node}", 'cluster = "7e57"', f'key_file = "{key}"', f'socket = "{folder}/socket"',
+                 f'state_directory = "{folder}/state"', f'memory = "{memory}"', 'reserve = "16M"',
+                 'log_level = "info"']
+        for other in range(1, nodes + 1):
+            address = self.address(other)
+            if self.proxied and other != node:
+                address = f"127.0.0.1:{PROXY_PORT + other}"
+            lines += ["[[server]]", f"node = {other}", f'address = "{address}"']
+        return "\n".join(lines) + "\n"
+
+    def _start_proxy(self, node, nodes):
+        ways = [f"{PROXY_PORT + other}={self.address(other)}" for other in range(1, nodes + 1) if other != node]
+        proxy = subprocess.Popen([*self.lab.inside(self.host(node)), "python3", str(job.ROOT / "tests/e2e/delay.py"), *ways],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.proxies[node] = proxy
+        if not proxy.stdout.readline():
+            raise RuntimeError(f"the proxy of server {node} does not start")
+
+    def delay(self, low_ms, jitter_ms):
+        """What servers dial takes that long each way; every pair has one dialling server, so each pair is slow."""
+        for proxy in self.proxies.values():
+            proxy.stdin.write(f"{low_ms} {jitter_ms}\n")
+            proxy.stdin.flush()
+
+    # --- processes ---
+
+    def start(self, *nodes):
+        for node in nodes:
+            server = self.servers[node]
+            reader, server.parent = os.pipe()
+            server.lives += 1
+            server.expected, server.stopped, server.view, server.serving = None, False, None, False
+            command = [job.program("ringkeepd"), "--config", str(server.folder / "config"), "--parent-fd", str(reader)]
+            server.process = subprocess.Popen([*self.lab.inside(self.host(node)), *command], pass_fds=[reader],
+                                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            os.close(reader)
+            self._tail.add(server.process.stderr, server, (server.folder / "log").open("ab"))
+
+    def signal(self, node, number):
+        server = self.servers[node]
+        server.process.send_signal(number)
+        server.stopped = {signal.SIGSTOP: True, signal.SIGCONT: False}.get(number, server.stopped)
+
+    def kill(self, node):
+        """Returns the moment before. The process is gone when this returns."""
+        server = self.servers[node]
+        server.expected = (-signal.SIGKILL,)
+        before = time.monotonic()
+        server.process.kill()
+        self.await_end(node)
+        return before
+
+    def await_end(self, node, patience_s=PATIENCE_S):
+        server = self.servers[node]
+        server.process.wait(timeout=patience_s)
+        self.note_end(node)
+        return server.process.returncode
+
+    def note_end(self, node):
+        """Books the end of a life, once."""
+        server = self.servers[node]
+        if server.process is None or server.process.poll() is None or len(server.ends) == server.lives:
+            return
+        server.ends.append((time.monotonic(), server.process.returncode))
+        os.close(server.parent)
+        with self.changed:
+            server.view, server.serving = None, False
+
+    def ended(self):
+        """Nodes whose present life has ended."""
+        for node in self.servers:
+            self.note_end(node)
+        return [node for node, server in self.servers.items() if server.lives and not server.alive()]
+
+    def alive(self):
+        return [node for node in self.servers if node not in self.ended()]
+
+    # --- what they say ---
+
+    def _heard(self, server, life, event):
+        with self.changed:
+            if life != server.lives or not server.alive():
+                return
+            if event["event"] == "view_installed":
+                members = tuple(Member(*member) for member in event["members"])
+                server.view = View(server.node, event["view"], members, event["monotonic_ns"] / 1e9)
+                server.serving = True
+                self.views.append(server.view)
+            elif event["event"] == "wedged":
+                server.serving = False
+            elif event["event"] == "unwedged":
+                server.serving = True
+            self.changed.notify_all()
+
+    def settled(self, nodes):
+        """The one view that all of `nodes`, and no others, serve in; None if there is none."""
+        views = [self.servers[node].view for node in nodes]
+        if not all(views) or not all(self.servers[node].serving for node in nodes):
+            return None
+        same = {(view.number, view.members) for view in views}
+        return views[0] if len(same) == 1 and sorted(views[0].nodes()) == sorted(nodes) else None
+
+    def await_view(self, nodes, patience_s=PATIENCE_S, above=0):
+        """Waits for one view at all of `nodes`. Returns the moment at which the last one installed it; None: too late."""
+        end = time.monotonic() + patience_s
+        with self.changed:
+            while True:
+                view = self.settled(nodes)
+                if view and view.number > above:
+                    return max(self.servers[node].view.at for node in nodes)
+                if not self.changed.wait(max(0, end - time.monotonic())):
+                    return None
+
+    def state(self):
+        """For people."""
+        with self.changed:
+            return {node: "ended" if not server.alive() else
+                    f"{'serving' if server.serving else 'wedged'} view {server.view.number} {server.view.nodes()}"
+                    if server.view else "no view" for node, server in self.servers.items() if server.lives}
+
+    def leader(self):
+        for server in self.servers.values():
+            if server.alive() and server.view:
+                return server.view.members[0].node
+        return None
+
+
+class Tail(threading.Thread):
+    """Reads the pipes of all servers as they come."""
+
+    def __init__(self, heard):
+        super().__init__(daemon=True)
+        self._heard, self._selector = heard, selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        self._ended, self._new, self._lock = False, [], threading.Lock()
+        self.start()
+
+    def add(self, pipe, server, log):
+        with self._lock:
+            self._new.append((pipe, Source(server, server.lives, log)))
+        os.write(self._wake_writer, b"x")
+
+    def close(self):
+        self._ended = True
+        os.write(self._wake_writer, b"x")
+        self.join()
+
+    def run(self):
+        while not self._ended:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    os.read(self._wake_reader, 4096)
+                    continue
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    self._selector.unregister(key.fileobj)
+                    key.fileobj.close()
+                    key.data.log.close()
+                for event in key.data.feed(piece):
+                    self._heard(key.data.server, key.data.life, event)
+            with self._lock:
+                for pipe, source in self._new:
+                    self._selector.register(pipe, selectors.EVENT_READ, source)
+                self._new = []
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None:
+                key.fileobj.close()
+                key.data.log.close()
+        self._selector.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+
+SAID = re.compile(r"^(\S+ \S+) .*ring: (\w+), view (\d+) of servers((?: \d+)*)")
+
+
+class Source:
+    """Events from the log of one life: until `ringkeep events` exists."""
+
+    def __init__(self, server, life, log):
+        self.server, self.life, self.log = server, life, log
+        self._rest, self._number, self._serving = b"", 0, False
+
+    def feed(self, piece):
+        if piece:
+            self.log.write(piece)
+            self.log.flush()
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            found = SAID.match(line.decode(errors="replace"))
+            if not found:
+                continue
+            moment = datetime.datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").timestamp()
+            at = int((time.monotonic() + moment - time.time()) * 1e9)
+            number, serving = int(found[3]), found[2] == "serving"
+            if serving and number > self._number:
+                self._number = number
+                yield {"event": "view_installed", "view": number, "monotonic_ns": at,
+                       "members": [[int(node), 0] for node in found[4].split()]}
+            elif serving != self._serving:
+                yield {"event": "unwedged" if serving else "wedged", "monotonic_ns": at}
+            self._serving = serving
