@@ -10,6 +10,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/e2e"))
 import job  # noqa: E402  (found through the line above)
 
+CANNOT_RUN = 77  # exit code: this machine lacks what the campaign needs; ctest counts it as skipped
+
 
 class Campaign:
     def __init__(self, name, describe):
@@ -59,6 +61,11 @@ class Campaign:
         else:
             self.passed += 1
         print(f"{'FAILED' if wrong else 'ok':6} {name} ({entry['seconds']} s) {'; '.join(wrong)}", flush=True)
+
+    def records(self):
+        """What the file tells of the trials of this seed: the newest of each."""
+        entries = [json.loads(line) for line in self.results.read_text().splitlines()] if self.results.exists() else []
+        return list({entry["trial"]: entry for entry in entries if entry["seed"] == self.options.seed}.values())
 
     def end(self):
         print(f"{self.passed} passed, {self.failed} failed")

@@ -46,11 +46,16 @@ class Server:
         self.stopped = False   # by SIGSTOP
         self.expected = None   # exit codes that its end may have
         self.ends = []         # (when, exit code) of each life that has ended
+        self.incarnation = 0   # of this life, once a view has named it
         self.view = None       # the newest installed in this life
         self.serving = False
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
+
+    def last_words(self):
+        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "nothing in its log"
 
 
 class Ring:
@@ -187,6 +192,7 @@ class Ring:
                 members = tuple(Member(*member) for member in event["members"])
                 server.view = View(server.node, event["view"], members, event["monotonic_ns"] / 1e9)
                 server.serving = True
+                server.incarnation = next(m.incarnation for m in members if m.node == server.node)
                 self.views.append(server.view)
             elif event["event"] == "wedged":
                 server.serving = False
@@ -220,7 +226,12 @@ class Ring:
                     f"{'serving' if server.serving else 'wedged'} view {server.view.number} {server.view.nodes()}"
                     if server.view else "no view" for node, server in self.servers.items() if server.lives}
 
+    def member(self, node):
+        """The newest life of that server, as views name it."""
+        return Member(node, self.servers[node].incarnation)
+
     def leader(self):
+        """Rank 0 of the newest view."""
         for server in self.servers.values():
             if server.alive() and server.view:
                 return server.view.members[0].node
