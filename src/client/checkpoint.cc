@@ -57,6 +57,20 @@ Result<Committed> outcome(const wire::CommitAnswer& answer) {
   return fail(ErrorCode::kCorrupt, "the server's answer to a commit has an unknown result: install matching releases");
 }
 
+// A connection that breaks after the request was sent says nothing about what became of it: the second copy may be
+// complete, and a later read may find the version.
+template <class Request>
+Result<Committed> ask_to_commit(Connection& connection, const Request& request, Incarnation incarnation) {
+  const bool sent = !connection.broken();
+  const auto answer =
+      connection.call<wire::CommitAnswer>(request, {incarnation, nullptr, request.timeout_ms + kAnswerSlackMs});
+  if (answer) return outcome(*answer);
+  if (sent && connection.broken())
+    return fail(ErrorCode::kTimeout,
+                "whether the version is committed is unknown, read to learn it: " + answer.error().message);
+  return tl::unexpected(answer.error());
+}
+
 }  // namespace
 
 Result<Writer> Writer::begin(Connection& connection, const std::string& name,
@@ -104,10 +118,7 @@ Result<std::span<std::byte>> Writer::section(std::string_view name) {
 Result<Committed> Writer::commit(wire::CommitLevel level) {
   Connection* connection = std::exchange(connection_, nullptr);
   mapping_.reset();
-  const std::uint32_t timeout_ms = connection->timeout_ms();
-  RK_TRY(const auto answer, connection->call<wire::CommitAnswer>(wire::CheckpointCommit{slot_.slot, level, timeout_ms},
-                                                                 {incarnation_, nullptr, timeout_ms + kAnswerSlackMs}));
-  return outcome(answer);
+  return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_);
 }
 
 Result<Reader> Reader::open(Connection& connection, const std::string& name, Version version) {
@@ -184,10 +195,8 @@ Result<wire::GroupPart> write_part(Connection& connection, const std::string& na
 
 Result<Version> commit_group(Connection& connection, const std::string& group,
                              const std::vector<wire::GroupPart>& parts, Incarnation incarnation) {
-  const std::uint32_t timeout_ms = connection.timeout_ms();
-  RK_TRY(const auto answer, connection.call<wire::CommitAnswer>(wire::GroupCommit{group, parts, timeout_ms},
-                                                                {incarnation, nullptr, timeout_ms + kAnswerSlackMs}));
-  RK_TRY(const Committed committed, outcome(answer));
+  RK_TRY(const Committed committed,
+         ask_to_commit(connection, wire::GroupCommit{group, parts, connection.timeout_ms()}, incarnation));
   return committed.version;
 }
 

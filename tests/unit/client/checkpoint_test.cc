@@ -134,6 +134,25 @@ TEST(Writer, ResultsOfACommitAreToldApart) {
   EXPECT_EQ(commit({static_cast<wire::CommitResult>(9), {}, 0, {}}).error().code, ErrorCode::kCorrupt);
 }
 
+// The server may have committed the version before it died.
+TEST(Writer, ACommitWhoseServerDiesIsUnknown) {
+  const Content content;
+  std::unique_ptr<Connection> connection;
+  {
+    FakeServer server([&](FakeSession& session) {
+      session.greet();
+      session.answer(session.next(), wire::CheckpointSlot{1, kTotal, {{"data", 0, 5, 0}}}, {content.file.descriptor()});
+      EXPECT_EQ(session.next().type, wire::MessageType::kCheckpointCommit);
+    });
+    connection = connect(server);
+    auto writer = Writer::begin(*connection, "state", {{"data", 5}});
+    ASSERT_TRUE(writer) << writer.error().message;
+    EXPECT_EQ(writer->commit(wire::CommitLevel::kReplicated).error().code, ErrorCode::kTimeout);
+  }
+  // The next one is not even sent.
+  EXPECT_EQ(commit_group(*connection, "group", {}, {}).error().code, ErrorCode::kPeerGone);
+}
+
 TEST(Names, OfAJobsPartsAreFixed) {
   EXPECT_EQ(group_name(JobId(0xabc), CommunityId(2)), "job/0000000000000abc/c2");
   EXPECT_EQ(part_name(JobId(0xabc), CommunityId(2), Rank(17)), "job/0000000000000abc/c2/r17");
