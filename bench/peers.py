@@ -87,12 +87,13 @@ class Peer:
         return self.await_agreed(others, lambda said: self.without(said, node), before) - before
 
     def restore(self, node, how):
+        before = time.monotonic()
         if how == "killed":
             self.processes[node].wait()
             self.start(node)
         else:
             self.processes[node].send_signal(signal.SIGCONT)
-        self.await_whole()
+        self.await_whole(before)
 
 
 class Corosync(Peer):
@@ -126,8 +127,8 @@ class Corosync(Peer):
     def without(said, node):
         return node not in said
 
-    def await_whole(self):
-        self.await_agreed(self.nodes, lambda said: said == self.nodes)
+    def await_whole(self, after=0.0):
+        self.await_agreed(self.nodes, lambda said: said == self.nodes, after)
 
     def victim(self, number):
         return self.nodes[number % len(self.nodes)]
@@ -152,7 +153,7 @@ class Etcd(Peer):
         found = re.search(r"raft.node: \w+ (?:elected leader (\w+)|changed leader from \w+ to (\w+)|lost leader)", line)
         return (found[1] or found[2] or "") if found else None
 
-    def await_whole(self):
+    def await_whole(self, _after=0.0):
         """A leader that all name, as etcd's own status has it."""
         end = time.monotonic() + servers.PATIENCE_S
         while len({self.leader_of(node) for node in self.nodes}) != 1 or not self.leader_of(1):

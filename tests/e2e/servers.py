@@ -2,6 +2,7 @@
 """A ring of real servers on the hosts of a lab: starts, faults of processes, and what each server says of its views."""
 import dataclasses
 import datetime
+import json
 import os
 import re
 import selectors
@@ -148,13 +149,14 @@ class Ring:
         server.process.send_signal(number)
         server.stopped = {signal.SIGSTOP: True, signal.SIGCONT: False}.get(number, server.stopped)
 
-    def kill(self, node):
-        """Returns the moment before. The process is gone when this returns."""
-        server = self.servers[node]
-        server.expected = (-signal.SIGKILL,)
+    def kill(self, *nodes):
+        """All at once. Returns the moment before; the processes are gone when this returns."""
         before = time.monotonic()
-        server.process.kill()
-        self.await_end(node)
+        for node in nodes:
+            self.servers[node].expected = (-signal.SIGKILL,)
+            self.servers[node].process.kill()
+        for node in nodes:
+            self.await_end(node)
         return before
 
     def await_end(self, node, patience_s=PATIENCE_S):
@@ -183,6 +185,14 @@ class Ring:
         return [node for node in self.servers if node not in self.ended()]
 
     # --- what they say ---
+
+    def ask(self, node):
+        """What `ringkeep ring --json` prints there."""
+        done = subprocess.run([job.program("ringkeep"), "ring", "--json"], text=True, capture_output=True, check=False,
+                              env={**os.environ, "RINGKEEP_SOCKET": self.servers[node].socket})
+        if done.returncode != 0:
+            raise RuntimeError(f"ringkeep ring: {done.stderr.strip()}")
+        return json.loads(done.stdout)
 
     def _heard(self, server, life, event):
         with self.changed:
