@@ -228,26 +228,19 @@ def one_way(options, emit):
         corosync = peers.Corosync(open_things.enter_context(hosts.Lab(3)), rings[0].lab.directory / "corosync", 1000)
         open_things.callback(corosync.close)
         corosync.await_whole()
-        before = [newest_view(ring) for ring in rings if ring.await_view(list(ring.servers))]
+        before = [ring.newest_view().number for ring in rings if ring.await_view(list(ring.servers))]
         told = len(corosync.told[1])
         for ring, (source, target) in zip(rings, ways.values(), strict=True):
             ring.lab.cut([source], [target])
         corosync.lab.cut([1], [2])
         time.sleep(options.cut_s)
-        after = {way: newest_view(ring) - number for way, ring, number in zip(ways, rings, before, strict=True)}
+        views = {way: ring.newest_view() for way, ring in zip(ways, rings, strict=True)}
+        after = {way: view.number - number for (way, view), number in zip(views.items(), before, strict=True)}
         theirs = len(corosync.told[1]) - told
-        for ring in rings:
-            ring.lab.heal()
-        time.sleep(2)  # who was evicted learns of it now
-        ended = {way: ring.ended() for way, ring in zip(ways, rings) if ring.ended()}
+        evicted = {way: sorted(set(ring.servers) - set(views[way].nodes())) for way, ring in zip(ways, rings)}
     facts = {"seconds": options.cut_s, "views": after}
     emit(single("oneway_cut_views", max(after.values()), "views", 1, f"corosync_1000 {theirs} memberships", **facts))
-    emit(single("oneway_cut_evictions", sum(map(len, ended.values())), "servers", 0, "none", evicted=ended))
-
-
-def newest_view(ring):
-    with ring.changed:
-        return max(view.number for view in ring.views)
+    emit(single("oneway_cut_evictions", sum(map(len, evicted.values())), "servers", 0, "none", evicted=evicted))
 
 
 # --- 64 servers ---------------------------------------------------------------------------------------------------------
@@ -274,7 +267,7 @@ def many(options, emit, note):
         at = ring.await_view(left)
         if at is None:
             raise SystemExit(f"no one view of {len(left)} servers: {ring.state()}")
-        emit(single("killed_8_of_64_to_view_ms", (at - before) * 1000, "ms", None, "none", views=newest_view(ring) - 1))
+        emit(single("killed_8_of_64_to_view_ms", (at - before) * 1000, "ms", None, "none", views=ring.newest_view().number - 1))
         lost = unreadable(ring, left, written, note)
         emit(single("killed_8_of_64_unreadable", len(lost), "checkpoints", 0, f"{len(written)} written", names=lost))
 

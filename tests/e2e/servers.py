@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ring of real servers on the hosts of a lab: starts, faults of processes, and what each server says of its views."""
 import dataclasses
-import datetime
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -47,7 +45,7 @@ class Server:
         self.stopped = False   # by SIGSTOP
         self.expected = None   # exit codes that its end may have
         self.ends = []         # (when, exit code) of each life that has ended
-        self.incarnation = 0   # of this life, once a view has named it
+        self.incarnation = 0   # of this life
         self.view = None       # the newest installed in this life
         self.serving = False
 
@@ -136,13 +134,18 @@ class Ring:
         for node in nodes:
             server = self.servers[node]
             reader, server.parent = os.pipe()
+            ready, says_ready = os.pipe()
             server.lives += 1
-            server.expected, server.stopped, server.view, server.serving = None, False, None, False
-            command = [job.program("ringkeepd"), "--config", str(server.folder / "config"), "--parent-fd", str(reader)]
-            server.process = subprocess.Popen([*self.lab.inside(self.host(node)), *command], pass_fds=[reader],
-                                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            server.expected, server.stopped, server.view, server.serving = None, False, None, True
+            command = [job.program("ringkeepd"), "--config", str(server.folder / "config"), "--parent-fd", str(reader),
+                       "--ready-fd", str(says_ready)]
+            server.process = subprocess.Popen([*self.lab.inside(self.host(node)), *command], stdin=subprocess.DEVNULL,
+                                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                              pass_fds=[reader, says_ready])
             os.close(reader)
-            self._tail.add(server.process.stderr, server, (server.folder / "log").open("ab"))
+            os.close(says_ready)
+            self._tail.add(server.process.stderr, Log(server, server.lives))
+            self._tail.add(os.fdopen(ready, "rb"), Ready(server, server.lives))
 
     def signal(self, node, number):
         server = self.servers[node]
@@ -198,11 +201,11 @@ class Ring:
         with self.changed:
             if life != server.lives or not server.alive():
                 return
-            if event["event"] == "view_installed":
+            if event["event"] == "server_started":
+                server.incarnation = event["incarnation"]
+            elif event["event"] == "view_installed":
                 members = tuple(Member(*member) for member in event["members"])
                 server.view = View(server.node, event["view"], members, event["monotonic_ns"] / 1e9)
-                server.serving = True
-                server.incarnation = next(m.incarnation for m in members if m.node == server.node)
                 self.views.append(server.view)
             elif event["event"] == "wedged":
                 server.serving = False
@@ -237,91 +240,115 @@ class Ring:
                     if server.view else "no view" for node, server in self.servers.items() if server.lives}
 
     def member(self, node):
-        """The newest life of that server, as views name it."""
+        """The newest life of that server."""
         return Member(node, self.servers[node].incarnation)
 
+    def newest_view(self):
+        with self.changed:
+            return max(self.views, key=lambda view: view.number, default=None)
+
     def leader(self):
-        """Rank 0 of the newest view."""
-        for server in self.servers.values():
-            if server.alive() and server.view:
-                return server.view.members[0].node
-        return None
+        return self.newest_view().members[0].node
 
 
 class Tail(threading.Thread):
-    """Reads the pipes of all servers as they come."""
+    """Reads what all servers say as it comes: their logs, and their events once they are ready."""
 
     def __init__(self, heard):
         super().__init__(daemon=True)
         self._heard, self._selector = heard, selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_writer, False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._ended, self._new, self._lock = False, [], threading.Lock()
+        self._watchers = []
         self.start()
 
-    def add(self, pipe, server, log):
+    def add(self, pipe, source):
         with self._lock:
-            self._new.append((pipe, Source(server, server.lives, log)))
+            self._new.append((pipe, source))
         os.write(self._wake_writer, b"x")
 
     def close(self):
         self._ended = True
         os.write(self._wake_writer, b"x")
         self.join()
+        for watcher in self._watchers:
+            watcher.kill()
+            watcher.wait()
 
     def run(self):
         while not self._ended:
             for key, _ in self._selector.select():
                 if key.data is None:
                     os.read(self._wake_reader, 4096)
-                    continue
-                piece = os.read(key.fd, 1 << 16)
-                if not piece:
-                    self._selector.unregister(key.fileobj)
-                    key.fileobj.close()
-                    key.data.log.close()
-                for event in key.data.feed(piece):
-                    self._heard(key.data.server, key.data.life, event)
+                else:
+                    self._read(key)
             with self._lock:
                 for pipe, source in self._new:
                     self._selector.register(pipe, selectors.EVENT_READ, source)
                 self._new = []
         for key in list(self._selector.get_map().values()):
             if key.data is not None:
-                key.fileobj.close()
-                key.data.log.close()
+                self._forget(key)
         self._selector.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
 
+    def _read(self, key):
+        piece = os.read(key.fd, 1 << 16)
+        for line in key.data.lines(piece):
+            if isinstance(key.data, Ready):
+                self._watch(key.data)
+            elif isinstance(key.data, Events):
+                self._heard(key.data.server, key.data.life, json.loads(line))
+        if not piece:
+            self._forget(key)
 
-SAID = re.compile(r"^(\S+ \S+) .*ring: (\w+), view (\d+) of servers((?: \d+)*)")
+    def _forget(self, key):
+        self._selector.unregister(key.fileobj)
+        key.fileobj.close()
+        key.data.close()
+
+    def _watch(self, ready):
+        server = ready.server
+        with (server.folder / "watcher").open("ab") as complaints:
+            watcher = subprocess.Popen([job.program("ringkeep"), "events", "-f", "--json"], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=complaints,
+                                       env={**os.environ, "RINGKEEP_SOCKET": server.socket})
+        self._watchers.append(watcher)
+        self._selector.register(watcher.stdout, selectors.EVENT_READ, Events(server, ready.life))
 
 
 class Source:
-    """Events from the log of one life: until `ringkeep events` exists."""
+    """A pipe of one life of a server."""
 
-    def __init__(self, server, life, log):
-        self.server, self.life, self.log = server, life, log
-        self._rest, self._number, self._serving = b"", 0, False
+    def __init__(self, server, life):
+        self.server, self.life, self._rest = server, life, b""
 
-    def feed(self, piece):
-        if piece:
-            self.log.write(piece)
-            self.log.flush()
+    def lines(self, piece):
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            found = SAID.match(line.decode(errors="replace"))
-            if not found:
-                continue
-            moment = datetime.datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").timestamp()
-            at = int((time.monotonic() + moment - time.time()) * 1e9)
-            number, serving = int(found[3]), found[2] == "serving"
-            if serving and number > self._number:
-                self._number = number
-                yield {"event": "view_installed", "view": number, "monotonic_ns": at,
-                       "members": [[int(node), 0] for node in found[4].split()]}
-            elif serving != self._serving:
-                yield {"event": "unwedged" if serving else "wedged", "monotonic_ns": at}
-            self._serving = serving
+        return lines
+
+    def close(self):
+        pass
+
+
+class Ready(Source):
+    """One line, when clients can connect."""
+
+
+class Events(Source):
+    """What `ringkeep events` prints there."""
+
+
+class Log(Source):
+    def __init__(self, server, life):
+        super().__init__(server, life)
+        self._file = (server.folder / "log").open("ab", buffering=0)
+
+    def lines(self, piece):
+        self._file.write(piece)
+        return []
+
+    def close(self):
+        self._file.close()
