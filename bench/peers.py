@@ -104,8 +104,8 @@ class Corosync(Peer):
 
     def prepare(self):
         token = f"  token: {self.token_ms}\n" if self.token_ms else ""
-        nodes = "".join(f"  node {{\n    ring0_addr: {self.lab.address(node)}\n    nodeid: {node}\n    name: n{node}\n  }}\n"
-                        for node in self.nodes)
+        nodes = "".join(f"  node {{\n    ring0_addr: {self.lab.address(node)}\n    nodeid: {node}\n    name: n{node}\n"
+                        "  }\n" for node in self.nodes)
         (self.folder / "corosync.conf").write_text(
             f"totem {{\n  version: 2\n  cluster_name: bench\n  transport: knet\n{token}}}\n"
             f"nodelist {{\n{nodes}}}\nquorum {{\n  provider: corosync_votequorum\n}}\n"

@@ -117,12 +117,12 @@ def failures(options, emit, progress):
                 times[how, led].append(ours.fail(node, how) * 1000)
                 rejoins.append(ours.restore(node, how) * 1000)
             # The others are slower: fewer rounds, spread over ours.
-            if number * options.peer_rounds // options.rounds != (number + 1) * options.peer_rounds // options.rounds:
-                for peer in others:
-                    for how in ("killed", "stopped"):
-                        victim = peer.victim(number)
-                        theirs[peer.title, how].append(peer.fail(victim, how) * 1000)
-                        peer.restore(victim, how)
+            turns = [one * options.peer_rounds // options.rounds for one in (number, number + 1)]
+            for peer in others if turns[0] != turns[1] else []:
+                for how in ("killed", "stopped"):
+                    victim = peer.victim(number)
+                    theirs[peer.title, how].append(peer.fail(victim, how) * 1000)
+                    peer.restore(victim, how)
             progress(number + 1, options.rounds)
     tell_failures(emit, times, rejoins, theirs)
 
@@ -133,7 +133,8 @@ def tell_failures(emit, times, rejoins, theirs):
         emit(figure(f"{title}_{how}_ms_p50", values, "ms", None, what))
 
     def medians(how):
-        return "; ".join(f"{title} {statistics.median(values):.0f} ms" for (title, one), values in theirs.items() if one == how)
+        return "; ".join(f"{title} {statistics.median(values):.0f} ms" for (title, one), values in theirs.items()
+                         if one == how)
 
     def both(*hows):
         return [value for how in hows for led in (False, True) for value in times[how, led]]
@@ -156,7 +157,8 @@ def counted(ring, nodes, kinds=None):
     """Ring messages that these servers have sent so far, of those kinds or of all."""
     total = 0
     for node in nodes:
-        total += sum(count["sent"] for kind, count in ring.ask(node)["messages"].items() if kinds is None or kind in kinds)
+        counts = ring.ask(node)["messages"]
+        total += sum(count["sent"] for kind, count in counts.items() if kinds is None or kind in kinds)
     return total
 
 
@@ -179,7 +181,8 @@ def messages(options, emit, note):
                     shares.append((counted(ring, others, kinds) - before) / least)
                     ours.restore(victim, "killed")
         name = f"messages_per_{'leader_' if led else ''}crash_N{nodes}"
-        emit(figure(name, shares, "ratio", 1.0, f"{least} messages", messages=[round(share * least) for share in shares]))
+        sent = [round(share * least) for share in shares]
+        emit(figure(name, shares, "ratio", 1.0, f"{least} messages", messages=sent))
         note(f"messages, {nodes} servers{', the leader killed' if led else ''}")
 
 
@@ -201,9 +204,10 @@ def idle(options, emit):
         took, sent = time.monotonic() - began, counted(ring, nodes) - sent
         shares = [100 * (cpu_s(ring, node) - before) / took for node, before in zip(nodes, cpu)]
     per_period = sent / (took / heartbeat_s())
-    emit(single("idle_messages_N8", per_period / 30, "ratio", 1.0, "30 messages a period", messages=round(per_period, 2),
-                heartbeat_ms=heartbeat_s() * 1000))
-    emit(single("idle_cpu_percent_N8", statistics.mean(shares), "percent", 0.5, "one core", worst=round(max(shares), 3)))
+    emit(single("idle_messages_N8", per_period / 30, "ratio", 1.0, "30 messages a period",
+                messages=round(per_period, 2), heartbeat_ms=heartbeat_s() * 1000))
+    emit(single("idle_cpu_percent_N8", statistics.mean(shares), "percent", 0.5, "one core",
+                worst=round(max(shares), 3)))
 
 
 def cpu_s(ring, node):
@@ -212,20 +216,21 @@ def cpu_s(ring, node):
     return sum(int(path.read_text().split()[0]) for path in job.pathlib.Path(tasks).glob("*/schedstat")) / 1e9
 
 
-# --- a link that is broken one way --------------------------------------------------------------------------------------
+# --- a link that is broken one way -----------------------------------------------------------------------------------
 
 def one_way(options, emit):
     """Several rings at a time, each with another link cut; corosync beside them."""
-    ways = {"leader to member": (1, 3), "member to leader": (3, 1), "member to member": (2, 4), "to its successor": (2, 3),
-            "to its predecessor": (3, 2)}
+    ways = {"leader to member": (1, 3), "member to leader": (3, 1), "member to member": (2, 4),
+            "to its successor": (2, 3), "to its predecessor": (3, 2)}
     with contextlib.ExitStack() as open_things:
         rings = []
-        for (source, target) in ways.values():
+        for _ in ways:
             lab = open_things.enter_context(hosts.Lab(5))
             ring = open_things.enter_context(servers.Ring(lab, 5))
             ring.start(*ring.servers)
             rings.append(ring)
-        corosync = peers.Corosync(open_things.enter_context(hosts.Lab(3)), rings[0].lab.directory / "corosync", 1000)
+        lab = open_things.enter_context(hosts.Lab(3))
+        corosync = peers.Corosync(lab, lab.directory / "peer", 1000)
         open_things.callback(corosync.close)
         corosync.await_whole()
         before = [ring.newest_view().number for ring in rings if ring.await_view(list(ring.servers))]
@@ -243,7 +248,7 @@ def one_way(options, emit):
     emit(single("oneway_cut_evictions", sum(map(len, evicted.values())), "servers", 0, "none", evicted=evicted))
 
 
-# --- 64 servers ---------------------------------------------------------------------------------------------------------
+# --- 64 servers ------------------------------------------------------------------------------------------------------
 
 def many(options, emit, note):
     with hosts.Lab(1) as lab, servers.Ring(lab, 64, memory="16M") as ring:
@@ -267,7 +272,8 @@ def many(options, emit, note):
         at = ring.await_view(left)
         if at is None:
             raise SystemExit(f"no one view of {len(left)} servers: {ring.state()}")
-        emit(single("killed_8_of_64_to_view_ms", (at - before) * 1000, "ms", None, "none", views=ring.newest_view().number - 1))
+        emit(single("killed_8_of_64_to_view_ms", (at - before) * 1000, "ms", None, "none",
+                    views=ring.newest_view().number - 1))
         lost = unreadable(ring, left, written, note)
         emit(single("killed_8_of_64_unreadable", len(lost), "checkpoints", 0, f"{len(written)} written", names=lost))
 
@@ -298,8 +304,8 @@ def unreadable(ring, nodes, written, note):
 def run(options, emit, note, progress):
     prepare(note)
     signal.signal(signal.SIGTERM, lambda *_: exit(128 + signal.SIGTERM))
-    parts = {"failures": lambda: failures(options, emit, progress), "messages": lambda: messages(options, emit, note),
-             "idle": lambda: idle(options, emit), "oneway": lambda: one_way(options, emit),
-             "many": lambda: many(options, emit, note)}
+    parts = {"failures": lambda: failures(options, emit, progress),
+             "messages": lambda: messages(options, emit, note), "idle": lambda: idle(options, emit),
+             "oneway": lambda: one_way(options, emit), "many": lambda: many(options, emit, note)}
     for name in [options.part] if options.part else parts:
         parts[name]()

@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/e2e"))
 import job  # noqa: E402  (found through the line above)
 
-CANNOT_RUN = 77  # exit code: this machine lacks what the campaign needs; ctest counts it as skipped
+CANNOT_RUN = 77  # exit code: this machine lacks what the campaign needs
 
 
 class Campaign:

@@ -62,7 +62,7 @@ async def forward(delay, host, port, reader, writer):
     other = None
     try:
         far_reader, other = await asyncio.open_connection(host, port)
-        both = [asyncio.ensure_future(carry(delay, reader, other)), asyncio.ensure_future(carry(delay, far_reader, writer))]
+        both = [asyncio.ensure_future(carry(delay, *ends)) for ends in ((reader, other), (far_reader, writer))]
         # A TCP connection that has ended on one side carries nothing for a server.
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for one in both:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: real jobs under `ringkeep run`, short forms of the campaigns.
 
-    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api
+    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api ring
+
+The exit code is 77 if this machine cannot run the scenario; the reason is printed.
 """
 import os
 import pathlib
@@ -13,7 +15,11 @@ import tempfile
 import uuid
 
 import checks
+import hosts
 import job
+
+
+CANNOT_RUN = 77  # ctest counts it as skipped
 
 
 def lammps(folder):
@@ -155,8 +161,19 @@ def api(folder):
     yield "down", [] if down.returncode == 0 and "3 servers" in down.stdout else [down.stdout + down.stderr]
 
 
+def ring(folder):
+    """Two cycles of the ring's campaign: a server killed, and the leader killed, with writers."""
+    hosts.check()
+    campaign = [sys.executable, str(job.ROOT / "campaign/ring-namespaces"), "--seed", "31", "--nodes", "3",
+                "--cycles", "6", "--patience", "300", "--results", str(folder / "results")]
+    run = subprocess.run(campaign, text=True, capture_output=True, check=False)
+    print(run.stdout)
+    good = run.returncode == 0 and "2 passed, 0 failed" in run.stdout
+    yield "2 cycles with 3 servers", [] if good else [run.stdout + run.stderr]
+
+
 SCENARIOS = {"lammps": lammps, "heat2d": heat2d, "taskfarm": taskfarm, "again": again, "clean": clean,
-             "api": api}
+             "api": api, "ring": ring}
 
 
 def main():
@@ -165,9 +182,14 @@ def main():
         return 2
     failures = 0
     with tempfile.TemporaryDirectory(prefix="ringkeep-e2e-") as name:
-        for step, wrong in SCENARIOS[sys.argv[1]](pathlib.Path(name)):
-            print(f"{'WRONG' if wrong else 'ok':5} {step}{''.join(chr(10) + '      ' + text for text in wrong)}", flush=True)
-            failures += bool(wrong)
+        try:
+            for step, wrong in SCENARIOS[sys.argv[1]](pathlib.Path(name)):
+                words = "".join(f"\n      {text}" for text in wrong)
+                print(f"{'WRONG' if wrong else 'ok':5} {step}{words}", flush=True)
+                failures += bool(wrong)
+        except hosts.Missing as missing:
+            print(f"skipped: {missing}")
+            return CANNOT_RUN
     return 1 if failures else 0
 
 

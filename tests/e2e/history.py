@@ -58,8 +58,9 @@ def check(names, life_of, may_be_lost):
     may_be_lost(Names): is "lost" an honest answer?"""
     wrong = []
     for one in names.values():
-        for look in (contents, numbers_rise, reads, lambda n: homes_follow(n, life_of), lambda n: losses(n, may_be_lost)):
-            wrong += [f"{one.name}: {text}" for text in look(one)]
+        found = [*contents(one), *numbers_rise(one), *reads(one), *homes_follow(one, life_of),
+                 *losses(one, may_be_lost)]
+        wrong += [f"{one.name}: {text}" for text in found]
     return wrong
 
 
@@ -74,15 +75,17 @@ def contents(one):
         if answer["write"] is None:
             yield f"version {answer['version']} was read with bytes that nobody wrote: {told(answer)}"
         elif written.setdefault(answer["version"], answer["write"]) != answer["write"]:
-            yield f"version {answer['version']} is both {written[answer['version']]} and {answer['write']}: {told(answer)}"
+            first = written[answer["version"]]
+            yield f"version {answer['version']} is both {first} and {answer['write']}: {told(answer)}"
         elif answer["op"] == "get" and answer["write"] in failed:
             yield f"{told(answer)} is of a write that had failed: {told(failed[answer['write']])}"
 
 
 def numbers_rise(one):
     for answer in one.puts():
-        if answer["version"] <= one.floor(answer["t0"]):
-            yield f"a new version has the number {answer['version']}, and {one.floor(answer['t0'])} existed: {told(answer)}"
+        floor = one.floor(answer["t0"])
+        if answer["version"] <= floor:
+            yield f"a new version has the number {answer['version']}, and {floor} existed: {told(answer)}"
 
 
 def reads(one):

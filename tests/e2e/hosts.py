@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several hosts on one machine: a network namespace each, joined by a bridge in a namespace of its own, and their faults.
+"""Several hosts on one machine: a network namespace each, joined by a bridge in one of its own, and their faults.
 
 The machine's own network is not touched. A lab bears the pid and the start of the process that made it in the names of
 its namespaces and of its directory, so that the next lab removes what a killed one left behind.
@@ -54,7 +54,7 @@ def inside(namespace):
 
 
 def start_of(pid):
-    """Start of a process in clock ticks since boot: with the pid it names one process for ever. None if it has ended."""
+    """Start of a process in clock ticks since boot: with the pid it names one process for ever. None: it has ended."""
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -72,7 +72,7 @@ def is_left_over(name):
 
 
 def sweep():
-    """Removes what labs of processes that are gone have left: processes in their namespaces, namespaces, directories."""
+    """Removes what labs of processes that are gone have left: namespaces, the processes in them, directories."""
     names = [path.name for path in NAMESPACES.glob("ringkeep-lab-*")] if NAMESPACES.exists() else []
     remove_namespaces([name for name in names if is_left_over(name)])
     for path in pathlib.Path(tempfile.gettempdir()).glob("ringkeep-lab-*"):
@@ -95,7 +95,7 @@ def remove_namespaces(names):
 
 
 def rules(dropped, loss_percent):
-    """Drops on arrival, so that each direction of a pair is cut by itself. What a host sends to itself always passes."""
+    """Drops on arrival, so that each direction of a pair is cut by itself. What a host sends to itself passes."""
     lines = ['iifname "lo" accept', *(f"ip saddr {address} drop" for address in sorted(dropped))]
     if loss_percent:
         lines.append(f"numgen random mod 100 < {loss_percent} drop")
@@ -148,7 +148,8 @@ class Lab:
             command(["ip", "-n", names[0], "link", "set", "lo", "up"])
             return
         net = names[-1]
-        batch += [f"link add eth0 netns {self.namespace(host)} type veth peer name host{host} netns {net}" for host in hosts]
+        batch += [f"link add eth0 netns {self.namespace(host)} type veth peer name host{host} netns {net}"
+                  for host in hosts]
         command(["ip", "-batch", "-"], "\n".join(batch))
         bridge = ["link add bridge type bridge", "link set bridge up"]
         for host in hosts:

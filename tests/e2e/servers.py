@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -116,8 +117,9 @@ class Ring:
 
     def _start_proxy(self, node, nodes):
         ways = [f"{PROXY_PORT + other}={self.address(other)}" for other in range(1, nodes + 1) if other != node]
-        proxy = subprocess.Popen([*self.lab.inside(self.host(node)), "python3", str(job.ROOT / "tests/e2e/delay.py"), *ways],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        program = [sys.executable, str(job.ROOT / "tests/e2e/delay.py")]
+        proxy = subprocess.Popen([*self.lab.inside(self.host(node)), *program, *ways], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True)
         self.proxies[node] = proxy
         if not proxy.stdout.readline():
             raise RuntimeError(f"the proxy of server {node} does not start")
@@ -222,7 +224,7 @@ class Ring:
         return views[0] if len(same) == 1 and sorted(views[0].nodes()) == sorted(nodes) else None
 
     def await_view(self, nodes, patience_s=PATIENCE_S, above=0):
-        """Waits for one view at all of `nodes`. Returns the moment at which the last one installed it; None: too late."""
+        """Waits for one view at all of `nodes`. Returns when the last one installed it; None: not in time."""
         end = time.monotonic() + patience_s
         with self.changed:
             while True:

@@ -4,9 +4,9 @@
 
     writers.py SETTINGS      a JSON object: sockets {node: path}, names [...], threads, seed, timeout_ms, pause_ms
 
-runs until its standard input ends. Each answer is one line of standard output: op (put or get), name, server, write (the
-one whose bytes they are; null: nobody's), t0 and t1 (CLOCK_MONOTONIC, seconds, before and after the call), code, version,
-text (of an error).
+runs until its standard input ends. Each answer is one line of standard output: op (put or get), name, server, write
+(the one whose bytes they are; null: nobody's), t0 and t1 (CLOCK_MONOTONIC, seconds, before and after the call), code,
+version, text (of an error).
 """
 import json
 import random
