@@ -164,7 +164,7 @@ def api(folder):
 def ring(folder):
     """Two cycles of the ring's campaign: a server killed, and the leader killed, with writers."""
     hosts.check()
-    campaign = [sys.executable, str(job.ROOT / "campaign/ring-namespaces"), "--seed", "31", "--nodes", "3",
+    campaign = [sys.executable, str(job.ROOT / "campaign/ring-namespaces"), "--seed", "1719", "--nodes", "3",
                 "--cycles", "6", "--patience", "300", "--results", str(folder / "results")]
     run = subprocess.run(campaign, text=True, capture_output=True, check=False)
     print(run.stdout)

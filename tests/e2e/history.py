@@ -36,14 +36,13 @@ class Names:
     def puts(self, code=client.OK):
         return [a for a in self.answers if a["op"] == "put" and a["code"] == code]
 
-    def homes_of_newest(self):
-        """Servers that wrote the newest acknowledged version, or may have written a newer one."""
-        ok = self.puts()
-        if not ok:
-            return set()
-        last = max(ok, key=lambda a: a["version"])
-        later = [a for a in self.puts(client.TIMEOUT) if a["t1"] >= last["t0"]]
-        return {a["server"] for a in [last, *later]}
+    def homes_at(self, moment):
+        """Servers that had acknowledged the newest version by then, or may have written a newer one."""
+        before = [a for a in self.answers if a["op"] == "put" and a["t0"] < moment]
+        known = [a for a in before if a["code"] == client.OK and a["t1"] <= moment]
+        last = max(known, key=lambda a: a["version"], default=None)
+        later = [a for a in before if a["code"] in (client.OK, client.TIMEOUT) and (not last or a["t1"] > last["t0"])]
+        return {a["server"] for a in later} | ({last["server"]} if last else set())
 
 
 def by_name(answers):
@@ -55,7 +54,7 @@ def by_name(answers):
 
 def check(names, life_of, may_be_lost):
     """What is wrong, in words. `names` of by_name(); life_of(answer): which life of its server gave it;
-    may_be_lost(Names): is "lost" an honest answer?"""
+    may_be_lost(homes): is "lost" an honest answer for what those servers wrote last?"""
     wrong = []
     for one in names.values():
         found = [*contents(one), *numbers_rise(one), *reads(one), *homes_follow(one, life_of),
@@ -101,7 +100,7 @@ def reads(one):
 
 def losses(one, may_be_lost):
     for answer in one.answers:
-        if answer["code"] == client.LOST and not may_be_lost(one):
+        if answer["code"] == client.LOST and not may_be_lost(one.homes_at(answer["t1"])):
             yield f"said to be lost without need: {told(answer)}"
 
 

@@ -59,6 +59,13 @@ class Judge(unittest.TestCase):
         self.assert_found("without need", *answers)
         self.assertEqual(judge(*answers, may_be_lost=True), [])
 
+    def test_whose_write_would_be_lost(self):
+        one = history.by_name([put(1, 0, 1, 1), put(2, 2, 3, 2), put(3, 4, 9, code=client.TIMEOUT), put(4, 10, 11, 3)])
+        self.assertEqual(one["c"].homes_at(1.5), {1})
+        self.assertEqual(one["c"].homes_at(3.5), {2})
+        self.assertEqual(one["c"].homes_at(9.5), {2, 3})
+        self.assertEqual(one["c"].homes_at(12), {4})
+
     def test_homes_do_not_take_turns(self):
         self.assert_found("take turns", put(1, 0, 1, 1), put(2, 2, 3, 2), put(1, 4, 5, 3))
         self.assertEqual(judge(put(1, 0, 1, 1), put(1, 2, 5, 2), put(2, 3, 6, 3), put(2, 7, 8, 4)), [])
