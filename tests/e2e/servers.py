@@ -68,7 +68,8 @@ class Ring:
         self._tail = Tail(self._heard)
         key = lab.directory / "key"
         key.touch(0o600)
-        key.write_bytes(os.urandom(32))
+        key.write_text(f"ringkeep-key-1 1 {os.urandom(32).hex()}\n")
+        key.chmod(0o400)
         for node in range(1, nodes + 1):
             folder = lab.directory / str(node)
             folder.mkdir(mode=0o700)
