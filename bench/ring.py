@@ -58,11 +58,14 @@ def percentile(values, share):
 class Ours:
     """A ring in which one server fails at a time and comes back. Times in seconds."""
 
-    def __init__(self, lab):
-        self.lab, self.ring = lab, servers.Ring(lab, lab.count)
+    def __init__(self, lab, nodes, memory="64M"):
+        self.lab, self.ring = lab, servers.Ring(lab, nodes, memory=memory)
         self.all = list(self.ring.servers)
         self.ring.start(*self.all)
         self.view(self.all)
+
+    def close(self):
+        self.ring.close()
 
     def view(self, nodes):
         at = self.ring.await_view(nodes)
@@ -98,8 +101,8 @@ class Ours:
 def failures(options, emit, progress):
     chance = random.Random(options.seed)
     with contextlib.ExitStack() as open_things:
-        ours = Ours(open_things.enter_context(hosts.Lab(3)))
-        open_things.callback(ours.ring.close)
+        ours = Ours(open_things.enter_context(hosts.Lab(3)), 3)
+        open_things.callback(ours.close)
         others = []
         for make in (lambda lab: peers.Corosync(lab, lab.directory / "peer", 1000),
                      lambda lab: peers.Corosync(lab, lab.directory / "peer", None),
@@ -130,11 +133,12 @@ def failures(options, emit, progress):
 def tell_failures(emit, times, rejoins, theirs):
     for (title, how), values in theirs.items():
         what = "a new leader at the survivors" if title == "etcd" else "the members at the survivors"
-        emit(figure(f"{title}_{how}_ms_p50", values, "ms", None, what))
+        if values:
+            emit(figure(f"{title}_{how}_ms_p50", values, "ms", None, what))
 
     def medians(how):
         return "; ".join(f"{title} {statistics.median(values):.0f} ms" for (title, one), values in theirs.items()
-                         if one == how)
+                         if one == how and values)
 
     def both(*hows):
         return [value for how in hows for led in (False, True) for value in times[how, led]]
@@ -166,20 +170,15 @@ def messages(options, emit, note):
     for nodes, led, kinds, least in ((3, False, ONE_ROUND, 6), (8, False, ONE_ROUND, 21), (32, False, ONE_ROUND, 93),
                                      (8, True, TAKEOVER, 30)):
         shares = []
-        with hosts.Lab(1) as lab:
-            ours = Ours.__new__(Ours)
-            ours.lab, ours.ring, ours.all = lab, servers.Ring(lab, nodes, memory="16M"), list(range(1, nodes + 1))
-            with ours.ring as ring:
-                ring.start(*ours.all)
-                ours.view(ours.all)
-                for number in range(options.repeats):
-                    leader = ring.leader()
-                    victim = leader if led else [node for node in ours.all if node != leader][number % (nodes - 1)]
-                    others = [node for node in ours.all if node != victim]
-                    before = counted(ring, others, kinds)
-                    ours.fail(victim, "killed")
-                    shares.append((counted(ring, others, kinds) - before) / least)
-                    ours.restore(victim, "killed")
+        with hosts.Lab(1) as lab, contextlib.closing(Ours(lab, nodes, memory="16M")) as ours:
+            for number in range(options.repeats):
+                leader = ours.ring.leader()
+                victim = leader if led else [node for node in ours.all if node != leader][number % (nodes - 1)]
+                others = [node for node in ours.all if node != victim]
+                before = counted(ours.ring, others, kinds)
+                ours.fail(victim, "killed")
+                shares.append((counted(ours.ring, others, kinds) - before) / least)
+                ours.restore(victim, "killed")
         name = f"messages_per_{'leader_' if led else ''}crash_N{nodes}"
         sent = [round(share * least) for share in shares]
         emit(figure(name, shares, "ratio", 1.0, f"{least} messages", messages=sent))
