@@ -21,12 +21,11 @@ std::string replay_command(const std::string& test, std::uint64_t seed) {
   return "RINGKEEP_SIM_SEED=" + std::to_string(seed) + " " + program_invocation_name + " --gtest_filter=" + test;
 }
 
-CampaignResult run_seeds(const std::string& test, std::uint64_t count, const RunSeed& run) {
+CampaignResult run_seeds(const std::string& test, Seeds seeds, const RunSeed& run) {
   const auto only = number_from_environment("RINGKEEP_SIM_SEED");
-  const std::uint64_t first = only.value_or(1);
-  const std::uint64_t last = only ? first : count;
+  if (only) seeds = {*only, 1};
   CampaignResult result;
-  for (std::uint64_t seed = first; seed <= last; ++seed) {
+  for (std::uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
     Trace silent(false);
     ++result.seeds_run;
     const std::string violation = run(seed, silent);
@@ -50,12 +49,14 @@ CampaignResult run_seeds(const std::string& test, std::uint64_t count, const Run
 
 }  // namespace
 
-CampaignResult run_campaign(const std::string& test, std::uint64_t count, const RunSeed& run) {
-  return run_seeds(test, number_from_environment("RINGKEEP_SIM_SEEDS").value_or(count), run);
+CampaignResult run_campaign(const std::string& test, Seeds seeds, const RunSeed& run) {
+  seeds.first = number_from_environment("RINGKEEP_SIM_FIRST").value_or(seeds.first);
+  seeds.count = number_from_environment("RINGKEEP_SIM_SEEDS").value_or(seeds.count);
+  return run_seeds(test, seeds, run);
 }
 
 CampaignResult find_bug(const std::string& test, std::uint64_t count, const RunSeed& run) {
-  return run_seeds(test, count, run);
+  return run_seeds(test, {1, count}, run);
 }
 
 bool replays_exactly(std::uint64_t seed, const RunSeed& run) {

@@ -23,11 +23,17 @@ struct CampaignResult {
   std::string report;   // for people: seed, violation, replay command, end of the trace
 };
 
-// `test` is the GoogleTest name ("Ring.SurvivesFaults"), for the replay command. Seeds are 1 .. count, or the one of
-// RINGKEEP_SIM_SEED; RINGKEEP_SIM_SEEDS replaces the count.
-CampaignResult run_campaign(const std::string& test, std::uint64_t count, const RunSeed& run);
+struct Seeds {
+  std::uint64_t first = 1;
+  std::uint64_t count = 0;
+};
 
-// The same for a planted bug, which must be found: RINGKEEP_SIM_SEEDS does not shorten it, the first violation ends it.
+// `test` is the GoogleTest name ("Ring.SurvivesFaults"), for the replay command. RINGKEEP_SIM_SEED asks for that seed
+// alone; RINGKEEP_SIM_FIRST and RINGKEEP_SIM_SEEDS replace the first one and the count.
+CampaignResult run_campaign(const std::string& test, Seeds seeds, const RunSeed& run);
+
+// Seeds 1 .. count for a planted bug, which must be found: only RINGKEEP_SIM_SEED changes them, the first violation
+// ends it.
 CampaignResult find_bug(const std::string& test, std::uint64_t count, const RunSeed& run);
 
 // Does the seed give the same run twice?

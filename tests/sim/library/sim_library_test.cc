@@ -104,14 +104,14 @@ TEST(Campaign, StopsAtTheFailingSeedAndReplaysIt) {
     trace.note(Scheduler{}, {seed}, [&] { return "the story of " + std::to_string(seed); });
     return std::string(seed == 4 ? "broken" : "");
   };
-  const CampaignResult result = run_campaign("Some.Test", 10, run);
+  const CampaignResult result = run_campaign("Some.Test", {1, 10}, run);
   EXPECT_EQ(result.seeds_run, 4U);
   EXPECT_EQ(result.failing_seed, 4U);
   EXPECT_TRUE(result.replays);
   EXPECT_THAT(result.report, testing::HasSubstr("RINGKEEP_SIM_SEED=4 "));
   EXPECT_THAT(result.report, testing::HasSubstr("--gtest_filter=Some.Test"));
   EXPECT_THAT(result.report, testing::HasSubstr("the story of 4"));
-  EXPECT_EQ(run_campaign("Some.Test", 3, run).seeds_run, 3U);
+  EXPECT_EQ(run_campaign("Some.Test", {1, 3}, run).seeds_run, 3U);
 }
 
 TEST(Campaign, NoticesARunThatIsNotTheSameTwice) {

@@ -26,7 +26,7 @@ sim::RunSeed with(PlantedBug bug) {
 TEST(LogSim, RepeatsHistoryUnderKills) {
   LogCounts counts;
   const auto result = sim::run_campaign(
-      "LogSim.RepeatsHistoryUnderKills", kSeeds,
+      "LogSim.RepeatsHistoryUnderKills", {1, kSeeds},
       [&](std::uint64_t seed, sim::Trace& trace) { return run_seed(seed, trace, PlantedBug::kNone, &counts); });
   EXPECT_FALSE(result.failing_seed) << result.report;
   // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.

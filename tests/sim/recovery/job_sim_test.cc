@@ -302,7 +302,7 @@ constexpr std::uint64_t kSeeds = 2000;
 TEST(JobSim, SurvivesAnyOrderOfFailures) {
   Counts counts;
   const sim::CampaignResult result =
-      sim::run_campaign("JobSim.SurvivesAnyOrderOfFailures", kSeeds, world_with(PlantedBug::kNone, counts));
+      sim::run_campaign("JobSim.SurvivesAnyOrderOfFailures", {1, kSeeds}, world_with(PlantedBug::kNone, counts));
   EXPECT_FALSE(result.failing_seed) << result.report;
   // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
   if (result.failing_seed || result.seeds_run < kSeeds) return;

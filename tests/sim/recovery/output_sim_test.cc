@@ -97,7 +97,7 @@ std::string run_seed(std::uint64_t seed, bool forgetful) {
 
 TEST(OutputSim, EveryLineOnceAsItsFirstVersion) {
   const sim::CampaignResult result =
-      sim::run_campaign("OutputSim.EveryLineOnceAsItsFirstVersion", 3000,
+      sim::run_campaign("OutputSim.EveryLineOnceAsItsFirstVersion", {1, 3000},
                         [](std::uint64_t seed, sim::Trace&) { return run_seed(seed, false); });
   EXPECT_FALSE(result.failing_seed) << result.report;
   EXPECT_GT(result.seeds_run, 0U);

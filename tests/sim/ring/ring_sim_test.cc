@@ -33,7 +33,7 @@ bool one_seed_only() { return std::getenv("RINGKEEP_SIM_SEED") != nullptr; }
 TEST(RingSim, KeepsItsPromisesUnderFaults) {
   RingCounts counts;
   const auto result = sim::run_campaign(
-      "RingSim.KeepsItsPromisesUnderFaults", kSeeds,
+      "RingSim.KeepsItsPromisesUnderFaults", {1, kSeeds},
       [&](std::uint64_t seed, sim::Trace& trace) { return run_seed(seed, trace, PlantedBug::kNone, &counts); });
   EXPECT_FALSE(result.failing_seed) << result.report;
   // RINGKEEP_SIM_SEED and RINGKEEP_SIM_SEEDS may ask for fewer.
