@@ -2,6 +2,7 @@
 """Figures of the ring: real servers on hosts of their own, beside corosync and etcd in the same rounds."""
 import contextlib
 import math
+import os
 import random
 import re
 import signal
@@ -24,6 +25,8 @@ KILLED_OF_64 = 8
 
 def prepare(note):
     """Ends the program with the reason if this machine cannot measure; installs what is missing if it can."""
+    if os.geteuid() != 0:
+        raise SystemExit("bench/run ring needs root: its hosts are network namespaces")
     try:
         subprocess.run([str(job.ROOT / "packaging/install-packages"), "bench"], check=True)
         hosts.check()
