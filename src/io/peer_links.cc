@@ -163,8 +163,10 @@ void PeerLinks::dial(Peer& peer) {
   const int done =
       ::connect(peer.connecting.get(), reinterpret_cast<const sockaddr*>(&peer.address.storage), peer.address.size);
   if (done != 0 && errno != EINPROGRESS) {
+    const bool refused = errno == ECONNREFUSED;
     peer.connecting.reset();
-    return dial_later(peer);
+    dial_later(peer);
+    return tell_unreachable(peer.node, refused);
   }
   const auto finish = [this, &peer] {
     peer.retry.cancel();
@@ -178,8 +180,7 @@ void PeerLinks::dial(Peer& peer) {
       peer.connect_watch.reset();
       if (error != 0) {
         dial_later(peer);
-        if (callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node, error == ECONNREFUSED);
-        return;
+        return tell_unreachable(peer.node, error == ECONNREFUSED);
       }
       start(std::move(*fd),
             PeerHandshake::dial(self_, security_.keys.first(), peer.node, keys::random_bytes(wire::kNonceSize)),
@@ -202,12 +203,20 @@ void PeerLinks::dial_later(Peer& peer) {
   peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), [this, &peer] { dial(peer); });
 }
 
+// From the loop, never from inside of what found it out.
+void PeerLinks::tell_unreachable(NodeId node, bool refused) {
+  loop_.post([this, node, refused, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired() && callbacks_.on_unreachable) callbacks_.on_unreachable(node, refused);
+  });
+}
+
 // Does anything listen there? For the side that does not dial: a connection that says nothing and ends.
 void PeerLinks::knock(Peer& peer) {
   shm::Descriptor socket(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return;
   const auto* address = reinterpret_cast<const sockaddr*>(&peer.address.storage);
-  if (::connect(socket.get(), address, peer.address.size) != 0 && errno != EINPROGRESS) return;
+  if (::connect(socket.get(), address, peer.address.size) != 0 && errno != EINPROGRESS)
+    return tell_unreachable(peer.node, errno == ECONNREFUSED);
   peer.connecting = std::move(socket);
   const auto answered = [this, &peer] {
     peer.retry.cancel();
@@ -218,7 +227,7 @@ void PeerLinks::knock(Peer& peer) {
     loop_.post([this, &peer, error] {
       peer.connect_watch.reset();
       peer.connecting.reset();
-      if (error == ECONNREFUSED && callbacks_.on_unreachable) callbacks_.on_unreachable(peer.node, true);
+      if (error != 0) tell_unreachable(peer.node, error == ECONNREFUSED);
     });
   };
   peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, answered);

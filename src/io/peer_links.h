@@ -93,6 +93,7 @@ class PeerLinks {
   void dial(Peer& peer);
   void dial_later(Peer& peer);
   void knock(Peer& peer);
+  void tell_unreachable(NodeId node, bool refused);
   void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
   Status check_key(const PeerHandshake& handshake, const Connection& connection) const;
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
@@ -112,6 +113,7 @@ class PeerLinks {
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::map<std::uint64_t, std::unique_ptr<Unproven>> unproven_;
   std::uint64_t next_unproven_ = 1;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // for what is posted
   std::size_t accepted_unproven_ = 0;
   std::map<std::string, std::uint64_t> told_ms_;  // of strangers, and when
   std::unique_ptr<Listener> listener_;

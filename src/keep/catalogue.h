@@ -32,6 +32,7 @@ struct Entry {
   bool home = false;         // this server answers for the name: it has heard every member of a view (Keep::claim)
   Member home_member;        // who did last, as far as known
   bool removed = false;      // the last that was heard is its removal
+  bool lost = false;         // of the home: earlier homes had versions, for all that is known, and no copy is left
   Version highest;           // no number up to this one is free
   Version floor;             // copies of versions up to this one are refused: they were removed
   Version committed;         // newest version known to have been committed

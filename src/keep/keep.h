@@ -239,6 +239,7 @@ class Keep {
   void adopt(Entry& entry, const Round& round);
   void learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer);
   bool told_all(const Entry& entry) const;
+  bool claims(const wire::KeepKey& key) const;
   void look_up(const wire::KeepKey& key, const ClientRequest& request, bool confirming = false);
   void handle(const Member& from, const wire::KeepLookup& message);
   void handle(const Member& from, const wire::KeepLookupAnswer& message);

@@ -34,7 +34,8 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
   if (entry == nullptr || !entry->home || !told_all(*entry)) return look_up(key, request);
   if (!leased()) return park(request);
   const VersionRecord* record = choose(*entry, message.version);
-  if (record == nullptr && entry->committed > entry->floor && entry->newest_committed() == nullptr)
+  const bool had_some = entry->lost || entry->committed > entry->floor;
+  if (record == nullptr && had_some && entry->newest_committed() == nullptr)
     return refuse(request, ErrorCode::kLost,
                   "every copy of " + quoted(message.name) + " is gone; its last known version is " +
                       std::to_string(entry->committed.value));
@@ -72,6 +73,7 @@ struct Keep::Findings {
   bool known = false;
   bool removed = false;
   bool has_home = false;
+  bool lost = false;  // the home says so
 
   void add(const Member& member, const wire::VersionContent& content, bool here) {
     if (content.version <= floor) return;
@@ -88,6 +90,7 @@ Keep::Findings Keep::findings_of(const Round& round) const {
   for (const auto& [node, answer] : round.answers) {
     out.floor = std::max(out.floor, answer.floor);
     out.has_home = out.has_home || answer.home;
+    out.lost = out.lost || (answer.home && answer.lost);
   }
   if (own != nullptr) {
     out.floor = std::max(out.floor, own->floor);
@@ -161,7 +164,7 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
     }
     return;
   }
-  const bool gone = all.found.empty() && !all.has_home && !all.removed && all.known;
+  const bool gone = all.found.empty() && !all.removed && (all.has_home ? all.lost : all.known);
   if (gone && !round.confirming) {
     // The answers are of different moments: copies may have moved from one member to another between them.
     look_up(round.key, request, true);

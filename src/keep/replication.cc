@@ -151,6 +151,7 @@ void Keep::complete(Entry& entry, VersionRecord& record, Pending& pending) {
 void Keep::commit(Entry& entry, VersionRecord& record) {
   const VersionKey version{entry.key, record.content.version};
   record.committed = true;
+  entry.lost = false;
   entry.committed = std::max(entry.committed, record.content.version);
   const auto pending = pending_.find(version);
   if (pending != pending_.end()) {

@@ -168,6 +168,7 @@ void Keep::adopt(Entry& entry, const Round& round) {
   // Only a name that surely nobody has claimed before starts at 1.
   if (known || !sure) entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
   if (!entry.versions.empty()) entry.removed = false;
+  entry.lost = known && entry.versions.empty() && !entry.removed;
   entry.inherited = entry.highest;
   entry.home = true;
   entry.home_member = config_.self;
@@ -191,6 +192,7 @@ void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer&
       record.here = record.content.total == 0;
     }
     if (held.here && record.content == held.content) record.holders.insert(from);
+    entry.lost = false;
     entry.committed = std::max(entry.committed, record.committed ? version : Version());
     entry.fence = std::max(entry.fence, held.content.incarnation);
   }
@@ -212,6 +214,12 @@ void Keep::look_up(const wire::KeepKey& key, const ClientRequest& request, bool 
   start_round(std::move(round));
 }
 
+bool Keep::claims(const wire::KeepKey& key) const {
+  return std::any_of(rounds_.begin(), rounds_.end(), [&](const auto& item) {
+    return item.second.kind == Round::Kind::kClaim && item.second.key == key;
+  });
+}
+
 void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   wire::KeepLookupAnswer answer;
   answer.view = view_.number;
@@ -222,6 +230,8 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
       message.claim ? catalogue_.obtain(message.key, config_.max_names_per_owner) : catalogue_.find(message.key);
   // A home that has not heard everybody cannot say yet what exists: the asker asks again.
   if (!message.claim && entry != nullptr && entry->home && !told_all(*entry)) return;
+  // Nor can one that is about to become the home.
+  if (!message.claim && claims(message.key)) return;
   if (message.claim) {
     // Two servers claim at once: the lower node id wins, the other one's writers are told to try again.
     std::vector<std::uint64_t> losing;
@@ -246,6 +256,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
     answer.known = entry->shared || !entry->versions.empty() || entry->highest || entry->removed ||
                    (entry->home_member.node && entry->home_member != from);
     answer.removed = entry->removed;
+    answer.lost = entry->lost;
     answer.floor = entry->floor;
     answer.highest = std::max(entry->highest, entry->floor);
     answer.committed = entry->committed;

@@ -77,6 +77,7 @@ Result<Core> Core::create(Config config) {
 
 Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(std::move(memory)) {
   self_ = {config_.self, config_.incarnation};
+  fresh_ = config_.durable.empty() && !config_.memory_lost;
   config_.durable.clear();
   for (const RosterEntry& entry : config_.roster)
     if (entry.node != self_.node) peers_[entry.node] = {};
@@ -226,6 +227,9 @@ void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
     if (view != memory_.committed) conflict_ = true;
     return;
   }
+  if (fresh_ && names_older_life(view) && config_.planted_bug != PlantedBug::kVoteWithoutMemory)
+    memory_.since = self_.incarnation;  // there was a life before, and all of it is forgotten
+  fresh_ = false;
   fence(fence_ms);
   const bool led = leads();
   const View before = std::move(memory_.committed);
@@ -291,6 +295,13 @@ bool Core::ends_this_life(const View& view) const {
   return std::any_of(view.retired.begin(), view.retired.end(), [&](const Member& retired) {
     return retired.node == self_.node && retired.incarnation >= self_.incarnation;
   });
+}
+
+bool Core::names_older_life(const View& view) const {
+  for (const auto* list : {&view.members, &view.retired})
+    for (const Member& member : *list)
+      if (member.node == self_.node && member.incarnation && member.incarnation < self_.incarnation) return true;
+  return false;
 }
 
 void Core::end_life(Effects& out) {

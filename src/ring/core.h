@@ -140,6 +140,7 @@ class Core {
   void learn(const View& view, std::uint64_t fence_ms, Effects& out);
   void act_in(const View& view, Effects& out);
   bool ends_this_life(const View& view) const;
+  bool names_older_life(const View& view) const;
   void end_life(Effects& out);
   void watch_anew(const View& before);
   void on_time(Effects& out);
@@ -273,6 +274,7 @@ class Core {
   std::uint64_t waited_ms_ = 0;
   std::uint64_t start_ms_ = 0;
   std::uint64_t beat_ms_ = 0;
+  bool fresh_ = false;         // nothing was remembered at the start, and nothing says that there was a life before
   bool ready_ = false;         // the memory is durable: we may speak
   bool heard_quorum_ = false;  // after the event before
   bool leaving_ = false;

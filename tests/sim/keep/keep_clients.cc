@@ -303,6 +303,25 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
                                 ") while a server has version " + std::to_string(operation.least.value));
 }
 
+void Clients::contend(sim::HostId home, const std::set<sim::HostId>& out) {
+  const std::string name = "name" + std::to_string(home);
+  std::vector<sim::HostId> rest;
+  for (sim::HostId host = 0; host < cluster_.servers(); ++host)
+    if (!out.contains(host)) rest.push_back(host);
+  if (rest.empty()) return;
+  const sim::HostId other = rest[prng_.below(rest.size())];
+  for (std::uint64_t at_us = 0; at_us < 1'000'000; at_us += 50'000) {
+    cluster_.clock().after(at_us + prng_.below(50'000), [this, home, other, name] {
+      if (stopped_) return;
+      write(other, name);
+      if (prng_.chance(1, 2))
+        write(home, name);
+      else
+        read(home, name);
+    });
+  }
+}
+
 // No new writes; a last read of each name, to be answered before the end.
 void Clients::stop() {
   if (stopped_) return;

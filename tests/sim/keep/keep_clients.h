@@ -26,6 +26,8 @@ class Clients {
   Clients(Cluster& cluster, Prng prng) : cluster_(cluster), prng_(prng) {}
   void begin() { next(); }
   void stop();
+  // For a second both sides of a cut write and read the name that is written at `home` otherwise.
+  void contend(sim::HostId home, const std::set<sim::HostId>& out);
   void answered(sim::HostId host, const keep::Answer& answer);
   void check_end();
   static Outcomes& totals();  // over all seeds of this process

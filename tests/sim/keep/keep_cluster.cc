@@ -132,7 +132,14 @@ void Cluster::more_faults() {
     ++ring_.counts().jumps;
     clocks_.jump(id, prng_.between(1, 2000));
   } else if (prng_.chance(1, 2)) {
-    ring_.shut_out(id);
+    // A server, or it and the one that keeps its copies; with writers on both sides.
+    std::set<sim::HostId> out{id};
+    const ring::Core* core = ring_.core(id);
+    if (const auto before = core ? ring::predecessor(core->view(), ring::RingServers::node_of(id)) : std::nullopt;
+        before && prng_.chance(1, 2))
+      out.insert(host_of(before->node));
+    ring_.shut_out(out);
+    clients_->contend(id, out);
     clock_.after(prng_.between(100'000, 1'500'000), [this] {
       if (!quiet_) network_.mend_all();
     });

@@ -90,7 +90,7 @@ void RingCluster::more_faults() {
       ++servers_.counts().quick_restarts;
       break;
     case 7:
-      servers_.shut_out(host);
+      servers_.shut_out({host, prng_.chance(1, 2) ? host : other});
       clock_.after(prng_.between(100000, 2 * kSecond_us), [this] {
         if (!quiet_) network_.mend_all();
       });

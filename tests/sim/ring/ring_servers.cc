@@ -102,15 +102,17 @@ void RingServers::crash(sim::HostId host) {
   }
 }
 
-void RingServers::shut_out(sim::HostId host) {
-  for (sim::HostId other = 0; other < servers_.size(); ++other) {
-    if (other == host) continue;
-    world_.network.cut(host, other);
-    world_.network.cut(other, host);
-    world_.hosts.after(other, prng_.between(50, 5000), [this, other, node = node_of(host)] {
-      ++counts_.refused;
-      step(other, Refused{node});
-    });
+void RingServers::shut_out(const std::set<sim::HostId>& hosts) {
+  for (const sim::HostId out : hosts) {
+    for (sim::HostId other = 0; other < servers_.size(); ++other) {
+      if (hosts.contains(other)) continue;
+      world_.network.cut(out, other);
+      world_.network.cut(other, out);
+      world_.hosts.after(other, prng_.between(50, 5000), [this, other, node = node_of(out)] {
+        ++counts_.refused;
+        step(other, Refused{node});
+      });
+    }
   }
 }
 

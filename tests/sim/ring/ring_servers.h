@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/prng.h"
@@ -45,8 +46,8 @@ class RingServers {
   void start(sim::HostId host, bool same_life, bool wipe);
   void crash(sim::HostId host);
   void step(sim::HostId host, decltype(Event::what) what);
-  // The host is cut off, and to the others it looks as if nothing listened there any more.
-  void shut_out(sim::HostId host);
+  // The hosts are cut off from the rest, to which it looks as if nothing listened there any more.
+  void shut_out(const std::set<sim::HostId>& hosts);
   // A message of the ring.
   void receive(sim::HostId from, sim::HostId host, const wire::Frame& frame);
 

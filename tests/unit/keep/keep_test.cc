@@ -2,6 +2,7 @@
 // One core, step by step: this server is 2 in the ring 1 -> 2 -> 3, its predecessor is 1.
 #include "keep/keep.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,13 +23,14 @@ class KeepCore : public ::testing::Test {
 
   void step(decltype(Event::body) body) {
     effects_.clear();
-    core_.step({now_ms_, UINT64_MAX, 0, std::move(body)}, effects_);
+    core_.step({now_ms_, lease_until_ms_, fence_left_ms_, std::move(body)}, effects_);
     // Memory is always there, and every section sums to 7.
     for (std::size_t i = 0; i < effects_.size(); ++i) {
       if (const auto* take = std::get_if<TakeSlot>(&effects_[i])) {
-        core_.step({now_ms_, UINT64_MAX, 0, SlotReady{take->slot, {}}}, effects_);
+        core_.step({now_ms_, lease_until_ms_, fence_left_ms_, SlotReady{take->slot, {}}}, effects_);
       } else if (const auto* sum = std::get_if<SumSlot>(&effects_[i])) {
-        core_.step({now_ms_, UINT64_MAX, 0, SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}},
+        core_.step({now_ms_, lease_until_ms_, fence_left_ms_,
+                    SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}},
                    effects_);
       }
     }
@@ -55,6 +57,7 @@ class KeepCore : public ::testing::Test {
         answer.view = ViewNumber(view_);
         answer.round = lookup->round;
         answer.key = lookup->key;
+        answer.known = known_;
         step_keeping(PeerFrame{{send.to, Incarnation(1)}, answer});
       }
   }
@@ -102,6 +105,9 @@ class KeepCore : public ::testing::Test {
   Keep core_;
   Effects effects_;
   std::uint64_t now_ms_ = 1000;
+  std::uint64_t lease_until_ms_ = UINT64_MAX;
+  std::uint64_t fence_left_ms_ = 0;
+  bool known_ = false;  // the others have heard of every name before
   std::uint64_t view_ = 0;
   std::uint64_t request_ = 0;
 
@@ -191,6 +197,61 @@ TEST_F(KeepCore, AServerAloneFailsReplicatedAndKeepsLocal) {
   EXPECT_FALSE(offered());
   commit("state", {}, wire::CommitLevel::kLocal);
   EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+}
+
+TEST_F(KeepCore, WithoutALeaseNothingIsConfirmedOrRead) {
+  commit_ok("state");
+  commit("state");
+  lease_until_ms_ = now_ms_;  // over
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_TRUE(all<Answer>().empty());
+  lease_until_ms_ = now_ms_ + 100;
+  later(20);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->version, Version(2));
+  EXPECT_EQ(answered<wire::CheckpointContent>()->version, Version(2));  // asked again, after the commit
+}
+
+TEST_F(KeepCore, WithoutALeaseInTimeACommitIsUnknown) {
+  commit("state");
+  lease_until_ms_ = 0;
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
+  later(1000);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kUnknown);
+  EXPECT_THAT(answered<wire::CommitAnswer>()->reason, testing::HasSubstr("no lease in time"));
+}
+
+TEST_F(KeepCore, ANameIsClaimedWhenTheFenceIsOver) {
+  fence_left_ms_ = 100;
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+  EXPECT_TRUE(all<Send>().empty());
+  fence_left_ms_ = 0;
+  later(100);
+  answer_claims();
+  EXPECT_TRUE(answered<wire::CheckpointSlot>());
+}
+
+TEST_F(KeepCore, WhatIsLostStaysLostUntilTheNextCommit) {
+  known_ = true;
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});  // this server is the home now, and nobody has a copy
+  const auto slot = answered<wire::CheckpointSlot>();
+  ASSERT_TRUE(slot);
+  ask(wire::CheckpointAbandon{slot->slot});
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kLost));
+  commit_ok("state");
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_TRUE(answered<wire::CheckpointContent>());
+}
+
+TEST_F(KeepCore, WhoIsAboutToBecomeTheHomeSaysNothingOfTheName) {
+  step(ClientRequest{kSession, kOwner, ++request_, {}, wire::CheckpointBegin{"state", {{"data", 100}}}});
+  const wire::KeepKey key{kOwner, wire::KeepKind::kCheckpoint, "state"};
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(view_), 5, false, key}});
+  EXPECT_TRUE(all<Send>().empty());
 }
 
 TEST_F(KeepCore, WithoutAServingViewNothingIsCommitted) {

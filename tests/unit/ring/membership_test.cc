@@ -196,6 +196,20 @@ TEST(Restart, ANewLifeTakesTheOldOnesPlaceInOneChange) {
   EXPECT_EQ(bench[4].lost, (std::vector<Member>{{NodeId(3), Incarnation(1)}}));
 }
 
+TEST(Restart, ALifeThatForgotItsOwnPastIsNoVoter) {
+  Bench bench(3);
+  bench.start_all();
+  for (const std::uint32_t node : {2, 3}) {
+    bench.crash(node);
+    Config config = bench.config(node, 2);
+    config.memory_lost = false;  // its whole directory is gone, so that it takes itself for new
+    bench.start(config);
+  }
+  bench.advance(10000);
+  EXPECT_EQ(bench.core(1).committed().number, ViewNumber(1));
+  EXPECT_EQ(bench.core(1).state(), State::kWedged);
+}
+
 TEST(Restart, TheLeaderWithItsMemoryLeadsOn) {
   Bench bench(4);
   bench.start_all();
