@@ -64,6 +64,7 @@ void await(std::vector<Attempt>& attempts) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kConnectMs);
   while (!attempts.empty()) {
     std::vector<pollfd> waits;
+    waits.reserve(attempts.size());
     for (const Attempt& attempt : attempts) waits.push_back({attempt.socket.get(), POLLOUT, 0});
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0) break;
