@@ -4,20 +4,29 @@
  * a view is decided in one step, by whoever may, and every server learns of it later.
  *
  * The home says OK for a version once every holder of its view has it, and it has a lease. The leader grants leases
- * while a quorum has promised to hold: to answer no PREPARE. No promise ends before the leases that rest on it. A
- * server that a view removes may have a lease still: the home that takes its place acts once that has ended. A new
+ * while a quorum holds for it. No hold ends before the leases that rest on it; who answers a PREPARE says whether it
+ * holds, and holds no more for the leader of that view. A server that a view removes may have a lease still: the home
+ * that takes its place acts once that has ended, or, after a takeover, the holds that the answers told of. A new
  * holder counts once the view records it, and is recorded once its copy is complete. A server that lost its copy is a
  * new incarnation, and no holder.
  *
- * Time is order: a lease may end at any moment, a promise at any moment after the leases.
+ * Time is order: a lease may end at any moment, a hold at any moment after the leases.
+ *
+ * With four servers a takeover comes when a quorum holds no more. That it may come at once, because the new home waits for
+ * the holds that the answers tell of, is searched with three.
  *
  * Variants known to be unsafe, each found by `models/check`: OK_BEFORE_ACK, NO_LEASE, NO_FENCE (neither lease nor
  * epoch), EMPTY_BACKUP, COUNT_INCOMPLETE, NO_LEADER_LEASE, NO_WAIT (for the lease of the home before), and one that this
  * model found: LEASE_OUTLIVES_VIEW.
- * Situations that must be reachable: REACH_LOST, REACH_TAKEOVER, REACH_REPAIRED, REACH_OK_AFTER_LOSS. */
+ * Situations that must be reachable: REACH_LOST, REACH_TAKEOVER, REACH_REPAIRED, REACH_OK_AFTER_LOSS.
+ * Holds too with AT_ONCE. */
 
 #define N 4
+#ifdef AT_ONCE
+#define ALL 7
+#else
 #define ALL 15
+#endif
 #define VIEWS 3
 #define VERSIONS 2
 #define CRASHES 2
@@ -35,7 +44,8 @@ byte home[VIEWS + 1];
 byte holders[VIEWS + 1];   /* recorded as complete */
 byte filling[VIEWS + 1];   /* gets a copy, and is no holder yet */
 bool lost[VIEWS + 1];      /* no holder was left: told as LOST, and started anew by its owner */
-byte replaced[VIEWS + 1];  /* homes of the views before, removed */
+byte replaced[VIEWS + 1];  /* homes of the views before, removed by their leader */
+byte owed[VIEWS + 1];      /* held when they answered the PREPAREs of takeovers so far */
 
 byte at[N];                /* view installed */
 bool alive[N];
@@ -45,7 +55,7 @@ byte pending[N];           /* version that the home is writing; 0: none */
 byte acks[N];
 bool anew[N];              /* home of a lost checkpoint, which its owner has not started anew */
 bool lease[N];
-bool hold[N];              /* has promised to answer no PREPARE for now */
+bool hold[N];
 bool barred[N];            /* has answered one: holds no more for the leader of its view */
 
 byte last_ok;              /* what a client was told */
@@ -59,14 +69,20 @@ byte crashes;
 #define holds(i, v) (hold[i] && !barred[i] && alive[i] && at[i] == (v) -> bit(i) : 0)
 #define holding(v) (holds(0, v) | holds(1, v) | holds(2, v) | holds(3, v))
 #define free_at(i, v) (!hold[i] && alive[i] && at[i] == (v) -> bit(i) : 0)
-#define free(v) (free_at(0, v) | free_at(1, v) | free_at(2, v) | free_at(3, v))
+#ifdef AT_ONCE
+#define asked(i, v) is_at(i, v)
+#define may_promise(i) true
+#else
+#define asked(i, v) free_at(i, v)
+#define may_promise(i) (!hold[i])
+#endif
 #define no_lease (!lease[0] && !lease[1] && !lease[2] && !lease[3])
 #define leased(i, s) (lease[i] && ((s) & bit(i)))
 #ifdef NO_WAIT
 #define waits(i) false
 #else
-#define waits(i) (leased(0, replaced[at[i]]) || leased(1, replaced[at[i]]) || leased(2, replaced[at[i]]) || \
-                  leased(3, replaced[at[i]]))
+#define waits_for(i, s) (leased(s, replaced[at[i]]) || (hold[s] && (owed[at[i]] & bit(s))))
+#define waits(i) (waits_for(i, 0) || waits_for(i, 1) || waits_for(i, 2) || waits_for(i, 3))
 #endif
 
 #ifdef NO_LEADER_LEASE
@@ -95,10 +111,11 @@ byte crashes;
 #define is_complete(i) complete[i]
 #endif
 
-/* The view after `latest`, without `out`. */
+/* The view after `latest`, without `out`. Who calls it says what is new in `replaced` and `owed`. */
 inline decide_without(out) {
   members[latest + 1] = members[latest] & ~bit(out);
-  replaced[latest + 1] = replaced[latest] | (home[latest] == (out) -> bit(out) : 0);
+  replaced[latest + 1] = replaced[latest + 1] | replaced[latest];
+  owed[latest + 1] = owed[latest + 1] | owed[latest];
   holders[latest + 1] = holders[latest] & members[latest + 1];
   filling[latest + 1] = filling[latest] & members[latest + 1];
   if
@@ -125,6 +142,7 @@ inline decide_without(out) {
 inline record_holder() {
   members[latest + 1] = members[latest];
   replaced[latest + 1] = replaced[latest];
+  owed[latest + 1] = owed[latest];
   home[latest + 1] = home[latest];
   holders[latest + 1] = holders[latest] | filling[latest];
   latest++
@@ -148,19 +166,23 @@ inline install() {
 }
 
 inline evict(out) {
+  replaced[latest + 1] = (home[latest] == (out) -> bit(out) : 0);
   decide_without(out);
   install()
 }
 
-/* The members that answered the PREPARE bar themselves from holding for the old leader. */
+/* The members that answered the PREPARE bar themselves from holding for the old leader, and say whether they did. */
+#define answers(i) (members[latest] & asked(i, latest))
+#define owes(i) (hold[i] && answers(i) -> bit(i) : 0)
 inline take_over() {
 #ifdef REACH_TAKEOVER
   assert(false);
 #endif
-  barred[0] = barred[0] || free_at(0, latest) != 0;
-  barred[1] = barred[1] || free_at(1, latest) != 0;
-  barred[2] = barred[2] || free_at(2, latest) != 0;
-  barred[3] = barred[3] || free_at(3, latest) != 0;
+  barred[0] = barred[0] || answers(0) != 0;
+  barred[1] = barred[1] || answers(1) != 0;
+  barred[2] = barred[2] || answers(2) != 0;
+  barred[3] = barred[3] || answers(3) != 0;
+  owed[latest + 1] = owes(0) | owes(1) | owes(2) | owes(3);
   decide_without(first(members[latest]));
   install()
 }
@@ -201,7 +223,8 @@ inline die() {
                        majority(members[latest], voters(latest)))
 #define can_evict(i, out) (can_decide(i) && (i) != (out) && (members[latest] & bit(out)))
 #define can_take_over(i) (alive[i] && at[i] == latest && latest < VIEWS && (members[latest] & bit(i)) && \
-                          !leads(i) && !hold[i] && majority(members[latest], free(latest)))
+                          !leads(i) && may_promise(i) && majority(members[latest], \
+                          asked(0, latest) | asked(1, latest) | asked(2, latest) | asked(3, latest)))
 #define can_ack(i, h) (alive[i] && alive[h] && (i) != (h) && pending[h] != 0 && !(acks[h] & bit(i)) && \
                        (holders[at[h]] & bit(i)) && same_epoch(i, h))
 /* To homes only: nobody else says OK or serves this checkpoint. */
@@ -253,15 +276,18 @@ init {
   atomic {
     byte i = 0;
     do
-    :: i < N -> alive[i] = true; i++
+    :: i < N -> alive[i] = (ALL & bit(i)) != 0; i++
     :: else -> break
     od;
     members[0] = ALL;
     /* The home is the leader, or another; the second copy is at its predecessor. */
     if
-    :: home[0] = 0; holders[0] = bit(0) | bit(3)
+    :: home[0] = 0; holders[0] = bit(0) | (ALL == 7 -> bit(2) : bit(3))
     :: home[0] = 2; holders[0] = bit(2) | bit(1)
     fi;
-    run Server(0); run Server(1); run Server(2); run Server(3)
+    run Server(0); run Server(1); run Server(2);
+#ifndef AT_ONCE
+    run Server(3)
+#endif
   }
 }

@@ -68,6 +68,9 @@ void Core::take_up_accepted(std::uint64_t token) {
   proposal.value = memory_.accepted;
   proposal.token = token;
   proposal.voted.insert(self_.node);
+  // Of one taken up from a life before it is not known any more.
+  proposal.leases_end_ms = preparation_ ? preparation_->leases_end_ms : waited_ms_ + config_.timings.hold_ms;
+  if (proposal.ballot.round == 0) proposal.leases_end_ms = 0;
   proposal_ = std::move(proposal);
 }
 
@@ -120,7 +123,7 @@ void Core::handle(const Member& from, const wire::RingPropose& message, Effects&
     return;
   }
   if (message.ballot < memory_.promised) {
-    if (held_.empty()) send(from.node, promise(), out);
+    if (held_.empty()) send(from.node, promise(from.node), out);
     return;
   }
   take_lease(from, message.committed.number, message.lease);

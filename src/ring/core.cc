@@ -237,7 +237,8 @@ void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
   learned_ms_ = waited_ms_;
   if (!led && leads()) led_since_ms_ = waited_ms_;
   held_since_.reset();
-  // A lease of another leader ended before this view could be decided, or is what the fence is for.
+  // Leases of the views before end within hold_ms from now, which is counted with the view (longest_lease_without).
+  held_before_ms_ = 0;
   if (hold_for_ != view.members.front().node) hold_until_ms_ = 0;
   memory_.accepted = {};
   memory_.accepted_ballot = memory_.promised = {};

@@ -14,7 +14,7 @@
 //
 // What no quorum can decide is refused: the core wedges and names the server that is missing.
 //
-// Leases: a server acts only while it has one, which rests on a quorum that answers no PREPARE meanwhile (lease.cc).
+// Leases: a server acts only while it has one, which rests on a quorum that holds for the leader (lease.cc).
 //
 // Detection: members send heartbeats to their predecessor, the leader exchanges them with all. A member that hears
 // nothing of its successor accuses it; the leader evicts when it hears nothing itself and one other member accuses (it
@@ -98,11 +98,12 @@ class Core {
   // A ballot of ours for the next number, while promises come in and until it is used.
   struct Preparation {
     Ballot ballot;
-    std::uint64_t token = 0;    // nothing is sent before it is durable
-    std::uint64_t sent_ms = 0;  // 0: not yet
-    std::set<NodeId> promised;  // members whose promise counts
-    Ballot best;                // of the accepted value that must be adopted
-    View adopted;               // number 0: none, free to choose
+    std::uint64_t token = 0;          // nothing is sent before it is durable
+    std::uint64_t sent_ms = 0;        // 0: not yet
+    std::set<NodeId> promised;        // members whose promise counts
+    std::uint64_t leases_end_ms = 0;  // of those that the promises told of, on the clock of waits
+    Ballot best;                      // of the accepted value that must be adopted
+    View adopted;                     // number 0: none, free to choose
   };
   struct Proposal {
     Ballot ballot;
@@ -110,8 +111,9 @@ class Core {
     std::uint64_t token = 0;    // nothing is sent before it is durable
     std::uint64_t sent_ms = 0;  // 0: not yet
     std::set<NodeId> recipients;
-    std::set<NodeId> acked;  // recipients that need no further PROPOSE
-    std::set<NodeId> voted;  // members of the committed view whose vote counts
+    std::set<NodeId> acked;           // recipients that need no further PROPOSE
+    std::set<NodeId> voted;           // members of the committed view whose vote counts
+    std::uint64_t leases_end_ms = 0;  // of the leader that the ballot takes over from, on the clock of waits
   };
   // A PREPARE that is answered once this server finds the same silence.
   struct Asked {
@@ -182,14 +184,14 @@ class Core {
   void prepare(Effects& out);
   void send_prepare(Effects& out);
   void consider_promise(Effects& out);
-  wire::RingPromise promise() const;
+  wire::RingPromise promise(NodeId to) const;
   void stand_back(Ballot overtaken_by);
 
   // lease.cc
   std::optional<std::uint64_t> held_since() const;
   wire::RingLease lease_to(NodeId node) const;
   bool holds() const { return waited_ms_ < hold_until_ms_; }
-  bool held_from(NodeId asker) const;
+  std::uint64_t held_against_ms(NodeId asker) const;
   void hold(const Member& leader, std::uint64_t sent_ms);
   void take_lease(const Member& from, ViewNumber committed, const wire::RingLease& lease);
   void fence(std::uint64_t for_ms);
@@ -255,9 +257,10 @@ class Core {
   Ballot overtaken_by_;  // highest one that refused ours, for the next number
   std::uint64_t prepared_ms_ = 0;
   std::optional<std::uint64_t> leaderless_ms_;       // since then the leader of the committed view is gone
-  NodeId hold_for_;                                  // who may prepare in spite of the hold
+  NodeId hold_for_;                                  // whose leases may rest on our hold
   std::uint64_t hold_from_ms_ = 0;                   // time of that server's clock from which we hold
   std::uint64_t hold_until_ms_ = 0;                  // of the clock of waits
+  std::uint64_t held_before_ms_ = 0;                 // the end of holds for others before
   mutable std::optional<std::uint64_t> held_since_;  // held_since() while nothing has changed; 0: none
   ViewNumber lease_view_;
   std::uint64_t lease_until_ms_ = 0;          // as the leader of that view granted it

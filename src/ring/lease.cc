@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Leases: until when a server may act without asking anybody.
 //
-// A member that has a message of its leader holds: for hold_ms it answers no PREPARE but the leader's. In its answers
-// it names the leader's time from which it holds, so the leader knows, on its own clock, since when a quorum does.
-// Until lease_ms after that no other server can take over, and the leader grants what is left of it to each member,
-// counted from the newest of the member's own times that the leader has: no grant outlives the oldest of the holds
-// beneath it. Clocks are never compared; their rates may differ by 10% each (hold_ms / 1.1 > lease_ms / 0.9).
+// A member that has a message of its leader holds for it: whatever it promises another within hold_ms, it says how long
+// the hold lasts still. In its answers it names the leader's time from which it holds, so the leader knows, on its own
+// clock, since when a quorum does. Leases rest on that for lease_ms: the leader grants what is left to each member,
+// counted from the newest of the member's own times that the leader has, so that no grant outlives the oldest of the
+// holds beneath it. Clocks are never compared; their rates may differ by 10% each (hold_ms / 1.1 > lease_ms / 0.9).
 //
 // A lease belongs to the view it was granted in, for the holds count as a quorum of that view's members only. A server
-// that a view removes may have one still: fence_ms says how long nobody takes its place. After a takeover nobody waits:
-// the leases of the view had ended before the taker had its promises; unless that view was new, so that older ones ran.
+// that a view removes may have one still: fence_ms says how long nobody takes its place. After a takeover that is the
+// longest hold that a promise told of: a quorum of them meets the quorum that any lease of the view rests on.
 #include <algorithm>
+#include <utility>
 
 #include "ring/core.h"
 
@@ -74,18 +75,21 @@ wire::RingLease Core::lease_to(NodeId node) const {
   return lease;
 }
 
-// Does a hold forbid to promise that server anything?
-bool Core::held_from(NodeId asker) const {
-  return holds() && hold_for_ != asker && config_.planted_bug != PlantedBug::kNoHold;
+// How long leases may run that rest on our hold for another than that server.
+std::uint64_t Core::held_against_ms(NodeId asker) const {
+  if (config_.planted_bug == PlantedBug::kNoHold) return 0;
+  const std::uint64_t until_ms = std::max(held_before_ms_, hold_for_ == asker ? 0 : hold_until_ms_);
+  return until_ms - std::min(until_ms, waited_ms_);
 }
 
-// From now on no PREPARE is answered but that of `leader`, whose message of its time sent_ms this is. A hold for
-// another runs out first.
+// For `leader`, whose message of its time sent_ms this is.
 void Core::hold(const Member& leader, std::uint64_t sent_ms) {
-  if (hold_for_ != leader.node && holds()) return;
   // One that says that it lacks a quorum has nothing to gain from it, and another may have.
   if (peers_[leader.node].helpless_ms) return;
-  if (hold_for_ != leader.node) hold_from_ms_ = 0;
+  if (hold_for_ != leader.node) {
+    held_before_ms_ = std::max(held_before_ms_, std::exchange(hold_until_ms_, 0));
+    hold_from_ms_ = 0;
+  }
   hold_for_ = leader.node;
   hold_from_ms_ = std::max(hold_from_ms_, sent_ms);
   hold_until_ms_ = std::max(hold_until_ms_, waited_ms_ + config_.timings.hold_ms);
@@ -136,7 +140,7 @@ std::uint64_t Core::longest_lease_without(const View& next) const {
     if (it->second.leaves || superseded(member)) continue;
     // The last that we can have granted, or the leaders before us.
     const std::uint64_t granted_ms = leads() ? std::max(it->second.echo_waited_ms, led_since_ms_) : learned_ms_;
-    end_ms = std::max(end_ms, granted_ms + config_.timings.hold_ms);
+    end_ms = std::max({end_ms, granted_ms + config_.timings.hold_ms, proposal_->leases_end_ms});
   }
   return end_ms - waited_ms_;
 }

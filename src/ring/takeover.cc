@@ -76,11 +76,11 @@ void Core::watch_line(Effects& out) {
 void Core::prepare(Effects& out) {
   // A ballot that was overtaken is followed by a higher one, but not at once: two must not chase each other.
   if (overtaken_by_.round && now_ms_ - prepared_ms_ < config_.timings.propose_ms) return;
-  if (held_from(self_.node)) return;
   prepared_ms_ = now_ms_;
   Preparation preparation;
   preparation.ballot = {std::max(memory_.promised, overtaken_by_).round + 1, self_.node};
   preparation.promised.insert(self_.node);
+  preparation.leases_end_ms = waited_ms_ + held_against_ms(self_.node);
   if (config_.planted_bug != PlantedBug::kNoAdoption) {
     preparation.best = memory_.accepted_ballot;
     preparation.adopted = memory_.accepted;
@@ -106,10 +106,14 @@ void Core::stand_back(Ballot overtaken_by) {
   if (proposal_ && proposal_->ballot < overtaken_by_) proposal_.reset();
 }
 
-wire::RingPromise Core::promise() const {
+wire::RingPromise Core::promise(NodeId to) const {
   const Memory& memory = memory_;
-  return {ViewNumber(memory.committed.number.value + 1), memory.promised, memory.since, memory.accepted_ballot,
-          memory.accepted};
+  return {ViewNumber(memory.committed.number.value + 1),
+          memory.promised,
+          memory.since,
+          memory.accepted_ballot,
+          memory.accepted,
+          static_cast<std::uint32_t>(held_against_ms(to))};
 }
 
 void Core::handle(const Member& from, const wire::RingPrepare& message, Effects& out) {
@@ -121,7 +125,7 @@ void Core::handle(const Member& from, const wire::RingPrepare& message, Effects&
   }
   if (message.ballot <= memory_.promised) {
     // One that is still being written is answered then.
-    if (held_.empty()) send(from.node, promise(), out);
+    if (held_.empty()) send(from.node, promise(from.node), out);
     return;
   }
   asked_ = Asked{from.node, message.ballot};
@@ -135,7 +139,6 @@ void Core::handle(const Member& from, const wire::RingPrepare& message, Effects&
 void Core::consider_promise(Effects& out) {
   if (!asked_) return;
   if (asked_->ballot <= memory_.promised) return asked_.reset();
-  if (held_from(asked_->by)) return;
   for (const Member& member : memory_.committed.members) {
     if (member.node == asked_->by) break;
     if (!is_gone(member)) return;
@@ -143,7 +146,7 @@ void Core::consider_promise(Effects& out) {
   stand_back(asked_->ballot);
   memory_.promised = asked_->ballot;
   Held& held = persist(out);
-  held.effects.emplace_back(Send{asked_->by, promise()});
+  held.effects.emplace_back(Send{asked_->by, promise(asked_->by)});
   asked_.reset();
 }
 
@@ -158,6 +161,8 @@ void Core::handle(const Member& from, const wire::RingPromise& message, Effects&
   if (!preparation_ || message.ballot != preparation_->ballot) return;
   if (!is_voter(from.node, message.memory_since)) return;
   preparation_->promised.insert(from.node);
+  const std::uint64_t held_ms = std::min<std::uint64_t>(message.held_ms, config_.timings.hold_ms);
+  preparation_->leases_end_ms = std::max(preparation_->leases_end_ms, waited_ms_ + held_ms);
   if (config_.planted_bug == PlantedBug::kNoAdoption || !message.accepted.number) return;
   if (preparation_->adopted.number && message.accepted_ballot <= preparation_->best) return;
   preparation_->best = message.accepted_ballot;

@@ -48,8 +48,8 @@ struct RingBallot {
 struct RingLease {
   std::uint64_t sent_ms = 0;  // of the sender, now
   std::uint64_t echo_ms = 0;  // newest sent_ms that the sender has of the receiver's life; 0: none
-  // The sender answers no PREPARE but the receiver's until hold_ms after it had the receiver's message of that time; 0:
-  // it does not hold for the receiver.
+  // The sender holds for the receiver until hold_ms after it had the receiver's message of that time: a PROMISE that it
+  // gives another meanwhile says so. 0: it does not hold for the receiver.
   std::uint64_t held_ms = 0;
   std::uint32_t grant_ms = 0;  // the receiver may act in the message's committed view until echo_ms + grant_ms; 0: none
   std::uint32_t hold_ms = 0;   // as the sender is configured: the same on every server
@@ -141,7 +141,8 @@ struct RingPromise {
   Incarnation memory_since;
   RingBallot accepted_ballot;
   RingView accepted;
-  RK_FIELDS(number, ballot, memory_since, accepted_ballot, accepted)
+  std::uint32_t held_ms = 0;  // for so long leases may run that rest on the sender's hold for another
+  RK_FIELDS(number, ballot, memory_since, accepted_ballot, accepted, held_ms)
   bool operator==(const RingPromise&) const = default;
 };
 

@@ -83,7 +83,7 @@ TEST_F(Doctor, EachProblemHasItsLineAndItsCure) {
   const Ended ended = run({"doctor", "--config", path});
   EXPECT_EQ(ended.status, 1) << ended.out;
   EXPECT_NE(line_of(ended.out, "problem", "memory").find("lower 'memory'"), std::string::npos) << ended.out;
-  EXPECT_NE(line_of(ended.out, "problem", "key").find("chmod 600"), std::string::npos) << ended.out;
+  EXPECT_NE(line_of(ended.out, "problem", "key").find("chmod 400"), std::string::npos) << ended.out;
   EXPECT_NE(line_of(ended.out, "problem", "state directory").find("chmod 700"), std::string::npos) << ended.out;
   EXPECT_NE(line_of(ended.out, "problem", "ports").find("in use by another process"), std::string::npos) << ended.out;
   EXPECT_NE(line_of(ended.out, "warning", "ports").find("start that server"), std::string::npos) << ended.out;

@@ -229,10 +229,10 @@ void add_peer_rows(std::vector<Row>& rows) {
           "0000010000000200000000000000000000"
           "00"));
   rows.push_back(
-      row(0x219, RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView},
+      row(0x219, RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView, 450},
           "03000000000000000700000003000000060000000000000001000000020000000200000000000000020000000100000003"
           "000000000000000400000005000000000000000100000002000000000000000000"
-          "0000"));
+          "0000c2010000"));
 }
 
 void add_keep_and_log_rows(std::vector<Row>& rows) {

@@ -74,14 +74,14 @@ TEST(RingGolden, Release_0_1_Bytes) {
                                                                                             "07000000"
                                                                                             "03000000") +
                                                                                     kViewHex);
-  EXPECT_EQ(to_hex(encode(RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView})),
+  EXPECT_EQ(to_hex(encode(RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView, 450})),
             std::string("0300000000000000"
                         "07000000"
                         "03000000"
                         "0600000000000000"
                         "01000000"
                         "02000000") +
-                kViewHex);
+                kViewHex + "c2010000");
 }
 
 TEST(RingMessages, EveryKindSurvivesItsFrame) {
@@ -94,7 +94,7 @@ TEST(RingMessages, EveryKindSurvivesItsFrame) {
                                              RingJoin{ViewNumber(9), Incarnation(1)},
                                              RingLeave{ViewNumber(9)},
                                              RingPrepare{Incarnation(6), {7, NodeId(3)}, kView},
-                                             RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {}, {}}};
+                                             RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {}, {}, 0}};
   for (const RingMessage& message : messages) {
     const Frame frame = ring_message_to_frame(message, Incarnation(5));
     EXPECT_TRUE(is_ring_message(frame.type));
