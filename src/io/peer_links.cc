@@ -14,6 +14,7 @@
 namespace rk::io {
 namespace {
 
+constexpr std::uint64_t kLastKnockMs = 160;
 constexpr std::size_t kUnprovenFrameBytes = wire::kHeaderSize + 1024;
 constexpr std::uint64_t kTellAgainMs = 600'000;
 constexpr std::size_t kMaxTold = 32;
@@ -198,9 +199,13 @@ void PeerLinks::dial(Peer& peer) {
 }
 
 void PeerLinks::dial_later(Peer& peer) {
+  retry_later(peer, [this, &peer] { dial(peer); });
+}
+
+void PeerLinks::retry_later(Peer& peer, std::function<void()> action) {
   peer.backoff_ms =
       peer.backoff_ms == 0 ? limits_.first_retry_ms : std::min(peer.backoff_ms * 2, limits_.last_retry_ms);
-  peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), [this, &peer] { dial(peer); });
+  peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), std::move(action));
 }
 
 // From the loop, never from inside of what found it out.
@@ -227,7 +232,12 @@ void PeerLinks::knock(Peer& peer) {
     loop_.post([this, &peer, error] {
       peer.connect_watch.reset();
       peer.connecting.reset();
-      if (error != 0) tell_unreachable(peer.node, error == ECONNREFUSED);
+      if (error != 0) return tell_unreachable(peer.node, error == ECONNREFUSED);
+      // A process that is about to end may be listening still.
+      if (peer.link || peer.backoff_ms >= kLastKnockMs) return;
+      retry_later(peer, [this, &peer] {
+        if (!peer.link) knock(peer);
+      });
     });
   };
   peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, answered);
@@ -354,7 +364,7 @@ void PeerLinks::on_link_closed(NodeId node, const Connection* connection, const 
   if (why.code == ErrorCode::kCorrupt || why.code == ErrorCode::kVersionMismatch) ++counters_.malformed;
   peer.link = nullptr;
   callbacks_.on_down(node, why);
-  const bool lived = loop_.now_ms() - peer.linked_ms >= limits_.first_retry_ms;
+  const bool lived = loop_.now_ms() - peer.linked_ms >= limits_.last_retry_ms;
   if (!peer.dialled_by_us)
     knock(peer);
   else if (lived)

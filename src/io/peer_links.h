@@ -38,7 +38,7 @@ struct PeerSecurity {
 struct PeerLinkLimits {
   std::size_t max_unproven = 16;
   std::uint64_t handshake_ms = 5000;
-  std::uint64_t first_retry_ms = 50;
+  std::uint64_t first_retry_ms = 5;  // doubled each time: a process that ends closes its links before its listener
   std::uint64_t last_retry_ms = 1000;
   std::size_t max_send_bytes = std::size_t{64} << 20U;
 };
@@ -92,6 +92,7 @@ class PeerLinks {
   void accept(shm::Descriptor socket);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
+  void retry_later(Peer& peer, std::function<void()> action);
   void knock(Peer& peer);
   void tell_unreachable(NodeId node, bool refused);
   void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
