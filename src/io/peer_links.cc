@@ -15,6 +15,7 @@ namespace rk::io {
 namespace {
 
 constexpr std::uint64_t kLastKnockMs = 160;
+constexpr int kNothingLearned = -1;  // in place of an errno: no socket, or no answer in time
 constexpr std::size_t kUnprovenFrameBytes = wire::kHeaderSize + 1024;
 constexpr std::uint64_t kTellAgainMs = 600'000;
 constexpr std::size_t kMaxTold = 32;
@@ -156,45 +157,46 @@ void PeerLinks::accept(shm::Descriptor socket) {
         NodeId());
 }
 
-void PeerLinks::dial(Peer& peer) {
+// Calls back from the loop, with 0 and the socket, or with an errno or kNothingLearned. Replaces what waits on the
+// peer's timer.
+void PeerLinks::connect(Peer& peer, std::function<void(int error, shm::Descriptor socket)> done) {
+  const auto finish = [this, &peer, done = std::move(done)](int error) {
+    peer.retry.cancel();
+    // A watch may be what calls this: it ends afterwards.
+    if (peer.connect_watch) peer.connect_watch->want_write(false);
+    auto socket = std::make_shared<shm::Descriptor>(std::move(peer.connecting));
+    loop_.post([&peer, done, error, socket, alive = std::weak_ptr<int>(alive_)] {
+      if (alive.expired()) return;
+      peer.connect_watch.reset();
+      done(error, std::move(*socket));
+    });
+  };
   peer.connecting =
       shm::Descriptor(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!peer.connecting) return dial_later(peer);
+  if (!peer.connecting) return finish(kNothingLearned);
   set_link_options(peer.connecting.get());
-  const int done =
-      ::connect(peer.connecting.get(), reinterpret_cast<const sockaddr*>(&peer.address.storage), peer.address.size);
-  if (done != 0 && errno != EINPROGRESS) {
-    const bool refused = errno == ECONNREFUSED;
-    peer.connecting.reset();
-    dial_later(peer);
-    return tell_unreachable(peer.node, refused);
-  }
-  const auto finish = [this, &peer] {
-    peer.retry.cancel();
+  const auto* address = reinterpret_cast<const sockaddr*>(&peer.address.storage);
+  if (::connect(peer.connecting.get(), address, peer.address.size) != 0 && errno != EINPROGRESS) return finish(errno);
+  peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, [&peer, finish] {
     int error = 0;
     socklen_t size = sizeof(error);
     ::getsockopt(peer.connecting.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    // The watch is what calls this: it is replaced only when the next dial begins.
-    peer.connect_watch->want_write(false);
-    shm::Descriptor socket = std::move(peer.connecting);
-    loop_.post([this, &peer, error, fd = std::make_shared<shm::Descriptor>(std::move(socket))] {
-      peer.connect_watch.reset();
-      if (error != 0) {
-        dial_later(peer);
-        return tell_unreachable(peer.node, error == ECONNREFUSED);
-      }
-      start(std::move(*fd),
-            PeerHandshake::dial(self_, security_.keys.first(), peer.node, keys::random_bytes(wire::kNonceSize)),
-            peer.node);
-    });
-  };
-  peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, finish);
+    finish(error);
+  });
   peer.connect_watch->want_write(true);
   // A host that is gone answers nothing: do not wait for the kernel's minutes.
-  peer.retry.start(limits_.handshake_ms, [this, &peer] {
-    peer.connect_watch.reset();
-    peer.connecting.reset();
-    dial_later(peer);
+  peer.retry.start(limits_.handshake_ms, [finish] { finish(kNothingLearned); });
+}
+
+void PeerLinks::dial(Peer& peer) {
+  connect(peer, [this, &peer](int error, shm::Descriptor socket) {
+    if (error != 0) {
+      dial_later(peer);
+      return tell_unreachable(peer.node, error);
+    }
+    start(std::move(socket),
+          PeerHandshake::dial(self_, security_.keys.first(), peer.node, keys::random_bytes(wire::kNonceSize)),
+          peer.node);
   });
 }
 
@@ -208,43 +210,19 @@ void PeerLinks::retry_later(Peer& peer, std::function<void()> action) {
   peer.retry.start(peer.backoff_ms + jitter_.below(peer.backoff_ms / 2 + 1), std::move(action));
 }
 
-// From the loop, never from inside of what found it out.
-void PeerLinks::tell_unreachable(NodeId node, bool refused) {
-  loop_.post([this, node, refused, alive = std::weak_ptr<int>(alive_)] {
-    if (!alive.expired() && callbacks_.on_unreachable) callbacks_.on_unreachable(node, refused);
-  });
+void PeerLinks::tell_unreachable(NodeId node, int error) const {
+  if (error != kNothingLearned && callbacks_.on_unreachable) callbacks_.on_unreachable(node, error == ECONNREFUSED);
 }
 
 // Does anything listen there? For the side that does not dial: a connection that says nothing and ends.
 void PeerLinks::knock(Peer& peer) {
-  shm::Descriptor socket(::socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return;
-  const auto* address = reinterpret_cast<const sockaddr*>(&peer.address.storage);
-  if (::connect(socket.get(), address, peer.address.size) != 0 && errno != EINPROGRESS)
-    return tell_unreachable(peer.node, errno == ECONNREFUSED);
-  peer.connecting = std::move(socket);
-  const auto answered = [this, &peer] {
-    peer.retry.cancel();
-    int error = 0;
-    socklen_t size = sizeof(error);
-    ::getsockopt(peer.connecting.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    peer.connect_watch->want_write(false);
-    loop_.post([this, &peer, error] {
-      peer.connect_watch.reset();
-      peer.connecting.reset();
-      if (error != 0) return tell_unreachable(peer.node, error == ECONNREFUSED);
-      // A process that is about to end may be listening still.
-      if (peer.link || peer.backoff_ms >= kLastKnockMs) return;
-      retry_later(peer, [this, &peer] {
-        if (!peer.link) knock(peer);
-      });
+  connect(peer, [this, &peer](int error, const shm::Descriptor&) {
+    if (error != 0) return tell_unreachable(peer.node, error);
+    // A process that is about to end may be listening still.
+    if (peer.link || peer.backoff_ms >= kLastKnockMs) return;
+    retry_later(peer, [this, &peer] {
+      if (!peer.link) knock(peer);
     });
-  };
-  peer.connect_watch = std::make_unique<Watch>(loop_, peer.connecting.get(), nullptr, answered);
-  peer.connect_watch->want_write(true);
-  peer.retry.start(limits_.handshake_ms, [&peer] {
-    peer.connect_watch.reset();
-    peer.connecting.reset();
   });
 }
 

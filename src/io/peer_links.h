@@ -90,11 +90,12 @@ class PeerLinks {
   Status add_peers(const std::vector<RosterEntry>& roster);
   Status listen(const std::vector<RosterEntry>& roster, shm::Descriptor listening);
   void accept(shm::Descriptor socket);
+  void connect(Peer& peer, std::function<void(int error, shm::Descriptor socket)> done);
   void dial(Peer& peer);
   void dial_later(Peer& peer);
   void retry_later(Peer& peer, std::function<void()> action);
   void knock(Peer& peer);
-  void tell_unreachable(NodeId node, bool refused);
+  void tell_unreachable(NodeId node, int error) const;
   void start(shm::Descriptor socket, PeerHandshake handshake, NodeId dialled);
   Status check_key(const PeerHandshake& handshake, const Connection& connection) const;
   Status on_unproven_frame(std::uint64_t id, const wire::Frame& frame);
