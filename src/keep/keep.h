@@ -13,8 +13,8 @@
 //
 // - A copy counts only if its answer arrives in the view in which it was offered. After a change of view an open commit
 //   is offered again, to the predecessor of the new view. A server that is in no serving view commits nothing.
-// - OK, and what is said to exist, are said under a lease of the ring, and carry its end; without one they wait
-//   (leases.cc). A name whose home a view has removed is claimed by another server after that one's lease has ended.
+// - OK, and what is said to exist, are said under a lease of the ring; without one they wait (leases.cc). A name whose
+//   home a view has removed is claimed by another server after that one's lease has ended.
 // - FAILED: no byte left this server, or the only server that was offered the version says that it has nothing of it.
 //   UNKNOWN: bytes left, no answer in time; the version may become visible later, unless a newer one does before.
 // - A name's home is the server that claimed it: every member of the view answered that it is not the home itself. A
