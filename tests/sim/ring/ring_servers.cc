@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tests/unit/ring/message_names.h"
 
 namespace rk::ring {
 namespace {
@@ -169,10 +170,8 @@ void RingServers::carry_out(sim::HostId host, Send& send) {
   const Server& server = servers_[host];
   checker_.on_sent(server.self.node, send.message);
   world_.trace.note(world_.clock, {22, host, send.to.value, send.message.index()}, [&] {
-    constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK",
-                                      "COMMIT",    "JOIN",   "LEAVE", "PREPARE", "PROMISE"};
     std::string text =
-        "  " + std::to_string(host + 1) + " -> " + std::to_string(send.to.value) + " " + kNames[send.message.index()];
+        "  " + std::to_string(host + 1) + " -> " + std::to_string(send.to.value) + " " + name_of(send.message);
     if (const auto* propose = std::get_if<wire::RingPropose>(&send.message))
       text += " " + to_text(propose->proposed) + " by ballot " + to_text(propose->ballot);
     if (const auto* prepare = std::get_if<wire::RingPrepare>(&send.message))

@@ -4,14 +4,9 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tests/unit/ring/message_names.h"
 
 namespace rk::ring {
-
-const char* name_of(const wire::RingMessage& message) {
-  constexpr const char* kNames[] = {"HEARTBEAT", "ACCUSE", "PROBE", "PROPOSE", "ACK",
-                                    "COMMIT",    "JOIN",   "LEAVE", "PREPARE", "PROMISE"};
-  return kNames[message.index()];
-}
 
 Config Bench::config(std::uint32_t node, std::uint64_t incarnation) const {
   Config config;

@@ -80,8 +80,6 @@ class Bench {
   std::deque<Letter> letters_;
 };
 
-const char* name_of(const wire::RingMessage& message);
-
 // Of a message made by hand: it grants and holds nothing.
 inline constexpr wire::RingLease kNoLease{0, 0, 0, 0, Timings{}.hold_ms};
 
