@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts the results that ctest wrote with --output-junit.
 
-Prints the names of the tests that failed, then "N passed, N failed" (", N skipped" if any). The exit code is 0 only if
+Prints the tests that failed, each with the end of its output, then "N passed, N failed" (", N skipped" if any). The exit code is 0 only if
 something passed, nothing failed and ctest itself was content.
 """
 import argparse
 import sys
 import xml.etree.ElementTree as ElementTree
+
+LINES_OF_A_FAILURE = 25
 
 
 def count(path):
@@ -19,7 +21,7 @@ def count(path):
         elif status == "disabled" or (status == "notrun" and is_skip(case)):
             skipped.append(name)
         else:  # "fail", and "notrun" for a test whose program is missing
-            failed.append(name)
+            failed.append((name, case.findtext("system-out") or ""))
     return passed, failed, skipped
 
 
@@ -40,8 +42,10 @@ def main():
         print(f"ctest left no readable results: {error}", file=sys.stderr)
         print("0 passed, 1 failed")
         return 1
-    for name in failed:
+    for name, output in failed:
         print(f"FAILED {name}")
+        for line in output.rstrip().splitlines()[-LINES_OF_A_FAILURE:]:
+            print(f"    {line}")
     failures = len(failed)
     if arguments.ctest_exit != 0 and failures == 0:
         print(f"ctest ended with code {arguments.ctest_exit} although no test failed", file=sys.stderr)
