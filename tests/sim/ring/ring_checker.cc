@@ -63,6 +63,11 @@ void RingChecker::on_sent(NodeId node, const wire::RingMessage& message) {
 
 void RingChecker::on_told(NodeId node, ViewNumber committed) { told_[node] = std::max(told_[node], committed); }
 
+const View* RingChecker::committed(ViewNumber number) const {
+  const auto it = committed_.find(number.value);
+  return it == committed_.end() ? nullptr : &it->second;
+}
+
 // The rule of the ring, written down once more: more than half, or exactly half with rank 0, but for the first view.
 bool RingChecker::quorum(const View& view, const std::set<NodeId>& votes) {
   const std::size_t needed = view.number ? view.members.size() : view.members.size() + 1;

@@ -45,7 +45,12 @@ class RingChecker {
   };
   const Counts& counts() const { return counts_; }
 
-  const Memory& durable(NodeId node) const { return durable_.at(node); }
+  const Memory& durable(NodeId node) { return durable_[node]; }
+  // In truth, whatever the server says.
+  Incarnation memory_since(NodeId node) const { return memory_since_.at(node); }
+  // The committed view of that number, if one is known; number 0 is the roster.
+  const View* committed(ViewNumber number) const;
+  static bool quorum(const View& view, const std::set<NodeId>& votes);
   // The newest view that any durable memory holds as committed.
   const View& newest_committed() const;
   // Can no server decide the view after `view` any more, because its quorum has lost its memory?
@@ -55,7 +60,6 @@ class RingChecker {
   void check_successor(const View& before, const View& view);
   void check_ballots(NodeId node, const Memory& before, const Memory& memory);
   bool leads(NodeId node, const View& view) const;
-  static bool quorum(const View& view, const std::set<NodeId>& votes);
 
   std::map<NodeId, std::string> addresses_;
   std::map<std::uint64_t, View> committed_;  // by number

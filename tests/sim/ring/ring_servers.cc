@@ -55,6 +55,7 @@ void RingServers::start(sim::HostId host, bool same_life, bool wipe) {
            (config.memory_lost ? " without memory" : "");
   });
   checker_.on_start(server.self, config.memory_lost);
+  rules_.on_start(server.self.node);
   auto core = Core::create(std::move(config));
   if (!core) return checker_.violate("a server does not start: " + core.error().message);
   server.core = std::make_unique<Core>(std::move(*core));
@@ -83,8 +84,7 @@ void RingServers::crash(sim::HostId host) {
   if (server.core && server.proposes.value > checker_.newest_committed().number.value) ++counts_.leader_dies_proposing;
   // Writes under way are on the disk or not, in order.
   while (!server.writes.empty() && prng_.chance(1, 2)) {
-    server.durable = server.writes.front().bytes;
-    checker_.on_durable(server.self.node, *decode_memory(server.durable));
+    make_durable(server, server.writes.front().bytes);
     server.writes.pop_front();
   }
   server.writes.clear();
@@ -169,6 +169,7 @@ void RingServers::carry_out(sim::HostId host, Effects& effects) {
 void RingServers::carry_out(sim::HostId host, Send& send) {
   const Server& server = servers_[host];
   checker_.on_sent(server.self.node, send.message);
+  rules_.on_sent(server.self.node, send.message);
   world_.trace.note(world_.clock, {22, host, send.to.value, send.message.index()}, [&] {
     std::string text =
         "  " + std::to_string(host + 1) + " -> " + std::to_string(send.to.value) + " " + name_of(send.message);
@@ -196,6 +197,7 @@ void RingServers::receive(sim::HostId from, sim::HostId host, const wire::Frame&
     checker_.on_told(node_of(host), propose->committed.number);
   if (const auto* prepare = std::get_if<wire::RingPrepare>(&*message))
     checker_.on_told(node_of(host), prepare->committed.number);
+  rules_.on_delivered(node_of(host), {node_of(from), frame.sender}, *message);
   step(host, Received{{node_of(from), frame.sender}, std::move(*message)});
 }
 
@@ -211,10 +213,16 @@ void RingServers::finish_write(sim::HostId host) {
   if (server.writes.empty()) return;
   const Write write = std::move(server.writes.front());
   server.writes.pop_front();
-  server.durable = write.bytes;
-  checker_.on_durable(server.self.node, *decode_memory(server.durable));
+  make_durable(server, write.bytes);
   if (!server.writes.empty()) world_.hosts.after(host, prng_.between(50, 15000), [this, host] { finish_write(host); });
   step(host, Persisted{write.token});
+}
+
+void RingServers::make_durable(Server& server, const Bytes& bytes) {
+  server.durable = bytes;
+  const Memory memory = *decode_memory(bytes);
+  rules_.on_durable(server.self.node, memory);
+  checker_.on_durable(server.self.node, memory);
 }
 
 void RingServers::carry_out(sim::HostId host, MemberLost& lost) {

@@ -13,6 +13,7 @@
 #include "ring/core.h"
 #include "sim/clocks.h"
 #include "sim/network.h"
+#include "tests/sim/ring/model_rules.h"
 #include "tests/sim/ring/ring_checker.h"
 
 namespace rk::ring {
@@ -95,6 +96,7 @@ class RingServers {
   void carry_out(sim::HostId host, Left& left);
   void carry_out(sim::HostId host, Evicted& evicted);
   void finish_write(sim::HostId host);
+  void make_durable(Server& server, const Bytes& bytes);
 
   World world_;
   Prng prng_;
@@ -103,6 +105,7 @@ class RingServers {
   std::vector<RosterEntry> roster_;
   std::vector<Server> servers_;
   RingChecker checker_;
+  ModelRules rules_{checker_};
   RingCounts counts_;
 };
 

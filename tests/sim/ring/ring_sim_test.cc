@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
     Planted, RingBug,
     testing::Values(Planted{"InstallOnPropose", PlantedBug::kInstallOnPropose, "without a quorum|before it was told"},
                     Planted{"NoMajority", PlantedBug::kNoMajority, "without a quorum"},
-                    Planted{"ForgetAccepted", PlantedBug::kForgetAccepted, "acknowledges before|without a quorum"},
+                    Planted{"ForgetAccepted", PlantedBug::kForgetAccepted, "what it has not accepted|without a quorum"},
                     Planted{"ForgetPromise", PlantedBug::kForgetPromise, "promises before"},
                     Planted{"NoAdoption", PlantedBug::kNoAdoption, "without a quorum|two values"},
                     Planted{"ColdStartByRoster", PlantedBug::kColdStartByRoster, "without a quorum|two values"},
