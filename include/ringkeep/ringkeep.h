@@ -39,7 +39,7 @@ enum rk_error {
   RK_ERR_FENCED = 9, /* a newer incarnation of this process or community exists */
   RK_ERR_PERMISSION = 10,
   RK_ERR_IO = 11,
-  RK_ERR_LOST = 12, /* every copy of a committed version is gone */
+  RK_ERR_LOST = 12, /* every copy of a committed version is gone; or its server died, and nobody else knows of one */
   RK_ERR_DIVERGENCE = 13,
   RK_ERR_UNSUPPORTED = 14,
   RK_ERR_EXISTS = 15,

@@ -29,18 +29,20 @@ struct VersionRecord {
 
 struct Entry {
   wire::KeepKey key;
-  bool home = false;         // this server answers for the name: it has heard every member of a view (Keep::claim)
-  Member home_member;        // who did last, as far as known
-  bool removed = false;      // the last that was heard is its removal
-  bool lost = false;         // of the home: earlier homes had versions, for all that is known, and no copy is left
-  Version highest;           // no number up to this one is free
-  Version floor;             // copies of versions up to this one are refused: they were removed
-  Version committed;         // newest version known to have been committed
-  Incarnation fence;         // writers of an older life of the community are refused
-  bool shared = false;       // more than one server has claimed it
-  Version inherited;         // numbers up to this one were given by earlier homes
-  std::set<Member> told;     // members that know who is home
-  std::set<Member> offered;  // servers that may have copies of some versions
+  bool home = false;           // this server answers for the name: it has heard every member of a view (Keep::claim)
+  Member home_member;          // who did last, as far as known
+  bool removed = false;        // the last that was heard is its removal
+  bool lost = false;           // of the home: earlier homes had versions, for all that is known, and no copy is left
+  Version highest;             // no number up to this one is free
+  Version floor;               // copies of versions up to this one are refused: they were removed
+  Version committed;           // newest version known to have been committed
+  Incarnation fence;           // writers of an older life of the community are refused
+  bool shared = false;         // more than one server has claimed it
+  std::set<Member> claimants;  // members, other than this server, that have claimed it
+  bool orphaned = false;       // one that had claimed it is a member no more: versions may have gone with it
+  Version inherited;           // numbers up to this one were given by earlier homes
+  std::set<Member> told;       // members that know who is home
+  std::set<Member> offered;    // servers that may have copies of some versions
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
 

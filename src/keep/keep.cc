@@ -88,6 +88,7 @@ void Keep::on(const ViewInstalled& event) {
       std::erase_if(entry.told, gone);
       std::erase_if(entry.offered, gone);
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
+      if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
       if (entry.home) to_heal_.insert(key);
     }

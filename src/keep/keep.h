@@ -49,6 +49,7 @@ enum class PlantedBug : std::uint8_t {
   kNoFence,                // a home is replaced while its lease may last
   kCountEmpty,             // a restarted server counts as the holder that its life before was
   kCountIncomplete,        // a new holder counts, and the old one is dropped, before the copy is complete
+  kClaimIsLoss,            // a name that anybody has claimed, and of which there is no copy, is said to be lost
 };
 
 struct Config {
@@ -238,6 +239,8 @@ class Keep {
   void finish_claim(Round& round);
   void adopt(Entry& entry, const Round& round);
   void learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer);
+  bool may_be_lost(const wire::KeepLookupAnswer& answer) const;
+  static bool may_be_lost(const Entry& own);
   bool told_all(const Entry& entry) const;
   bool claims(const wire::KeepKey& key) const;
   void look_up(const wire::KeepKey& key, const ClientRequest& request, bool confirming = false);

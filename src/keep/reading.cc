@@ -23,6 +23,13 @@ std::string missing(const std::string& name, Version version) {
   return "version " + std::to_string(version.value) + " of " + quoted(name) + " is not kept: the newest two are";
 }
 
+// Version 0: only servers that are gone knew the number.
+std::string lost(const std::string& name, Version committed) {
+  if (!committed)
+    return "every copy of " + quoted(name) + " is gone with the server that wrote it; its last version is unknown";
+  return "every copy of " + quoted(name) + " is gone; its last known version is " + std::to_string(committed.value);
+}
+
 }  // namespace
 
 void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& message) {
@@ -36,9 +43,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
   const VersionRecord* record = choose(*entry, message.version);
   const bool had_some = entry->lost || entry->committed > entry->floor;
   if (record == nullptr && had_some && entry->newest_committed() == nullptr)
-    return refuse(request, ErrorCode::kLost,
-                  "every copy of " + quoted(message.name) + " is gone; its last known version is " +
-                      std::to_string(entry->committed.value));
+    return refuse(request, ErrorCode::kLost, lost(message.name, entry->committed));
   if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   if (!record->here && record->holders.empty())
     return refuse(request, ErrorCode::kLost,
@@ -70,10 +75,10 @@ struct Keep::Findings {
   std::map<Version, Found> found;
   Version committed;
   Version floor;  // versions up to here were let go of
-  bool known = false;
   bool removed = false;
   bool has_home = false;
-  bool lost = false;  // the home says so
+  bool lost = false;         // the home says so
+  bool may_be_lost = false;  // nobody is the home, and a server that was it is gone
 
   void add(const Member& member, const wire::VersionContent& content, bool here) {
     if (content.version <= floor) return;
@@ -94,7 +99,7 @@ Keep::Findings Keep::findings_of(const Round& round) const {
   }
   if (own != nullptr) {
     out.floor = std::max(out.floor, own->floor);
-    out.known = own->highest || own->home_member.node;
+    out.may_be_lost = may_be_lost(*own) || (config_.planted_bug == PlantedBug::kClaimIsLoss && own->home_member.node);
     out.removed = own->removed;
     out.committed = own->committed;
     for (const auto& [version, record] : own->versions)
@@ -103,7 +108,7 @@ Keep::Findings Keep::findings_of(const Round& round) const {
   std::set<Version> visible;
   for (const auto& [answering, answer] : round.answers) {
     const NodeId node = answering;
-    out.known = out.known || answer.known;
+    out.may_be_lost = out.may_be_lost || may_be_lost(answer);
     out.removed = out.removed || answer.removed;
     out.committed = std::max(out.committed, answer.committed);
     const auto member =
@@ -164,14 +169,12 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
     }
     return;
   }
-  const bool gone = all.found.empty() && !all.removed && (all.has_home ? all.lost : all.known);
+  const bool gone = all.found.empty() && !all.removed && (all.has_home ? all.lost : all.may_be_lost);
   if (gone && !round.confirming) {
     // The answers are of different moments: copies may have moved from one member to another between them.
     look_up(round.key, request, true);
   } else if (gone) {
-    refuse(request, ErrorCode::kLost,
-           "every copy of " + quoted(message.name) + " is gone; its last known version is " +
-               std::to_string(all.committed.value));
+    refuse(request, ErrorCode::kLost, lost(message.name, all.committed));
   } else {
     refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   }

@@ -148,9 +148,11 @@ void Keep::adopt(Entry& entry, const Round& round) {
   entry.inherited = Version(UINT64_MAX);
   bool known = entry.shared || !entry.versions.empty() || entry.highest || entry.home_member.node;
   bool sure = since_first_;
+  bool lost = may_be_lost(entry);
   for (const auto& [node, answer] : round.answers) {
     known = known || answer.known;
     sure = sure || answer.since_first;
+    lost = lost || may_be_lost(answer);
     entry.removed = entry.removed || (answer.removed && answer.floor > entry.committed);
     entry.floor = std::max(entry.floor, answer.floor);
     entry.highest = std::max(entry.highest, answer.highest);
@@ -168,13 +170,22 @@ void Keep::adopt(Entry& entry, const Round& round) {
   // Only a name that surely nobody has claimed before starts at 1.
   if (known || !sure) entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
   if (!entry.versions.empty()) entry.removed = false;
-  entry.lost = known && entry.versions.empty() && !entry.removed;
+  entry.lost = lost && entry.versions.empty() && !entry.removed;
   entry.inherited = entry.highest;
   entry.home = true;
   entry.home_member = config_.self;
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   to_heal_.insert(entry.key);
 }
+
+// May versions have existed? A server that claimed the name and is a member answers for itself: it keeps what it ever
+// committed, and says so. What one that is gone did with the name nobody can tell.
+bool Keep::may_be_lost(const wire::KeepLookupAnswer& answer) const {
+  if (config_.planted_bug == PlantedBug::kClaimIsLoss && answer.known) return true;
+  return (answer.known && !answer.claimants_live) || answer.lost || answer.committed > answer.floor;
+}
+
+bool Keep::may_be_lost(const Entry& own) { return own.orphaned || own.lost || own.committed > own.floor; }
 
 // What a member holds of earlier homes' versions. It may have been out of the view when this home asked first.
 void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer) {
@@ -257,6 +268,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
                    (entry->home_member.node && entry->home_member != from);
     answer.removed = entry->removed;
     answer.lost = entry->lost;
+    answer.claimants_live = !entry->orphaned;
     answer.floor = entry->floor;
     answer.highest = std::max(entry->highest, entry->floor);
     answer.committed = entry->committed;
@@ -272,6 +284,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
       if (entry->home_member.node && entry->home_member != from) entry->shared = true;
       entry->home_member = from;
     }
+    if (message.claim) entry->claimants.insert(from);
   }
   emit(Send{from.node, std::move(answer)});
 }
@@ -321,6 +334,8 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     empty_entry(*entry, up_to);
     entry->floor = std::max(entry->floor, up_to);
     entry->highest = std::max(entry->highest, up_to);
+    entry->lost = false;
+    entry->orphaned = false;  // whatever it was, it has been removed
     if (entry->versions.empty()) entry->removed = true;
     return;
   }

@@ -128,8 +128,10 @@ struct KeepLookupAnswer {
   std::vector<HeldVersion> versions;  // complete copies here; of the home: all that is committed
   bool since_first = false;           // I was in every view from the first on: I know each name that was ever claimed
   KeepKey key;
-  bool lost = false;  // of the home: versions existed, as far as anybody knows, and no copy of one is left
-  RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, since_first, key, lost)
+  bool lost = false;            // of the home: versions may have existed, and no copy of one is left
+  bool claimants_live = false;  // every server that claimed the name, as far as I heard, is a member: it can be asked
+  RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, since_first, key, lost,
+            claimants_live)
 };
 
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with

@@ -2,6 +2,8 @@
 #include "tests/sim/keep/keep_clients.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "base/checksum.h"
 #include "tests/sim/keep/keep_cluster.h"
@@ -33,6 +35,7 @@ void Clients::next() {
   const bool at_home = prng_.chance(9, 10);
   const sim::HostId other = static_cast<sim::HostId>(prng_.below(servers));
   const std::uint64_t kind = prng_.below(100);
+  if (prng_.chance(1, 25)) race();
   if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));
   if (kind < 65) return read(prng_.chance(1, 2) ? number : other, "name" + std::to_string(number));
   if (kind < 80) return write(kGroupHost, std::string(kGroup) + "/r" + std::to_string(prng_.below(2)));
@@ -42,6 +45,25 @@ void Clients::next() {
   read(1, "passing");
 }
 
+void Clients::race() {
+  static constexpr std::uint64_t kWithinUs = 40'000;
+  const std::string name = "race" + std::to_string(++last_race_);
+  const auto servers = static_cast<std::uint32_t>(cluster_.servers());
+  const auto one = static_cast<sim::HostId>(prng_.below(servers));
+  const auto other = static_cast<sim::HostId>((one + prng_.between(1, servers - 1)) % servers);
+  const auto later = [this](std::function<void()> what) {
+    cluster_.clock().after(prng_.below(kWithinUs), [this, what = std::move(what)] {
+      if (!stopped_) what();
+    });
+  };
+  later([this, one, name] { write(one, name); });
+  later([this, other, name] { write(other, name); });
+  for (int i = 0; i < 3; ++i) {
+    const auto reader = static_cast<sim::HostId>(prng_.below(servers));
+    later([this, reader, name] { read(reader, name); });
+  }
+}
+
 void Clients::ask(Operation operation, Incarnation sender) {
   KeepHost* life = cluster_.host(operation.host);
   if (life == nullptr || cluster_.hosts().paused(operation.host)) return;
@@ -49,6 +71,8 @@ void Clients::ask(Operation operation, Incarnation sender) {
                       std::holds_alternative<wire::GroupCommit>(operation.request);
   writes_ += writes ? 1U : 0U;
   operation.life = cluster_.hosts().life(operation.host);
+  if (writes || std::holds_alternative<wire::CheckpointDelete>(operation.request))
+    claimants_[operation.key].insert(life->self());
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
   operation.removals = removals_[operation.key];
@@ -296,11 +320,24 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
     failed_sums_.insert(operation.sum);
   if (!std::holds_alternative<wire::CheckpointOpen>(operation.request)) return;
   const auto code = static_cast<ErrorCode>(message.code);
+  if (code == ErrorCode::kLost) check_loss(operation);
   const bool denied = code == ErrorCode::kNotFound || code == ErrorCode::kLost;
   const bool lost = code == ErrorCode::kLost && newer_is_lost(operation);
   if (denied && !lost && operation.removals == removals_[operation.key] && still_held(operation))
     cluster_.checker().violated("a read of " + operation.key.name + " was refused (" + message.message +
                                 ") while a server has version " + std::to_string(operation.least.value));
+}
+
+// While every server that was ever asked to write the name is a member, nothing of it can be lost.
+void Clients::check_loss(const Operation& operation) {
+  ++totals().lost;
+  const auto& members = cluster_.host(operation.host)->view().members;
+  const auto& claimants = claimants_[operation.key];
+  const bool all_live = std::all_of(claimants.begin(), claimants.end(), [&](const keep::Member& claimant) {
+    return std::find(members.begin(), members.end(), claimant) != members.end();
+  });
+  if (all_live)
+    cluster_.checker().violated(operation.key.name + " is said to be lost, and no server that wrote it is gone");
 }
 
 void Clients::contend(sim::HostId home, const std::set<sim::HostId>& out) {

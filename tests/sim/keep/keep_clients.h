@@ -18,7 +18,7 @@ namespace rk::keep_sim {
 class Cluster;
 
 struct Outcomes {
-  std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0;
+  std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0;
 };
 
 class Clients {
@@ -52,6 +52,8 @@ class Clients {
   void read(sim::HostId host, const std::string& name);
   void group(sim::HostId host);
   void remove(sim::HostId host);
+  // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
+  void race();
   void ask(Operation operation, Incarnation sender = {});
   void fill_and_commit(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& slot);
 
@@ -67,6 +69,7 @@ class Clients {
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;
   void check_group_parts();
+  void check_loss(const Operation& operation);
 
   Cluster& cluster_;
   Prng prng_;
@@ -75,6 +78,8 @@ class Clients {
   bool stopped_ = false;
   std::map<std::uint64_t, Operation> open_;
   std::set<std::uint64_t> failed_sums_;
+  std::map<wire::KeepKey, std::set<keep::Member>> claimants_;  // servers that were asked for something that claims it
+  std::uint64_t last_race_ = 0;
   std::map<wire::KeepKey, std::pair<Version, keep::Member>> newest_ok_;  // and who said so
   std::map<wire::KeepKey, Version> removed_;                             // versions up to this one must not come back
   std::map<wire::KeepKey, std::uint64_t> removals_;                      // asked for

@@ -46,6 +46,7 @@ TEST_P(KeepSim, SurvivesFaults) {
                                                            {"reads from another server", totals.fetched},
                                                            {"group versions", totals.groups / 2},
                                                            {"removals", totals.removed / 2},
+                                                           {"reads of what is lost", totals.lost},
                                                            {"clocks that jump", counts.jumps},
                                                            {"no memory", counts.full},
                                                            {"flipped bits", counts.flipped},
@@ -92,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NoLease", Bug::kNoLease, "was OK|is OK at server|has been removed|had been removed"},
                     Planted{"NoFence", Bug::kNoFence, "was OK|is OK at server|two contents"},
                     Planted{"CountEmpty", Bug::kCountEmpty, "not complete at the predecessor|was OK|second copy"},
-                    Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"}),
+                    Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"},
+                    Planted{"ClaimIsLoss", Bug::kClaimIsLoss, "no server that wrote it is gone"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 
 }  // namespace

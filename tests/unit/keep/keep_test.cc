@@ -58,6 +58,7 @@ class KeepCore : public ::testing::Test {
         answer.round = lookup->round;
         answer.key = lookup->key;
         answer.known = known_;
+        answer.claimants_live = claimants_live_;
         step_keeping(PeerFrame{{send.to, Incarnation(1)}, answer});
       }
   }
@@ -107,7 +108,8 @@ class KeepCore : public ::testing::Test {
   std::uint64_t now_ms_ = 1000;
   std::uint64_t lease_until_ms_ = UINT64_MAX;
   std::uint64_t fence_left_ms_ = 0;
-  bool known_ = false;  // the others have heard of every name before
+  bool known_ = false;           // the others have heard of every name before
+  bool claimants_live_ = false;  // from members only
   std::uint64_t view_ = 0;
   std::uint64_t request_ = 0;
 
@@ -242,9 +244,40 @@ TEST_F(KeepCore, WhatIsLostStaysLostUntilTheNextCommit) {
   ask(wire::CheckpointAbandon{slot->slot});
   ask(wire::CheckpointOpen{"state", {}});
   EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kLost));
+  EXPECT_THAT(answered<wire::Refusal>()->message, testing::HasSubstr("its last version is unknown"));
   commit_ok("state");
   ask(wire::CheckpointOpen{"state", {}});
   EXPECT_TRUE(answered<wire::CheckpointContent>());
+}
+
+// Nobody who claimed the name is gone, so nothing of it can be.
+TEST_F(KeepCore, ANameThatMembersOnlyBeganIsNotLost) {
+  known_ = true;
+  claimants_live_ = true;
+  ask(wire::CheckpointOpen{"read", {}});
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kNotFound));
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+  ask(wire::CheckpointAbandon{answered<wire::CheckpointSlot>()->slot});
+  ask(wire::CheckpointOpen{"state", {}});
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kNotFound));
+}
+
+TEST_F(KeepCore, AServerThatClaimedANameAndIsGoneMayHaveTakenVersionsWithIt) {
+  const wire::KeepKey key{kOwner, wire::KeepKind::kCheckpoint, "state"};
+  const auto claimants_live = [&] {
+    step(PeerFrame{member(1), wire::KeepLookup{ViewNumber(view_), 5, false, key}});
+    const auto answer = std::get<wire::KeepLookupAnswer>(all<Send>().at(0).message);
+    EXPECT_TRUE(answer.known);
+    return answer.claimants_live;
+  };
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(view_), 4, true, key}});
+  EXPECT_TRUE(claimants_live());
+  step(PeerFrame{member(1), wire::KeepLookup{ViewNumber(view_), 4, true, key}});  // it need not know of the first
+  view(2, {1, 2});
+  EXPECT_FALSE(claimants_live());
+  ask(wire::CheckpointOpen{"state", {}});  // the only other member answers that it knows nothing
+  answer_claims();                         // twice
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kLost));
 }
 
 TEST_F(KeepCore, WhoIsAboutToBecomeTheHomeSaysNothingOfTheName) {
