@@ -46,6 +46,7 @@ enum class PlantedBug : std::uint8_t {
   kAcknowledgeBeforeCopy,  // OK before the second copy is complete
   kReuseFailedNumber,      // a version number is used again after FAILED
   kNoLease,                // OK and reads whether or not there is a lease
+  kNoLeaseNoEpoch,         // nor does it matter in which view a copy is offered and acknowledged
   kNoFence,                // a home is replaced while its lease may last
   kCountEmpty,             // a restarted server counts as the holder that its life before was
   kCountIncomplete,        // a new holder counts, and the old one is dropped, before the copy is complete

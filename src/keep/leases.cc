@@ -6,7 +6,10 @@
 
 namespace rk::keep {
 
-bool Keep::leased() const { return now_ms_ < lease_until_ms_ || config_.planted_bug == PlantedBug::kNoLease; }
+bool Keep::leased() const {
+  return now_ms_ < lease_until_ms_ || config_.planted_bug == PlantedBug::kNoLease ||
+         config_.planted_bug == PlantedBug::kNoLeaseNoEpoch;
+}
 
 // A question whose answer could be older than what another server has confirmed by now: asked again under a lease.
 void Keep::park(const ClientRequest& request) {

@@ -91,6 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Planted{"OkBeforeAck", Bug::kAcknowledgeBeforeCopy, "not complete at the predecessor"},
                     Planted{"NumberUsedTwice", Bug::kReuseFailedNumber, "two contents"},
                     Planted{"NoLease", Bug::kNoLease, "was OK|is OK at server|has been removed|had been removed"},
+                    Planted{"NoLeaseNoEpoch", Bug::kNoLeaseNoEpoch, "was OK|is OK at server|not complete|two contents"},
                     Planted{"NoFence", Bug::kNoFence, "was OK|is OK at server|two contents"},
                     Planted{"CountEmpty", Bug::kCountEmpty, "not complete at the predecessor|was OK|second copy"},
                     Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"},
