@@ -89,7 +89,10 @@ RK_API int rk_begin(rk_client* client, const char* name, const rk_section* secti
  * rk_commit or rk_abandon. */
 RK_API int rk_writer_section(rk_writer* writer, const char* section, void** data, size_t* size);
 /* Commits and ends the writer, whatever it returns. RK_OK: the version is committed at that level, `*version` is its
- * number (NULL allowed). RK_ERR_TIMEOUT: unknown, a later read tells. Any other code: the version does not exist. */
+ * number (NULL allowed). RK_ERR_TIMEOUT: unknown, a later read tells. Any other code: the version does not exist.
+ * A server may say OK only under its lease from the ring, which it tells with its answer. An answer that this process
+ * takes later (it was stopped, or had no processor) does not count: the server is asked again, and RK_ERR_TIMEOUT says
+ * that it could not confirm the version. Client and server share CLOCK_BOOTTIME: put both into one time namespace. */
 RK_API int rk_commit(rk_writer* writer, rk_level level, uint64_t* version);
 /* Ends the writer without a version. NULL is allowed. */
 RK_API void rk_abandon(rk_writer* writer);
@@ -101,7 +104,8 @@ RK_API int rk_put(rk_client* client, const char* name, const void* data, size_t 
 typedef struct rk_reader rk_reader;
 
 /* Maps a committed version read-only; version 0 is the newest. Checksums are verified before it returns. What is
- * mapped stays as it is until rk_reader_close, whatever is committed meanwhile. */
+ * mapped stays as it is until rk_reader_close, whatever is committed meanwhile. An answer that is taken after the
+ * server's lease has ended is asked for again, until the handle's timeout (RK_ERR_TIMEOUT). */
 RK_API int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** reader);
 RK_API uint64_t rk_reader_version(const rk_reader* reader);
 RK_API int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "client/lease.h"
 #include "wire/version_sum.h"
 
 namespace rk::client {
@@ -57,18 +58,68 @@ Result<Committed> outcome(const wire::CommitAnswer& answer) {
   return fail(ErrorCode::kCorrupt, "the server's answer to a commit has an unknown result: install matching releases");
 }
 
+// Takes an answer only while the server's lease lasts, and asks again for one that came later. `drop` undoes what came
+// with a late one.
+template <class Answer, class Request, class Drop>
+Result<Answer> ask_in_time(Connection& connection, const Request& request, const CallOptions& options, Drop drop) {
+  const std::uint64_t deadline_ms = boot_time_ms() + connection.timeout_ms();
+  for (;;) {
+    auto answer = connection.call<Answer>(request, options);
+    if (!answer || !lease_over(answer->lease_until_ms)) return answer;
+    drop(*answer);
+    if (boot_time_ms() >= deadline_ms)
+      return fail(ErrorCode::kTimeout,
+                  "the answers of the server at " + connection.socket_path() +
+                      " came after its lease from the ring had ended: is this process or the server short of processor "
+                      "time?");
+  }
+}
+
+// The version, mapped by nobody yet.
+Result<wire::CheckpointContent> open_version(Connection& connection, const std::string& name, Version version,
+                                             std::vector<shm::Descriptor>& descriptors) {
+  return ask_in_time<wire::CheckpointContent>(
+      connection, wire::CheckpointOpen{name, version}, {{}, &descriptors, 0}, [&](const wire::CheckpointContent& late) {
+        descriptors.clear();
+        if (late.slot != 0) static_cast<void>(connection.call<wire::Done>(wire::CheckpointRelease{late.slot}));
+      });
+}
+
+// Does the server, under its lease, have this version with these bytes?
+Status confirm_version(Connection& connection, const std::string& name, const wire::CommitAnswer& ok) {
+  std::vector<shm::Descriptor> descriptors;
+  RK_TRY(const auto content, open_version(connection, name, ok.version, descriptors));
+  if (content.slot != 0) static_cast<void>(connection.call<wire::Done>(wire::CheckpointRelease{content.slot}));
+  if (content.version == ok.version && content.sum == ok.sum) return {};
+  return fail(ErrorCode::kNotFound, "the version has other bytes now");
+}
+
+Status confirm_group(Connection& connection, const std::string& group, const wire::CommitAnswer& ok) {
+  RK_TRY(const auto answer, query_group(connection, group));
+  if (answer.version == ok.version && wire::version_sum(answer.parts) == ok.sum) return {};
+  return fail(ErrorCode::kNotFound, "the group has another version now");
+}
+
+tl::unexpected<Error> unknown(const std::string& why) {
+  return fail(ErrorCode::kTimeout, "whether the version is committed is unknown, read to learn it: " + why);
+}
+
 // A connection that breaks after the request was sent says nothing about what became of it: the second copy may be
-// complete, and a later read may find the version.
-template <class Request>
-Result<Committed> ask_to_commit(Connection& connection, const Request& request, Incarnation incarnation) {
+// complete, and a later read may find the version. Nor does an OK that is taken after the server's lease, for the ring
+// may have gone on without that server meanwhile: `confirm` asks anew.
+template <class Request, class Confirm>
+Result<Committed> ask_to_commit(Connection& connection, const Request& request, Incarnation incarnation,
+                                Confirm confirm) {
   const bool sent = !connection.broken();
   const auto answer =
       connection.call<wire::CommitAnswer>(request, {incarnation, nullptr, request.timeout_ms + kAnswerSlackMs});
-  if (answer) return outcome(*answer);
-  if (sent && connection.broken())
-    return fail(ErrorCode::kTimeout,
-                "whether the version is committed is unknown, read to learn it: " + answer.error().message);
-  return tl::unexpected(answer.error());
+  if (!answer && sent && connection.broken()) return unknown(answer.error().message);
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->result == wire::CommitResult::kOk && lease_over(answer->lease_until_ms))
+    if (const Status confirmed = confirm(*answer); !confirmed)
+      return unknown("the server's answer came after its lease from the ring had ended, and then: " +
+                     confirmed.error().message);
+  return outcome(*answer);
 }
 
 }  // namespace
@@ -76,7 +127,7 @@ Result<Committed> ask_to_commit(Connection& connection, const Request& request, 
 Result<Writer> Writer::begin(Connection& connection, const std::string& name,
                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation) {
   std::vector<shm::Descriptor> descriptors;
-  Writer writer(connection, incarnation);
+  Writer writer(connection, name, incarnation);
   auto slot =
       connection.call<wire::CheckpointSlot>(wire::CheckpointBegin{name, sections}, {incarnation, &descriptors, 0});
   if (!slot) {
@@ -97,6 +148,7 @@ Result<Writer> Writer::begin(Connection& connection, const std::string& name,
 
 Writer::Writer(Writer&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
+      name_(std::move(other.name_)),
       incarnation_(other.incarnation_),
       slot_(std::move(other.slot_)),
       mapping_(std::move(other.mapping_)) {}
@@ -118,13 +170,14 @@ Result<std::span<std::byte>> Writer::section(std::string_view name) {
 Result<Committed> Writer::commit(wire::CommitLevel level) {
   Connection* connection = std::exchange(connection_, nullptr);
   mapping_.reset();
-  return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_);
+  return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_,
+                       [&](const wire::CommitAnswer& ok) { return confirm_version(*connection, name_, ok); });
 }
 
 Result<Reader> Reader::open(Connection& connection, const std::string& name, Version version) {
   std::vector<shm::Descriptor> descriptors;
   Reader reader(connection);
-  auto content = connection.call<wire::CheckpointContent>(wire::CheckpointOpen{name, version}, {{}, &descriptors, 0});
+  auto content = open_version(connection, name, version, descriptors);
   if (!content) return tl::unexpected(content.error());
   reader.content_ = *std::move(content);
   RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
@@ -196,12 +249,13 @@ Result<wire::GroupPart> write_part(Connection& connection, const std::string& na
 Result<Version> commit_group(Connection& connection, const std::string& group,
                              const std::vector<wire::GroupPart>& parts, Incarnation incarnation) {
   RK_TRY(const Committed committed,
-         ask_to_commit(connection, wire::GroupCommit{group, parts, connection.timeout_ms()}, incarnation));
+         ask_to_commit(connection, wire::GroupCommit{group, parts, connection.timeout_ms()}, incarnation,
+                       [&](const wire::CommitAnswer& ok) { return confirm_group(connection, group, ok); }));
   return committed.version;
 }
 
 Result<wire::GroupAnswer> query_group(Connection& connection, const std::string& group) {
-  return connection.call<wire::GroupAnswer>(wire::GroupQuery{group});
+  return ask_in_time<wire::GroupAnswer>(connection, wire::GroupQuery{group}, {}, [](const wire::GroupAnswer&) {});
 }
 
 }  // namespace rk::client

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -31,12 +32,15 @@ class Writer {
   ~Writer();
 
   Result<std::span<std::byte>> section(std::string_view name);
-  // Ends the writer. kTimeout: the outcome is unknown; every other error: the version does not exist.
+  // Ends the writer. kTimeout: the outcome is unknown; every other error: the version does not exist. An OK that comes
+  // after the server's lease is not taken: the server is asked again whether it has the version.
   Result<Committed> commit(wire::CommitLevel level);
 
  private:
-  Writer(Connection& connection, Incarnation incarnation) : connection_(&connection), incarnation_(incarnation) {}
+  Writer(Connection& connection, std::string name, Incarnation incarnation)
+      : connection_(&connection), name_(std::move(name)), incarnation_(incarnation) {}
   Connection* connection_;  // nullptr once ended
+  std::string name_;
   Incarnation incarnation_;
   wire::CheckpointSlot slot_;
   shm::Mapping mapping_;
@@ -45,7 +49,8 @@ class Writer {
 // A committed version, mapped and verified. Lives no longer than its connection.
 class Reader {
  public:
-  // Version 0: the newest one.
+  // Version 0: the newest one. Asks again, within the connection's timeout, if the server's lease ended before its
+  // answer was taken.
   static Result<Reader> open(Connection& connection, const std::string& name, Version version);
   Reader(Reader&& other) noexcept;
   Reader& operator=(Reader&&) = delete;
@@ -82,7 +87,7 @@ Result<wire::GroupPart> write_part(Connection& connection, const std::string& na
 // The group record. The parts are committed; the version exists when this returns it.
 Result<Version> commit_group(Connection& connection, const std::string& group,
                              const std::vector<wire::GroupPart>& parts, Incarnation incarnation);
-// Version 0: there is none yet.
+// Version 0: there is none yet. Asks again as Reader::open().
 Result<wire::GroupAnswer> query_group(Connection& connection, const std::string& group);
 
 }  // namespace rk::client

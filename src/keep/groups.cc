@@ -63,7 +63,8 @@ void Keep::handle(const ClientRequest& request, const wire::GroupCommit& message
                   "a newer life of this community commits \"" + message.group +
                       "\": this process belongs to an older one and must end");
   if (const Status parts = check_parts(request.owner, message.parts); !parts)
-    return answer_commit(request.session, request.request, {wire::CommitResult::kFailed, {}, 0, parts.error().message});
+    return answer_commit(request.session, request.request,
+                         {wire::CommitResult::kFailed, {}, 0, parts.error().message, 0});
   VersionRecord record;
   record.content = {{}, request.sender, 0, wire::version_sum(message.parts), {}, message.parts};
   record.here = true;
@@ -87,8 +88,9 @@ void Keep::handle(const ClientRequest& request, const wire::GroupQuery& message)
   emit(Answer{request.session, request.request, group_answer(newest_first), SlotId(), SlotAccess::kNone});
 }
 
-wire::GroupAnswer Keep::group_answer(const std::vector<const wire::VersionContent*>& newest_first) {
+wire::GroupAnswer Keep::group_answer(const std::vector<const wire::VersionContent*>& newest_first) const {
   wire::GroupAnswer answer;
+  answer.lease_until_ms = lease_until_ms_;
   if (newest_first.empty()) return answer;
   answer.version = newest_first.front()->version;
   answer.oldest_retained = newest_first[std::min<std::size_t>(1, newest_first.size() - 1)]->version;

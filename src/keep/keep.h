@@ -275,7 +275,7 @@ class Keep {
   void handle(const ClientRequest& request, const wire::GroupCommit& message);
   void handle(const ClientRequest& request, const wire::GroupQuery& message);
   Status check_parts(OwnerId owner, const std::vector<wire::GroupPart>& parts) const;
-  static wire::GroupAnswer group_answer(const std::vector<const wire::VersionContent*>& newest_first);
+  wire::GroupAnswer group_answer(const std::vector<const wire::VersionContent*>& newest_first) const;
 
   Config config_;
   std::uint64_t now_ms_ = 0;

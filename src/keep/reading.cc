@@ -57,7 +57,8 @@ void Keep::answer_content(const ClientRequest& request, const wire::VersionConte
                           NodeId holder) {
   if (!leased()) return park(request);
   Answer answer{request.session, request.request,
-                wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder, 0},
+                wire::CheckpointContent{content.version, content.total, content.sum, content.sections, holder, 0,
+                                        lease_until_ms_},
                 SlotId(), SlotAccess::kNone};
   if (content.total > 0) {
     answer.slot = slot;

@@ -157,7 +157,7 @@ void Keep::commit(Entry& entry, VersionRecord& record) {
   if (pending != pending_.end()) {
     if (!pending->second.answered)
       answer_commit(pending->second.session, pending->second.request,
-                    {wire::CommitResult::kOk, record.content.version, record.content.sum, {}});
+                    {wire::CommitResult::kOk, record.content.version, record.content.sum, {}, lease_until_ms_});
     pending_.erase(pending);
   }
   if (entry.key.kind == wire::KeepKind::kGroup) {
@@ -176,7 +176,7 @@ void Keep::commit(Entry& entry, VersionRecord& record) {
 
 void Keep::finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason) {
   Pending& pending = pending_.at(version);
-  if (!pending.answered) answer_commit(pending.session, pending.request, {result, {}, 0, reason});
+  if (!pending.answered) answer_commit(pending.session, pending.request, {result, {}, 0, reason, 0});
   pending.answered = true;
   if (result != wire::CommitResult::kFailed) return;
   pending_.erase(version);

@@ -147,7 +147,7 @@ void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
   if (entry == nullptr || !entry->home || !view_.serving) {
     free_slot(slot);
     answer_commit(request.session, request.request,
-                  {wire::CommitResult::kFailed, {}, 0, "the ring or the checkpoint's home changed: write it again"});
+                  {wire::CommitResult::kFailed, {}, 0, "the ring or the checkpoint's home changed: write it again", 0});
     return;
   }
   VersionRecord record;

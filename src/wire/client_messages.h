@@ -244,7 +244,10 @@ struct CommitAnswer {
   Version version;        // of an OK
   std::uint64_t sum = 0;  // checksum over the version's section table (names, sizes, sums): identifies its content
   std::string reason;     // of a FAILED or UNKNOWN
-  RK_FIELDS(result, version, sum, reason)
+  // Of an OK: the server's lease of the ring, on CLOCK_BOOTTIME of this machine. An OK that a client takes later does
+  // not count: ask again. 0: not said.
+  std::uint64_t lease_until_ms = 0;
+  RK_FIELDS(result, version, sum, reason, lease_until_ms)
 };
 
 // Gives the slot back. Answer: Done.
@@ -269,9 +272,10 @@ struct CheckpointContent {
   std::uint64_t total = 0;
   std::uint64_t sum = 0;  // as in CommitAnswer
   std::vector<SectionPlace> sections;
-  NodeId holder;           // where the bytes came from: this server, or its predecessor
-  std::uint64_t slot = 0;  // this connection's handle for CheckpointRelease; 0: nothing to release
-  RK_FIELDS(version, total, sum, sections, holder, slot)
+  NodeId holder;                     // where the bytes came from: this server, or its predecessor
+  std::uint64_t slot = 0;            // this connection's handle for CheckpointRelease; 0: nothing to release
+  std::uint64_t lease_until_ms = 0;  // as in CommitAnswer
+  RK_FIELDS(version, total, sum, sections, holder, slot, lease_until_ms)
 };
 
 // The client has unmapped an opened version: it need not stay as it is for this connection any more. Answer: Done.
@@ -341,7 +345,8 @@ struct GroupAnswer {
   Version version;
   Version oldest_retained;  // the oldest group version that a restart could still use; logs are trimmed by it
   std::vector<GroupPart> parts;
-  RK_FIELDS(version, oldest_retained, parts)
+  std::uint64_t lease_until_ms = 0;  // as in CommitAnswer
+  RK_FIELDS(version, oldest_retained, parts, lease_until_ms)
 };
 
 // --- log ------------------------------------------------------------------------------------------------------------

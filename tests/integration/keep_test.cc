@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints through the C ABI on rings of real servers.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -217,6 +221,60 @@ TEST(KeepOnServers, ANameHasOneHome) {
   ASSERT_EQ(rk_put(one.handle, "state", "a", 1, nullptr), RK_OK) << rk_last_error();
   EXPECT_EQ(rk_put(two.handle, "state", "b", 1, nullptr), RK_ERR_EXISTS);
   EXPECT_EQ(read_all(two.handle, "state"), "a");
+}
+
+// Where the process is blocked: the number of its system call, -1 while it runs.
+long blocked_in(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/syscall");
+  long number = -1;
+  return file >> number ? number : -1;
+}
+
+// An OK lies in the socket of a client that is stopped. When the client goes on, the server is dead, and another one
+// has said OK for the name.
+TEST(KeepOnServers, AnOkThatIsTakenAfterTheRingWentOnIsUnknown) {
+  RingFixture ring(3);
+  const std::string socket = ring.socket(1);
+  int ready[2];
+  int go[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(go), 0);
+  char byte = 'g';
+  const pid_t child = fork();
+  if (child == 0) {
+    const Client own(socket);
+    const rk_section section{"data", 1};
+    rk_writer* writer = nullptr;
+    if (rk_begin(own.handle, "state", &section, 1, &writer) != RK_OK) _exit(100);
+    if (write(ready[1], "r", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(100);
+    _exit(rk_commit(writer, RK_LEVEL_REPLICATED, nullptr));
+  }
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  ring.server(3).kill(SIGSTOP);  // the predecessor of server 1: the commit waits for it
+  ASSERT_EQ(write(go[1], &byte, 1), 1);
+  while (blocked_in(child) != SYS_poll) sched_yield();
+  kill(child, SIGSTOP);
+  ring.server(3).kill(SIGCONT);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  const Client far(ring.socket(2));
+  std::uint64_t version = 0;
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  std::string seen = read_all(far.handle, "state", &version);
+  while (seen.starts_with("not-found") && std::chrono::steady_clock::now() < give_up)
+    seen = read_all(far.handle, "state", &version);
+  EXPECT_EQ(seen, std::string(1, '\0'));
+  ASSERT_TRUE(ring.await_ring_of(3));
+  ring.server(1).kill(SIGKILL);
+  int code = RK_ERR_UNAVAILABLE;
+  for (int i = 0; i < 6 && code != RK_OK; ++i) code = rk_put(far.handle, "state", "newer", 5, &version);  // 10 s each
+  EXPECT_EQ(code, RK_OK) << rk_last_error();
+  kill(child, SIGCONT);
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), RK_ERR_TIMEOUT);
+  for (const int end : {ready[0], ready[1], go[0], go[1]}) close(end);
 }
 
 TEST(KeepOnServers, NoServerAtTheSocketIsSaidPlainly) {

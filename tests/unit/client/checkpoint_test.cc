@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <functional>
 
 #include "base/checksum.h"
 #include "shm/memory_file.h"
@@ -18,10 +19,10 @@ namespace {
 
 constexpr std::uint64_t kTotal = 8192;
 
-std::unique_ptr<Connection> connect(const FakeServer& server) {
+std::unique_ptr<Connection> connect(const FakeServer& server, std::uint32_t timeout_ms = 60'000) {
   ConnectOptions options;
   options.socket_path = server.socket_path();
-  options.timeout_ms = 60'000;
+  options.timeout_ms = timeout_ms;
   auto connection = Connection::open(options);
   EXPECT_TRUE(connection) << connection.error().message;
   return connection ? *std::move(connection) : nullptr;
@@ -126,12 +127,12 @@ TEST(Writer, ResultsOfACommitAreToldApart) {
     EXPECT_TRUE(writer) << writer.error().message;
     return writer->commit(wire::CommitLevel::kReplicated);
   };
-  const auto ok = commit({wire::CommitResult::kOk, Version(4), 77, {}});
+  const auto ok = commit({wire::CommitResult::kOk, Version(4), 77, {}, 0});
   ASSERT_TRUE(ok);
   EXPECT_EQ(ok->version, Version(4));
-  EXPECT_EQ(commit({wire::CommitResult::kFailed, {}, 0, "why"}).error().code, ErrorCode::kUnavailable);
-  EXPECT_EQ(commit({wire::CommitResult::kUnknown, {}, 0, "why"}).error().code, ErrorCode::kTimeout);
-  EXPECT_EQ(commit({static_cast<wire::CommitResult>(9), {}, 0, {}}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(commit({wire::CommitResult::kFailed, {}, 0, "why", 0}).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(commit({wire::CommitResult::kUnknown, {}, 0, "why", 0}).error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(commit({static_cast<wire::CommitResult>(9), {}, 0, {}, 0}).error().code, ErrorCode::kCorrupt);
 }
 
 // The server may have committed the version before it died.
@@ -151,6 +152,118 @@ TEST(Writer, ACommitWhoseServerDiesIsUnknown) {
   }
   // The next one is not even sent.
   EXPECT_EQ(commit_group(*connection, "group", {}, {}).error().code, ErrorCode::kPeerGone);
+}
+
+// --- answers that come after the server's lease ---
+
+constexpr std::uint64_t kLongAgoMs = 1;
+
+wire::CommitAnswer late_ok(std::uint64_t sum) { return {wire::CommitResult::kOk, Version(3), sum, {}, kLongAgoMs}; }
+
+// Commits at a server that answers with `answer`, and then as `confirm` does.
+Result<Committed> commit_late(const wire::CommitAnswer& answer, const std::function<void(FakeSession&)>& confirm) {
+  const Content content;
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    session.answer(session.next(), wire::CheckpointSlot{1, kTotal, {{"data", 0, 5, 0}}}, {content.file.descriptor()});
+    session.answer(session.next(), answer);
+    confirm(session);
+  });
+  const auto connection = connect(server);
+  auto writer = Writer::begin(*connection, "state", {{"data", 5}});
+  EXPECT_TRUE(writer) << writer.error().message;
+  return writer->commit(wire::CommitLevel::kReplicated);
+}
+
+TEST(Lease, ALateOkThatTheServerConfirmsIsOk) {
+  Content content;
+  content.message.slot = 9;
+  bool released = false;
+  const auto committed = commit_late(late_ok(content.message.sum), [&](FakeSession& session) {
+    const auto open = session.next();
+    EXPECT_EQ(wire::from_frame<wire::CheckpointOpen>(open)->version, Version(3));
+    session.answer(open, content.message, {content.file.descriptor()});
+    const auto release = session.next();
+    released = release.type == wire::MessageType::kCheckpointRelease;
+    session.answer(release, wire::Done{});
+  });
+  ASSERT_TRUE(committed) << committed.error().message;
+  EXPECT_EQ(committed->version, Version(3));
+  EXPECT_TRUE(released);
+}
+
+TEST(Lease, ALateOkThatNobodyConfirmsIsUnknown) {
+  const Content content;
+  const auto gone = [](FakeSession& session) {
+    session.answer(session.next(), wire::Refusal{static_cast<std::int32_t>(ErrorCode::kNotFound), "gone"});
+  };
+  EXPECT_EQ(commit_late(late_ok(content.message.sum), gone).error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(commit_late(late_ok(content.message.sum), [](FakeSession&) {}).error().code, ErrorCode::kTimeout);
+  const auto other_bytes = [&](FakeSession& session) {
+    session.answer(session.next(), content.message, {content.file.descriptor()});
+  };
+  EXPECT_EQ(commit_late(late_ok(content.message.sum + 1), other_bytes).error().code, ErrorCode::kTimeout);
+}
+
+TEST(Lease, ALateFailureIsAFailure) {
+  const wire::CommitAnswer failed{wire::CommitResult::kFailed, {}, 0, "why", kLongAgoMs};
+  EXPECT_EQ(commit_late(failed, [](FakeSession&) {}).error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Lease, ALateReadIsAskedAgain) {
+  using Type = wire::MessageType;
+  Content content;
+  content.message.slot = 9;
+  std::vector<Type> asked;
+  {
+    FakeServer server([&](FakeSession& session) {
+      session.greet();
+      wire::CheckpointContent late = content.message;
+      late.lease_until_ms = kLongAgoMs;
+      session.answer(session.next(), late, {content.file.descriptor()});
+      for (wire::Frame frame = session.next(); frame.type != Type::kNone; frame = session.next()) {
+        asked.push_back(frame.type);
+        if (frame.type == Type::kCheckpointOpen)
+          session.answer(frame, content.message, {content.file.descriptor()});
+        else
+          session.answer(frame, wire::Done{});
+      }
+    });
+    const auto connection = connect(server);
+    const auto reader = Reader::open(*connection, "state", {});
+    ASSERT_TRUE(reader) << reader.error().message;
+  }
+  EXPECT_EQ(asked, (std::vector{Type::kCheckpointRelease, Type::kCheckpointOpen, Type::kCheckpointRelease}));
+}
+
+TEST(Lease, AReadWhoseAnswersAreAllLateEnds) {
+  const Content content;
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    wire::CheckpointContent late = content.message;
+    late.lease_until_ms = kLongAgoMs;
+    for (wire::Frame frame = session.next(); frame.type != wire::MessageType::kNone; frame = session.next())
+      session.answer(frame, late, {content.file.descriptor()});
+  });
+  const auto connection = connect(server, 200);
+  EXPECT_EQ(Reader::open(*connection, "state", {}).error().code, ErrorCode::kTimeout);
+}
+
+TEST(Lease, ALateGroupRecordIsConfirmedByItsParts) {
+  const std::vector<wire::GroupPart> parts{{"r0", Version(1), 7}};
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    session.answer(session.next(), late_ok(wire::version_sum(parts)));
+    session.answer(session.next(), wire::GroupAnswer{Version(3), Version(3), parts, kLongAgoMs});
+    session.answer(session.next(), wire::GroupAnswer{Version(3), Version(3), parts});
+    session.answer(session.next(), late_ok(wire::version_sum(parts)));
+    session.answer(session.next(), wire::GroupAnswer{Version(4), Version(3), parts});
+  });
+  const auto connection = connect(server);
+  const auto committed = commit_group(*connection, "group", parts, {});
+  ASSERT_TRUE(committed) << committed.error().message;
+  EXPECT_EQ(*committed, Version(3));
+  EXPECT_EQ(commit_group(*connection, "group", parts, {}).error().code, ErrorCode::kTimeout);
 }
 
 TEST(Names, OfAJobsPartsAreFixed) {

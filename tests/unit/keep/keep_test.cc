@@ -213,6 +213,8 @@ TEST_F(KeepCore, WithoutALeaseNothingIsConfirmedOrRead) {
   later(20);
   ASSERT_TRUE(answered<wire::CommitAnswer>());
   EXPECT_EQ(answered<wire::CommitAnswer>()->version, Version(2));
+  EXPECT_EQ(answered<wire::CommitAnswer>()->lease_until_ms, lease_until_ms_);
+  EXPECT_EQ(answered<wire::CheckpointContent>()->lease_until_ms, lease_until_ms_);
   EXPECT_EQ(answered<wire::CheckpointContent>()->version, Version(2));  // asked again, after the commit
 }
 

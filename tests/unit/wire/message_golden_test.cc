@@ -157,13 +157,13 @@ void add_client_keep_rows(std::vector<Row>& rows) {
                      "010000000000000000200000000000000100000004000000646174610010000000000000050000000000000009000000"
                      "00000000"));
   rows.push_back(row(0x112, CheckpointCommit{1, CommitLevel::kReplicated, 500}, "010000000000000001f4010000"));
-  rows.push_back(row(0x113, CommitAnswer{CommitResult::kUnknown, Version(2), 3, "why"},
-                     "020200000000000000030000000000000003000000776879"));
+  rows.push_back(row(0x113, CommitAnswer{CommitResult::kUnknown, Version(2), 3, "why", 6},
+                     "0202000000000000000300000000000000030000007768790600000000000000"));
   rows.push_back(row(0x114, CheckpointAbandon{1}, "0100000000000000"));
   rows.push_back(row(0x115, CheckpointOpen{"jobs", Version(2)}, "040000006a6f62730200000000000000"));
-  rows.push_back(row(0x116, CheckpointContent{Version(1), 8192, 3, kPlaces, NodeId(4), 5},
+  rows.push_back(row(0x116, CheckpointContent{Version(1), 8192, 3, kPlaces, NodeId(4), 5, 6},
                      "010000000000000000200000000000000300000000000000010000000400000064617461001000000000000005000000"
-                     "000000000900000000000000040000000500000000000000"));
+                     "0000000009000000000000000400000005000000000000000600000000000000"));
   rows.push_back(row(0x117, CheckpointList{"job"}, "030000006a6f62"));
   rows.push_back(row(
       0x118,
@@ -174,8 +174,9 @@ void add_client_keep_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x11a, GroupCommit{"g", kParts, 500},
                      "010000006701000000040000007061727403000000000000000400000000000000f4010000"));
   rows.push_back(row(0x11b, GroupQuery{"g"}, "0100000067"));
-  rows.push_back(row(0x11c, GroupAnswer{Version(2), Version(1), kParts},
-                     "0200000000000000010000000000000001000000040000007061727403000000000000000400000000000000"));
+  rows.push_back(row(0x11c, GroupAnswer{Version(2), Version(1), kParts, 6},
+                     "0200000000000000010000000000000001000000040000007061727403000000000000000400000000000000"
+                     "0600000000000000"));
   rows.push_back(row(0x11d, Done{}, ""));
   rows.push_back(row(0x11e, CheckpointRelease{1}, "0100000000000000"));
 }
