@@ -18,7 +18,7 @@ wire::ServerLife life_of(const ring::Member& member) { return {member.node, memb
 // The leader watches all, every member the leader and its successor.
 std::vector<ring::Member> watched_in(const ring::View& view, NodeId self) {
   if (!ring::rank_of(view, self)) return {};
-  if (view.members.front().node == self) return view.members;
+  if (view.members.front().node == self) return view.members.entries();
   std::vector<ring::Member> out{view.members.front()};
   if (const auto next = ring::successor(view, self); next && *next != out.front()) out.push_back(*next);
   return out;

@@ -23,8 +23,12 @@ bool Core::may_use(const Member& from, Ballot ballot, Incarnation memory_since) 
 
 bool Core::quorum_of(const std::set<NodeId>& voters) const {
   if (config_.planted_bug == PlantedBug::kNoMajority) return true;
-  if (is_quorum(memory_.committed, [&](const Member& member) { return voters.contains(member.node); })) return true;
-  return config_.planted_bug == PlantedBug::kColdStartByRoster && 2 * voters.size() > config_.roster.size();
+  // They are members, each with a vote that counts.
+  const View& view = memory_.committed;
+  if (config_.planted_bug != PlantedBug::kColdStartByRoster)
+    return is_quorum(view, voters.size(), voters.contains(view.members.front().node));
+  if (is_quorum(view, [&](const Member& member) { return voters.contains(member.node); })) return true;
+  return 2 * voters.size() > config_.roster.size();
 }
 
 // What this server has to decide now, if it is the one to decide.
@@ -45,7 +49,7 @@ void Core::decide(Effects& out) {
   const bool free_to_choose = preparation_ || (not_overtaken && !memory.promised.round);
   // What no quorum can agree to now is not proposed: the number would be bound to it. Promises show that one can.
   std::optional<View> next;
-  if (preparation_ || hears_quorum()) next = wanted_view();
+  if (preparation_ || (hears_quorum() && !all_is_settled())) next = wanted_view();
   if (preparation_ && leads() && !next) next = view_again();
   if (free_to_choose && next) return propose(std::move(*next), out);
   // A leader asks only if it must.
@@ -112,7 +116,7 @@ bool Core::same_ground(const Member& from, const View& committed, Effects& out) 
 }
 
 void Core::handle(const Member& from, const wire::RingPropose& message, Effects& out) {
-  peers_[from.node].memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   if (message.proposed.number.value != message.committed.number.value + 1) {
     ++refused_;
     return;
@@ -152,7 +156,7 @@ wire::RingAck Core::acknowledge(const Member& proposer) const {
 }
 
 void Core::handle(const Member& from, const wire::RingAck& message, Effects& out) {
-  peers_[from.node].memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   take_lease(from, ViewNumber(), message.lease);
   if (!proposal_ || message.number != proposal_->value.number || message.ballot != proposal_->ballot) return;
   proposal_->acked.insert(from.node);

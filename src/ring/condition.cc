@@ -7,14 +7,16 @@
 namespace rk::ring {
 
 std::string Core::name(NodeId node) const {
-  for (const RosterEntry& entry : config_.roster)
-    if (entry.node == node) return "server " + std::to_string(node.value) + " (" + entry.address + ")";
-  return "server " + std::to_string(node.value) + " (not in the roster)";
+  const auto rank = config_.roster.rank_of(node);
+  return "server " + std::to_string(node.value) + " (" + (rank ? config_.roster[*rank].address : "not in the roster") +
+         ")";
 }
 
 std::string Core::names(const std::vector<NodeId>& nodes) const {
+  constexpr std::size_t kNamed = 8;
   std::string text;
-  for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + name(node);
+  for (std::size_t i = 0; i < std::min(nodes.size(), kNamed); ++i) text += (i == 0 ? "" : ", ") + name(nodes[i]);
+  if (nodes.size() > kNamed) text += " and " + std::to_string(nodes.size() - kNamed) + " more";
   return text;
 }
 
@@ -82,8 +84,9 @@ Core::Fault Core::line_fault() const {
                         : is_unheard(leader) ? "is silent"
                                              : "hears no quorum");
   if (heads_line()) {
-    const Fault quorum = quorum_fault();
-    if (!quorum.reason.empty() && now_ms_ - leaderless_ms_.value_or(now_ms_) >= config_.timings.probe_ms)
+    const bool for_long = now_ms_ - leaderless_ms_.value_or(now_ms_) >= config_.timings.probe_ms;
+    const Fault quorum = for_long ? quorum_fault() : Fault{};
+    if (!quorum.reason.empty())
       reason += ", and " + quorum.reason;
     else
       reason += "; this server takes over";

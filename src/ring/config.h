@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "wire/node_list.h"
 
 namespace rk::ring {
 
@@ -53,7 +54,7 @@ struct Config {
   NodeId self;
   // Higher than in every life before; the same one only if all that the server held has outlived its process.
   Incarnation incarnation;
-  std::vector<RosterEntry> roster;
+  wire::NodeList<RosterEntry> roster;
   Timings timings;
   // The bytes of the last Persist that was completed in a life before; empty if there are none.
   Bytes durable;

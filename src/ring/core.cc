@@ -12,7 +12,7 @@ namespace {
 View roster_view(const Config& config) {
   View view;
   for (const RosterEntry& entry : config.roster) view.members.push_back({entry.node, Incarnation()});
-  std::sort(view.members.begin(), view.members.end());
+  std::sort(view.members.edit().begin(), view.members.edit().end());
   return view;
 }
 
@@ -79,14 +79,15 @@ Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(s
   self_ = {config_.self, config_.incarnation};
   fresh_ = config_.durable.empty() && !config_.memory_lost;
   config_.durable.clear();
-  for (const RosterEntry& entry : config_.roster)
-    if (entry.node != self_.node) peers_[entry.node] = {};
+  peers_.set_roster(config_.roster, self_.node);
+  asked_turn_ = *config_.roster.rank_of(self_.node) + 1;
 }
 
 void Core::step(const Event& event, Effects& out) {
   if (over()) return;
   pass_time(event.now_ms);
   std::visit([&](const auto& what) { on(what, out); }, event.what);
+  if (const auto* received = std::get_if<Received>(&event.what)) count_again(received->from.node);
   if (over() || !ready_) return;
   watch_quorum();
   report_silent(out);
@@ -102,8 +103,7 @@ void Core::pass_time(std::uint64_t now_ms) {
   now_ms_ += gap_ms;
   waited_ms_ += std::min(gap_ms, 2 * timings.tick_ms);
   // A loop that ran late has not listened: the silences are its own.
-  if (ready_ && gap_ms > timings.late_ms)
-    for (auto& [node, peer] : peers_) forgive(peer);
+  if (ready_ && gap_ms > timings.late_ms) forgive_all();
 }
 
 void Core::on(const Start&, Effects& out) {
@@ -117,7 +117,7 @@ void Core::on(const Start&, Effects& out) {
     hold_until_ms_ = waited_ms_ + config_.timings.hold_ms;
     fence(config_.timings.hold_ms);
   }
-  for (auto& [node, peer] : peers_) forgive(peer);
+  forgive_all();
   watch_anew(View{});
   persist(out).installs = memory_.committed;
 }
@@ -147,7 +147,8 @@ void Core::on(const Received& event, Effects& out) {
 
 void Core::on(const LinkUp& event, Effects& out) {
   if (!ready_ || !admit(event.peer)) return;
-  if (!contains(memory_.committed, self_) && !leaving_)
+  const bool asked_now = peers_.others() <= kAskedAtOnce || event.peer.node == head_of_line().node;
+  if (asked_now && !contains(memory_.committed, self_) && !leaving_)
     send(event.peer.node, wire::RingJoin{memory_.committed.number, memory_.since}, out);
 }
 
@@ -160,6 +161,8 @@ void Core::on(const Refused& event, Effects& out) {
   if (!ready_ || it == peers_.end() || !find(memory_.committed, event.node)) return;
   // One that is still to start proves nothing.
   if (it->second.known) it->second.refused = true;
+  silence_due_ms_ = 0;
+  count_again(event.node);
   probe(event.node, out);
 }
 
@@ -180,8 +183,12 @@ Core::Peer* Core::admit(const Member& from) {
   Peer& peer = it->second;
   if (from.incarnation < peer.incarnation) return nullptr;  // overtaken by the life after it
   if (from.incarnation > peer.incarnation) {
-    peer = Peer{};
-    peer.incarnation = from.incarnation;
+    Peer next;
+    next.incarnation = from.incarnation;
+    next.counted = peer.counted;
+    next.counted_odd = peer.counted_odd;
+    peer = std::move(next);
+    held_since_.reset();
     if (proposal_) {
       // The new life may lack the memory that the old one voted with: it is asked again.
       proposal_->acked.erase(from.node);
@@ -191,6 +198,7 @@ Core::Peer* Core::admit(const Member& from) {
   peer.known = true;
   peer.probe_asked = false;
   forgive(peer);
+  count_again(from.node, peer);
   return &peer;
 }
 
@@ -261,12 +269,13 @@ void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
 // Whoever is watched from now on, and was not before, gets the full time to be heard.
 void Core::watch_anew(const View& before) {
   const View& view = memory_.committed;
+  tally_.reset();
+  silence_due_ms_ = 0;
+  peers_.set_view(view);
   const bool other_leader = before.members.empty() || before.members.front() != view.members.front();
   const bool other_successor = successor(before, self_.node) != successor(view, self_.node);
-  for (const Member& member : view.members) {
-    const auto it = peers_.find(member.node);
-    if (it == peers_.end()) continue;
-    Peer& peer = it->second;
+  if (other_leader) peers_.watch_all(now_ms_);
+  const auto watch = [&](const Member& member, Peer& peer) {
     if (member.incarnation > peer.incarnation) {
       peer = Peer{};
       peer.incarnation = member.incarnation;
@@ -274,7 +283,14 @@ void Core::watch_anew(const View& before) {
     }
     const bool watched = other_successor && successor(view, self_.node) == member;
     if (other_leader || watched || !contains(before, member)) forgive(peer);
-  }
+  };
+  // A leader listens to all, others to their leader and their successor.
+  if (leads())
+    for (const Member& member : view.members) peers_.find(member.node);
+  for (const auto& member : {std::optional(view.members.front()), successor(view, self_.node)})
+    if (member) peers_.find(member->node);
+  for (auto& [node, peer] : peers_)
+    if (const Member* member = find(view, node)) watch(*member, peer);
 }
 
 void Core::act_in(const View& view, Effects& out) {
@@ -284,8 +300,14 @@ void Core::act_in(const View& view, Effects& out) {
     if (handing_over_) return hand_over(out);
     return end_life(out);
   }
-  for (const Member& member : installed_.members)
-    if (!contains(view, member)) out.emplace_back(MemberLost{member});
+  // Who stays keeps the order of before, as a rule.
+  auto next = view.members.begin();
+  for (const Member& member : installed_.members) {
+    if (next != view.members.end() && *next == member)
+      ++next;
+    else if (!contains(view, member))
+      out.emplace_back(MemberLost{member});
+  }
   installed_ = view;
   out.emplace_back(ViewInstalled{view});
 }

@@ -35,6 +35,7 @@
 #include "ring/config.h"
 #include "ring/events.h"
 #include "ring/memory.h"
+#include "ring/peers.h"
 
 namespace rk::ring {
 
@@ -74,6 +75,7 @@ class Core {
   std::uint64_t refused_messages() const { return refused_; }
 
  private:
+  static constexpr std::size_t kAskedAtOnce = 16;  // for membership, beside who should decide
   // What is known of another server of the roster.
   struct Peer {
     Incarnation incarnation;                     // newest seen; messages of older lives are ignored
@@ -94,6 +96,8 @@ class Core {
     bool probe_asked = false;                    // the leader wants to know whether we hear it
     std::map<NodeId, std::uint64_t> accused_ms;  // by which member, and when last
     std::optional<std::uint64_t> reported_ms;    // accused by us, or its confirmation sought, last
+    mutable bool counted = false;                // in tally_.heard
+    mutable bool counted_odd = false;            // in tally_.odd
   };
   // A ballot of ours for the next number, while promises come in and until it is used.
   struct Preparation {
@@ -119,6 +123,19 @@ class Core {
   struct Asked {
     NodeId by;
     Ballot ballot;
+  };
+  // What is known of all peers together, brought up to date peer by peer (tally.cc): a leader of thousands can not look
+  // at each with every message. Valid until until_ms, when one of those that are heard may have become silent.
+  struct Tally {
+    std::size_t heard = 0;  // other members that are heard and whose vote counts
+    std::size_t odd =
+        0;  // peers that may make the next view another one: they join, leave, are accused, have restarted
+    std::uint64_t until_ms = 0;
+  };
+  // Our time since which a quorum of the committed view holds for us, 0: none does; and how many votes since later.
+  struct HeldSince {
+    std::uint64_t since_ms = 0;
+    std::size_t later = 0;
   };
   // What waits until a token is durable.
   struct Held {
@@ -167,7 +184,19 @@ class Core {
   wire::RingAck acknowledge(const Member& proposer) const;
   void send_commit(NodeId to, Effects& out) const;
   bool quorum_of(const std::set<NodeId>& voters) const;
+  bool all_is_settled() const;
   bool leads() const;
+
+  // tally.cc
+  bool hears_quorum() const;
+  void count_peers() const;
+  void count_again(NodeId node) const;
+  void count_again(NodeId node, const Peer& peer) const;
+  bool is_odd(NodeId node, const Peer& peer) const;
+  std::uint64_t silent_from_ms(const Peer& peer) const;
+  void forgive_all();
+  void note_memory(NodeId node, Incarnation since);
+  void note_held(const Member& from, std::uint64_t held_ms);
 
   // takeover.cc: another ballot than rank 0's
   void handle(const Member& from, const wire::RingPrepare& message, Effects& out);
@@ -208,7 +237,6 @@ class Core {
   View view_again() const;
   bool stays(const Member& member) const;
   bool rejoins(NodeId node) const;
-  bool hears_quorum() const;
   void watch_quorum();
   void ask_for_membership(Effects& out);
   void hand_over(Effects& out);
@@ -248,7 +276,10 @@ class Core {
 
   Config config_;
   Member self_;
-  std::map<NodeId, Peer> peers_;  // the roster without this server
+  Peers<Peer> peers_;  // the roster without this server
+  mutable std::optional<Tally> tally_;
+  std::uint64_t silence_due_ms_ = 0;  // nobody that we report becomes silent before
+  std::size_t asked_turn_ = 0;        // of the roster: who is asked for membership next
   Memory memory_;
   View installed_;
   std::optional<Preparation> preparation_;
@@ -256,12 +287,12 @@ class Core {
   std::optional<Asked> asked_;
   Ballot overtaken_by_;  // highest one that refused ours, for the next number
   std::uint64_t prepared_ms_ = 0;
-  std::optional<std::uint64_t> leaderless_ms_;       // since then the leader of the committed view is gone
-  NodeId hold_for_;                                  // whose leases may rest on our hold
-  std::uint64_t hold_from_ms_ = 0;                   // time of that server's clock from which we hold
-  std::uint64_t hold_until_ms_ = 0;                  // of the clock of waits
-  std::uint64_t held_before_ms_ = 0;                 // the end of holds for others before
-  mutable std::optional<std::uint64_t> held_since_;  // held_since() while nothing has changed; 0: none
+  std::optional<std::uint64_t> leaderless_ms_;   // since then the leader of the committed view is gone
+  NodeId hold_for_;                              // whose leases may rest on our hold
+  std::uint64_t hold_from_ms_ = 0;               // time of that server's clock from which we hold
+  std::uint64_t hold_until_ms_ = 0;              // of the clock of waits
+  std::uint64_t held_before_ms_ = 0;             // the end of holds for others before
+  mutable std::optional<HeldSince> held_since_;  // while the votes are the same
   ViewNumber lease_view_;
   std::uint64_t lease_until_ms_ = 0;          // as the leader of that view granted it
   std::uint64_t fenced_until_ms_ = 0;         // this and the next two likewise

@@ -64,7 +64,7 @@ void Core::heal(NodeId node, ViewNumber theirs, Effects& out) {
 void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effects& out) {
   Peer& peer = peers_[from.node];
   peer.committed = message.committed;
-  peer.memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   peer.missing = message.missing;
   if (!message.missing)
     peer.helpless_ms.reset();
@@ -88,11 +88,10 @@ void Core::send_heartbeats(Effects& out) {
     return;
   }
   const auto before = predecessor(view, self_.node);
-  for (const Member& member : view.members) {
-    const auto it = peers_.find(member.node);
-    if (it == peers_.end()) continue;
-    const bool probed = it->second.probed_ms.has_value();
-    if (probed || (before && *before == member)) send_heartbeat(member.node, probed, out);
+  if (before) peers_.find(before->node);
+  for (const auto& [node, peer] : peers_) {
+    const bool probed = peer.probed_ms.has_value();
+    if ((probed && find(view, node)) || (before && before->node == node)) send_heartbeat(node, probed, out);
   }
 }
 
@@ -100,6 +99,8 @@ void Core::probe(NodeId node, Effects& out) {
   const auto it = peers_.find(node);
   if (it == peers_.end() || it->second.probed_ms) return;
   it->second.probed_ms = now_ms_;
+  silence_due_ms_ = 0;
+  count_again(node);
   send_heartbeat(node, true, out);
 }
 
@@ -107,19 +108,30 @@ void Core::probe(NodeId node, Effects& out) {
 // about those that the leader has asked it to probe.
 void Core::report_silent(Effects& out) {
   const View& view = memory_.committed;
-  if (!view.number || !contains(view, self_)) return;
+  if (now_ms_ < silence_due_ms_ || !view.number || !contains(view, self_)) return;
   const Member leader = view.members.front();
   const auto watched = successor(view, self_.node);
-  for (const Member& member : view.members) {
-    const auto it = peers_.find(member.node);
-    if (it == peers_.end() || member == leader || superseded(member) || !silent(member)) continue;
-    Peer& peer = it->second;
-    if (peer.reported_ms && now_ms_ - *peer.reported_ms < config_.timings.heartbeat_ms) continue;
+  silence_due_ms_ = UINT64_MAX;
+  const auto look_again = [this](std::uint64_t at_ms) { silence_due_ms_ = std::min(silence_due_ms_, at_ms); };
+  for (auto& [node, peer] : peers_) {
+    const Member* found = find(view, node);
+    if (found == nullptr || *found == leader || superseded(*found)) continue;
+    const Member& member = *found;
+    if (!leads() && !peer.probe_asked && watched != member) continue;
+    if (!silent(member)) {
+      look_again(silent_from_ms(peer));
+      continue;
+    }
+    if (peer.reported_ms && now_ms_ - *peer.reported_ms < config_.timings.heartbeat_ms) {
+      look_again(*peer.reported_ms + config_.timings.heartbeat_ms);
+      continue;
+    }
+    look_again(now_ms_ + config_.timings.tick_ms);
     if (leads()) {
       if (confirmed_dead(member)) continue;
       peer.reported_ms = now_ms_;
       seek_confirmation(member, out);
-    } else if (peer.probe_asked || watched == member) {
+    } else {
       peer.reported_ms = now_ms_;
       peer.probe_asked = false;
       send(leader.node, wire::RingAccuse{view.number, member}, out);
@@ -141,7 +153,10 @@ void Core::handle(const Member& from, const wire::RingAccuse& message, Effects& 
   heal(from.node, message.committed, out);
   const auto it = peers_.find(message.suspect.node);
   const bool members = contains(memory_.committed, from) && contains(memory_.committed, message.suspect);
-  if (it != peers_.end() && members && leads()) it->second.accused_ms[from.node] = now_ms_;
+  if (it == peers_.end() || !members || !leads()) return;
+  it->second.accused_ms[from.node] = now_ms_;
+  silence_due_ms_ = 0;
+  count_again(message.suspect.node);
 }
 
 void Core::handle(const Member& from, const wire::RingProbeRequest& message, Effects& out) {
@@ -156,6 +171,7 @@ void Core::handle(const Member& from, const wire::RingProbeRequest& message, Eff
   const bool watched = successor(memory_.committed, self_.node) == message.suspect;
   if (!watched && !it->second.probed_ms && !it->second.refused) forgive(it->second);
   it->second.probe_asked = true;
+  silence_due_ms_ = 0;
   probe(message.suspect.node, out);
 }
 

@@ -25,19 +25,22 @@ std::optional<std::uint64_t> Core::held_since() const {
   const std::size_t size = view.members.size();
   const std::size_t others = view.number ? (size + 1) / 2 - 1 : size / 2;  // that a quorum needs beside rank 0
   if (others == 0) return now_ms_;
-  if (held_since_) return *held_since_ == 0 ? std::nullopt : held_since_;
-  std::vector<std::uint64_t> times;
-  for (const Member& member : view.members) {
-    const auto it = peers_.find(member.node);
-    if (it != peers_.end() && may_vote(member, it->second.memory_since)) times.push_back(it->second.held_ms);
+  // What was found stands until enough hold from a later time.
+  if (!held_since_ || held_since_->later >= others) {
+    std::vector<std::uint64_t> times;
+    for (const auto& [node, peer] : peers_)
+      if (is_voter(node, peer.memory_since)) times.push_back(peer.held_ms);
+    HeldSince held;
+    if (times.size() >= others) {
+      const auto oldest = times.begin() + static_cast<std::ptrdiff_t>(others) - 1;
+      std::nth_element(times.begin(), oldest, times.end(), std::greater<>());
+      held.since_ms = *oldest;
+    }
+    held.later = static_cast<std::size_t>(
+        std::count_if(times.begin(), times.end(), [&](std::uint64_t time_ms) { return time_ms > held.since_ms; }));
+    held_since_ = held;
   }
-  held_since_ = 0;
-  if (times.size() >= others) {
-    const auto oldest = times.begin() + static_cast<std::ptrdiff_t>(others) - 1;
-    std::nth_element(times.begin(), oldest, times.end(), std::greater<>());
-    held_since_ = *oldest;
-  }
-  return *held_since_ == 0 ? std::nullopt : held_since_;
+  return held_since_->since_ms == 0 ? std::nullopt : std::optional(held_since_->since_ms);
 }
 
 std::uint64_t Core::lease_until_ms() const { return state_ == State::kServing ? lease_end() : 0; }
@@ -109,10 +112,7 @@ void Core::take_lease(const Member& from, ViewNumber committed, const wire::Ring
   }
   // Times of a life before this one are not of this clock.
   const auto ours = [this](std::uint64_t time_ms) { return time_ms >= start_ms_ && time_ms <= now_ms_; };
-  if (lease.held_ms > peer.held_ms && ours(lease.held_ms)) {
-    peer.held_ms = lease.held_ms;
-    held_since_.reset();
-  }
+  if (lease.held_ms > peer.held_ms && ours(lease.held_ms)) note_held(from, lease.held_ms);
   const View& view = memory_.committed;
   if (!committed || committed != view.number || from.node != view.members.front().node) return;
   if (!is_voter(from.node, peer.memory_since)) return;
@@ -134,8 +134,9 @@ void Core::fence(std::uint64_t for_ms) {
 std::uint64_t Core::longest_lease_without(const View& next) const {
   std::uint64_t end_ms = waited_ms_;
   for (const Member& member : memory_.committed.members) {
+    if (contains(next, member)) continue;
     const auto it = peers_.find(member.node);
-    if (contains(next, member) || it == peers_.end()) continue;
+    if (it == peers_.end()) continue;
     // Who asks to leave acts no more, and a newer life proves this one's end.
     if (it->second.leaves || superseded(member)) continue;
     // The last that we can have granted, or the leaders before us.

@@ -13,20 +13,31 @@ void Core::ask_for_membership(Effects& out) {
     return;
   }
   if (leaving_ || ends_this_life(view)) return;
-  for (const auto& [node, peer] : peers_) send(node, wire::RingJoin{view.number, memory_.since}, out);
+  const wire::RingJoin join{view.number, memory_.since};
+  // In a large ring who should decide and some others: whoever is asked tells who does. Each time others.
+  const std::size_t servers = config_.roster.size();
+  const bool all = peers_.others() <= kAskedAtOnce;
+  const NodeId head = all ? NodeId() : head_of_line().node;
+  if (head && head != self_.node) send(head, join, out);
+  for (std::size_t i = 0; i < (all ? servers : kAskedAtOnce); ++i) {
+    const NodeId node = config_.roster[asked_turn_++ % servers].node;
+    if (node != self_.node && node != head) send(node, join, out);
+  }
 }
 
 void Core::handle(const Member& from, const wire::RingJoin& message, Effects& out) {
   Peer& peer = peers_[from.node];
   peer.committed = message.committed;
-  peer.memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   peer.joins = true;
+  count_again(from.node, peer);
   heal(from.node, message.committed, out);
   send_heartbeat(from.node, false, out);
 }
 
 void Core::handle(const Member& from, const wire::RingLeave& message, Effects& out) {
   peers_[from.node].leaves = contains(memory_.committed, from);
+  count_again(from.node);
   heal(from.node, message.committed, out);
 }
 
@@ -97,7 +108,7 @@ std::optional<View> Core::wanted_view() const {
                                      [&](const Member& retired) { return retired.node == member.node; });
       if (!find(next, member.node) && !noted) next.retired.push_back(member);
     }
-  std::sort(next.retired.begin(), next.retired.end());
+  std::sort(next.retired.edit().begin(), next.retired.edit().end());
   return next;
 }
 
@@ -108,27 +119,13 @@ View Core::view_again() const {
   return next;
 }
 
-bool Core::hears_quorum() const {
-  std::set<NodeId> heard;
-  if (votes()) heard.insert(self_.node);
-  for (const auto& [node, peer] : peers_) {
-    const Member* member = find(memory_.committed, node);
-    const bool counts = member == nullptr ? config_.planted_bug == PlantedBug::kColdStartByRoster
-                                          : may_vote(*member, peer.memory_since);
-    if (counts && hears(node)) heard.insert(node);
-  }
-  return quorum_of(heard);
-}
-
 // A leader that was cut off has not listened either: with the quorum back, everybody gets the full time to be heard.
 void Core::watch_quorum() {
   if (!leads()) return;
   const bool hears_it = hears_quorum();
   if (hears_it && !heard_quorum_) {
-    for (auto& [node, peer] : peers_) {
-      forgive(peer);
-      peer.accused_ms.clear();
-    }
+    forgive_all();
+    for (auto& [node, peer] : peers_) peer.accused_ms.clear();
   }
   heard_quorum_ = hears_it;
 }

@@ -41,7 +41,7 @@ bool Core::is_gone(const Member& member) const {
 
 // The first member that may be able to decide the next number; the last one if none is.
 const Member& Core::head_of_line() const {
-  const std::vector<Member>& line = memory_.committed.members;
+  const auto& line = memory_.committed.members;
   const auto head = std::find_if(line.begin(), line.end(), [&](const Member& member) { return !is_gone(member); });
   return head == line.end() ? line.back() : *head;
 }
@@ -62,7 +62,7 @@ bool Core::found_dead(const Member& member) const {
 
 // Without a leader, a member asks the one before it in line whether it is there, if that one does not take over.
 void Core::watch_line(Effects& out) {
-  const std::vector<Member>& line = memory_.committed.members;
+  const auto& line = memory_.committed.members;
   if (leads() || !votes() || !is_gone(line.front())) return leaderless_ms_.reset();
   if (!leaderless_ms_) leaderless_ms_ = now_ms_;
   if (now_ms_ - *leaderless_ms_ < config_.timings.probe_ms) return;
@@ -117,7 +117,7 @@ wire::RingPromise Core::promise(NodeId to) const {
 }
 
 void Core::handle(const Member& from, const wire::RingPrepare& message, Effects& out) {
-  peers_[from.node].memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   if (!same_ground(from, message.committed, out)) return;
   if (!message.ballot.round || !may_use(from, message.ballot, message.memory_since)) {
     ++refused_;
@@ -151,7 +151,7 @@ void Core::consider_promise(Effects& out) {
 }
 
 void Core::handle(const Member& from, const wire::RingPromise& message, Effects&) {
-  peers_[from.node].memory_since = message.memory_since;
+  note_memory(from.node, message.memory_since);
   if (message.number.value != memory_.committed.number.value + 1) return;
   if ((message.accepted.number && message.accepted.number != message.number) || message.ballot.round > kMaxRound) {
     ++refused_;

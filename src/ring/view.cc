@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ring/view.h"
 
-#include <algorithm>
-
 namespace rk::ring {
 
-std::optional<std::size_t> rank_of(const View& view, NodeId node) {
-  for (std::size_t rank = 0; rank < view.members.size(); ++rank)
-    if (view.members[rank].node == node) return rank;
-  return std::nullopt;
-}
+std::optional<std::size_t> rank_of(const View& view, NodeId node) { return view.members.rank_of(node); }
 
 const Member* find(const View& view, NodeId node) {
   const auto rank = rank_of(view, node);
@@ -17,7 +11,8 @@ const Member* find(const View& view, NodeId node) {
 }
 
 bool contains(const View& view, const Member& member) {
-  return std::find(view.members.begin(), view.members.end(), member) != view.members.end();
+  const Member* same_node = find(view, member.node);
+  return same_node != nullptr && *same_node == member;
 }
 
 std::optional<Member> predecessor(const View& view, NodeId node) {
@@ -37,8 +32,12 @@ std::optional<Member> successor(const View& view, NodeId node) {
 bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes) {
   std::size_t count = 0;
   for (const Member& member : view.members) count += votes(member) ? 1U : 0U;
-  if (2 * count > view.members.size()) return true;
-  return view.number && !view.members.empty() && 2 * count == view.members.size() && votes(view.members.front());
+  return is_quorum(view, count, !view.members.empty() && votes(view.members.front()));
+}
+
+bool is_quorum(const View& view, std::size_t votes, bool first_votes) {
+  if (2 * votes > view.members.size()) return true;
+  return view.number && !view.members.empty() && 2 * votes == view.members.size() && first_votes;
 }
 
 std::string to_text(const View& view) {

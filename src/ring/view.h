@@ -40,6 +40,8 @@ inline bool may_vote(const Member& member, Incarnation memory_since) { return me
 
 // Do the members for which `votes` holds form a quorum?
 bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes);
+// Do so many of them, rank 0 among them or not?
+bool is_quorum(const View& view, std::size_t votes, bool first_votes);
 
 // For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first).
 std::string to_text(const View& view);

@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "wire/frame.h"
+#include "wire/node_list.h"
 
 // Declares the field list of a message and its equality.
 #define RK_FIELDS(...)           \
@@ -68,6 +69,10 @@ template <class T>
 struct IsVector : std::false_type {};
 template <class T>
 struct IsVector<std::vector<T>> : std::true_type {};
+template <class T>
+struct IsNodeList : std::false_type {};
+template <class T>
+struct IsNodeList<NodeList<T>> : std::true_type {};
 
 }  // namespace codec_detail
 
@@ -100,7 +105,9 @@ class Encoder {
     else if constexpr (IsVector<T>::value) {
       writer_.integer(static_cast<std::uint32_t>(value.size()));
       for (const auto& item : value) field(item);
-    } else
+    } else if constexpr (IsNodeList<T>::value)
+      field(value.entries());
+    else
       value.visit(*this);
   }
   ByteWriter writer_;
@@ -146,6 +153,10 @@ class Decoder {
         field(item);
         value.push_back(std::move(item));
       }
+    } else if constexpr (IsNodeList<T>::value) {
+      typename T::Entries entries;
+      field(entries);
+      value = T(std::move(entries));
     } else
       value.visit(*this);
   }

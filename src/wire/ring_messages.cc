@@ -33,6 +33,7 @@ Result<RingMessage> read(const Frame& frame) {
 
 Status check_view(const RingView& view) {
   std::vector<NodeId> nodes;
+  nodes.reserve(view.members.size() + view.retired.size());
   for (const RingMember& member : view.members) nodes.push_back(member.node);
   for (const RingMember& member : view.retired) nodes.push_back(member.node);
   std::sort(nodes.begin(), nodes.end());

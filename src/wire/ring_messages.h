@@ -15,7 +15,9 @@
 
 namespace rk::wire {
 
-inline constexpr std::size_t kMaxServers = 256;  // of a roster, so of a view too
+// Of a roster, so of a view too. Two views of so many fit into a PROPOSE four times over (kMaxPayload); what a peer that
+// has proved the cluster key can make a reader hold is bounded by that, not by this.
+inline constexpr std::size_t kMaxServers = 16384;
 
 struct RingMember {
   NodeId node;
@@ -28,8 +30,8 @@ struct RingMember {
 // the newest incarnations of nodes that were members and are not now: such a life never returns.
 struct RingView {
   ViewNumber number;
-  std::vector<RingMember> members;
-  std::vector<RingMember> retired;
+  NodeList<RingMember> members;
+  NodeList<RingMember> retired;
   RK_FIELDS(number, members, retired)
   bool operator==(const RingView&) const = default;
 };

@@ -12,7 +12,7 @@ RingChecker::RingChecker(const std::vector<RosterEntry>& roster) {
     zero.members.push_back({entry.node, Incarnation()});
     memory_since_[entry.node] = Incarnation();
   }
-  std::sort(zero.members.begin(), zero.members.end());
+  std::sort(zero.members.edit().begin(), zero.members.edit().end());
   committed_[0] = zero;
 }
 

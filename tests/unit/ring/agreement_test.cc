@@ -149,10 +149,10 @@ TEST(Agreement, RefusesASecondValueForTheSameNumber) {
   const View one = bench.core(2).committed();
   View a = one;
   a.number = ViewNumber(2);
-  a.members.pop_back();
+  a.members.edit().pop_back();
   View b = one;
   b.number = ViewNumber(2);
-  b.members.erase(b.members.begin() + 1);
+  b.members.edit().erase(b.members.edit().begin() + 1);
   const Member leader{NodeId(1), Incarnation(1)};
   bench.clear();
   bench.feed(2, Event{bench.now_ms, Received{leader, wire::RingPropose{{}, {}, one, a, kNoLease}}});
@@ -169,7 +169,7 @@ TEST(Agreement, OnlyRankZeroMayPropose) {
   const View one = bench.core(3).committed();
   View two = one;
   two.number = ViewNumber(2);
-  two.members.erase(two.members.begin());
+  two.members.edit().erase(two.members.edit().begin());
   bench.clear();
   const auto refused = bench.core(3).refused_messages();
   bench.feed(3,

@@ -210,7 +210,7 @@ TEST(Takeover, ALowerBallotIsToldOfTheHigherOne) {
   View two = bench.core(4).committed();
   const View one = two;
   two.number = ViewNumber(2);
-  two.members.erase(two.members.begin());
+  two.members.edit().erase(two.members.edit().begin());
   const Member third{NodeId(3), Incarnation(1)};
   bench.feed(4, Event{bench.now_ms, Received{third, wire::RingPropose{{}, {7, NodeId(3)}, one, two, kNoLease}}});
   bench.clear();

@@ -111,13 +111,13 @@ TEST(Config, RefusesWhatCanNotWork) {
   EXPECT_EQ(code([](Config& c) { c.self = NodeId(3); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.incarnation = {}; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.roster.clear(); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code([](Config& c) { c.roster[1].node = NodeId(1); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code([](Config& c) { c.roster[1].node = NodeId(); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code([](Config& c) { c.roster.edit()[1].node = NodeId(1); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code([](Config& c) { c.roster.edit()[1].node = NodeId(); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.timings.suspicion_ms = 1; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.timings.tick_ms = 0; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.durable.resize(30); }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](Config& c) {
-              for (std::uint32_t node = 3; node < 300; ++node) c.roster.push_back({NodeId(node), "x:1"});
+              for (std::uint32_t node = 3; node < 3 + wire::kMaxServers; ++node) c.roster.push_back({NodeId(node), "x:1"});
             }),
             ErrorCode::kInvalidArgument);
 }

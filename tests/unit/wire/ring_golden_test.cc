@@ -117,9 +117,9 @@ TEST(RingMessages, RefusesViewsThatAreNone) {
     return ring_message_from_frame(to_frame(RingCommit{view, kLease, 0})).has_value();
   };
   EXPECT_TRUE(accepted([](RingView&) {}));
-  EXPECT_FALSE(accepted([](RingView& view) { view.members[1].node = NodeId(1); }));
-  EXPECT_FALSE(accepted([](RingView& view) { view.members[1].node = NodeId(2); }));  // member and retired
-  EXPECT_FALSE(accepted([](RingView& view) { view.members[0].node = NodeId(); }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(1); }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(2); }));  // member and retired
+  EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[0].node = NodeId(); }));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.clear(); }));
   EXPECT_FALSE(accepted([](RingView& view) {
     for (std::uint32_t node = 10; node < 10 + kMaxServers; ++node) view.members.push_back({NodeId(node), {}});
