@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "cli/ring_picture.h"
 #include "cli/terminal.h"
 #include "recovery/report.h"
 
@@ -259,6 +260,7 @@ std::string to_json(const wire::RingAnswer& ring) {
     one["state"] = server.state;
     one["reason"] = server.reason;
     one["connected"] = server.connected;
+    one["rack"] = server.rack.empty() ? Json() : Json(server.rack);
     const auto at = std::find(members.begin(), members.end(), server.node);
     const bool paired = at != members.end() && members.size() > 1;
     const auto rank = static_cast<std::size_t>(at - members.begin());
@@ -266,6 +268,9 @@ std::string to_json(const wire::RingAnswer& ring) {
     one["copies_kept_by"] = paired ? Json(members[(rank + members.size() - 1) % members.size()].value) : Json();
     out["servers"].push_back(std::move(one));
   }
+  out["pairs_of_one_rack"] = Json::array();
+  for (const auto& [keeper, kept] : pairs_of_one_rack(ring))
+    out["pairs_of_one_rack"].push_back({keeper->node.value, kept->node.value});
   for (const wire::RingMessageCount& count : ring.messages)
     out["messages"][count.kind] = {{"sent", count.sent},
                                    {"sent_bytes", count.sent_bytes},

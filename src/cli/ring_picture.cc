@@ -54,7 +54,7 @@ class Picture {
       const bool drawn = members_.size() <= kMaxDrawn && style_.columns >= kDrawnColumns;
       out += drawn ? "\n" + drawing() : list();
     }
-    return out + notes();
+    return out + notes() + warnings();
   }
 
  private:
@@ -86,8 +86,11 @@ class Picture {
       case 2:
         return padded("incarnation " + std::to_string(one.incarnation.value), kInside);
       default: {
-        const std::size_t rest = kInside - std::min(kInside, one.state.size());
-        return coloured(one.state.substr(0, kInside), colour_of(one.state), style_.colours) + std::string(rest, ' ');
+        const std::string state = one.state.substr(0, kInside);
+        const std::size_t rest = kInside - state.size();
+        std::string rack = one.rack.empty() ? "" : " rack " + one.rack;
+        if (rack.size() > rest) rack.clear();
+        return coloured(state, colour_of(one.state), style_.colours) + std::string(rest - rack.size(), ' ') + rack;
       }
     }
   }
@@ -153,15 +156,18 @@ class Picture {
     const bool wide = style_.columns >= kDrawnColumns;
     std::size_t address = 7;
     for (const wire::RingServer* one : members_) address = std::max(address, one->address.size());
-    std::string out =
-        "  server  " + padded("address", address + 2) + (wide ? "incarnation    " : "") + "keeps copies of  state\n";
+    std::size_t rack = 0;
+    for (const wire::RingServer* one : members_) rack = std::max(rack, one->rack.size());
+    if (rack > 0) rack = std::max<std::size_t>(rack, 4) + 2;
+    std::string out = "  server  " + padded("address", address + 2) + padded(rack > 0 ? "rack" : "", rack) +
+                      (wide ? "incarnation    " : "") + "keeps copies of  state\n";
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const wire::RingServer& one = *members_[i];
       const wire::RingServer& next = *members_[(i + 1) % members_.size()];
       out += "  " + padded(std::to_string(one.node.value), 8) + padded(one.address, address + 2) +
-             (wide ? padded(std::to_string(one.incarnation.value), 15) : "") + padded(server(next.node), 17) +
-             coloured(one.state, colour_of(one.state), style_.colours) + (i == 0 ? ", leads" : "") +
-             (one.node == ring_.node ? ", this one" : "") + "\n";
+             padded(one.rack, rack) + (wide ? padded(std::to_string(one.incarnation.value), 15) : "") +
+             padded(server(next.node), 17) + coloured(one.state, colour_of(one.state), style_.colours) +
+             (i == 0 ? ", leads" : "") + (one.node == ring_.node ? ", this one" : "") + "\n";
     }
     return out + "each watches the next and keeps its second copies, the last those of the first\n";
   }
@@ -179,6 +185,14 @@ class Picture {
     return out.empty() ? "" : "\n" + out;
   }
 
+  std::string warnings() const {
+    std::string out;
+    for (const auto& [keeper, kept] : pairs_of_one_rack(ring_))
+      out += "  warning: " + server(keeper->node) + " keeps the second copies of " + server(kept->node) +
+             ", and both are in rack " + kept->rack + "\n";
+    return out.empty() ? "" : "\n" + out;
+  }
+
   const wire::RingAnswer& ring_;
   const PictureStyle& style_;
   const Glyphs& glyphs_;
@@ -187,6 +201,19 @@ class Picture {
 };
 
 }  // namespace
+
+std::vector<std::pair<const wire::RingServer*, const wire::RingServer*>> pairs_of_one_rack(
+    const wire::RingAnswer& ring) {
+  std::vector<const wire::RingServer*> members;
+  for (const wire::RingServer& one : ring.servers)
+    if (one.member) members.push_back(&one);
+  std::vector<std::pair<const wire::RingServer*, const wire::RingServer*>> out;
+  for (std::size_t i = 0; i < members.size() && members.size() > 1; ++i) {
+    const wire::RingServer* next = members[(i + 1) % members.size()];
+    if (!next->rack.empty() && members[i]->rack == next->rack) out.emplace_back(members[i], next);
+  }
+  return out;
+}
 
 std::string ring_picture(const wire::RingAnswer& ring, const PictureStyle& style) {
   return Picture(ring, style).text();

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "wire/client_messages.h"
 
@@ -16,6 +18,10 @@ struct PictureStyle {
 };
 
 inline constexpr std::size_t kMaxDrawn = 12;  // servers of a ring that is drawn
+
+// Neighbours of one rack: who keeps the second copies of whom. Pointers into `ring`.
+std::vector<std::pair<const wire::RingServer*, const wire::RingServer*>> pairs_of_one_rack(
+    const wire::RingAnswer& ring);
 
 std::string ring_picture(const wire::RingAnswer& ring, const PictureStyle& style);
 

@@ -84,6 +84,16 @@ Status check_log_level(std::string_view text) {
               "'" + std::string(text) + "' is not a log level: write debug, info, warn, error or off");
 }
 
+Status check_rack(std::string_view text) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-_./").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && text.size() <= kMaxRackBytes && std::all_of(text.begin(), text.end(), fits)) return {};
+  return fail(ErrorCode::kInvalidArgument, "it must be 1 to " + std::to_string(kMaxRackBytes) +
+                                               " letters, digits, '-', '_', '.' or '/'; leave it out for no rack");
+}
+
 Result<Config> complete(Config config, std::uint32_t uid) {
   if (!config.node)
     return fail(ErrorCode::kInvalidArgument,
@@ -107,6 +117,15 @@ Result<Config> complete(Config config, std::uint32_t uid) {
     return fail(ErrorCode::kInvalidArgument,
                 "'memory' is " + std::to_string(config.memory_bytes) + " bytes: give the server at least 1M");
   return config;
+}
+
+std::vector<ring::RosterEntry> ring_roster(const Config& config) {
+  std::vector<ring::RosterEntry> roster;
+  for (const io::RosterEntry& entry : config.roster) {
+    const auto rack = config.racks.find(entry.node);
+    roster.push_back({entry.node, io::to_string(entry.address), rack == config.racks.end() ? "" : rack->second});
+  }
+  return roster;
 }
 
 }  // namespace rk::daemon

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,10 +12,12 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "io/peer_links.h"
+#include "ring/config.h"
 
 namespace rk::daemon {
 
 inline constexpr std::uint64_t kMaxServers = 1024;
+inline constexpr std::size_t kMaxRackBytes = 32;
 
 struct Limits {
   std::uint64_t clients = 1024;                   // connections at a time
@@ -37,6 +40,7 @@ struct Config {
   std::string log_level = "info";
   std::uint64_t suspicion_ms = 500;     // silence that makes the ring suspect a server; the same on every server
   std::vector<io::RosterEntry> roster;  // sorted by node; contains `node` once complete() has passed
+  std::map<NodeId, std::string> racks;  // of servers of the roster that have a label
   Limits limits;
 };
 
@@ -68,6 +72,9 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments);
 // Fills in what follows from the rest (paths of the user's private ring), then checks that all of it fits together.
 Result<Config> complete(Config config, std::uint32_t uid);
 
+// The roster as the ring's core wants it.
+std::vector<ring::RosterEntry> ring_roster(const Config& config);
+
 // "64M" -> 67108864; suffixes K, M, G, T or none.
 Result<std::uint64_t> parse_size(std::string_view text);
 // 1 to 16 hex digits, not all zero.
@@ -75,5 +82,7 @@ Result<ClusterId> parse_cluster(std::string_view text);
 // "3=127.0.0.1:7803".
 Result<io::RosterEntry> parse_server(std::string_view text);
 Status check_log_level(std::string_view text);
+// A rack's label: 1 to kMaxRackBytes letters, digits and "-_./".
+Status check_rack(std::string_view text);
 
 }  // namespace rk::daemon

@@ -88,10 +88,16 @@ Status read_server(const toml::table& table, const std::string& file, Config& co
     RK_TRY(entry.address, io::parse_host_port(value));
     return {};
   });
+  std::string rack;
+  reader.text("rack", [&](const std::string& value) -> Status {
+    rack = value;
+    return check_rack(value);
+  });
   RK_TRY_VOID(reader.read(table));
   if (!entry.node || entry.address.host.empty())
     return fail(ErrorCode::kInvalidArgument, file + ":" + std::to_string(table.source().begin.line) +
                                                  ": server: it needs both 'node' and 'address'");
+  if (!rack.empty()) config.racks[entry.node] = rack;
   config.roster.push_back(entry);
   return {};
 }

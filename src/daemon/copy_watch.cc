@@ -39,11 +39,7 @@ void CopyWatch::tell(const char* name, std::uint64_t count, std::uint64_t bytes,
 void CopyWatch::on_ring(const RingState& ring, const keep::Catalogue& catalogue, std::uint64_t now_ms) {
   if (ring.view == view_) return;
   view_ = ring.view;
-  second_ = {};
-  for (std::size_t i = 0; i < ring.members.size(); ++i) {
-    const RingMember& before = ring.members[(i + ring.members.size() - 1) % ring.members.size()];
-    if (ring.members[i].node == self_.node && before.node != self_.node) second_ = {before.node, before.incarnation};
-  }
+  second_ = {ring.keeper.node, ring.keeper.incarnation};
   const Debt now = debt(catalogue);
   if (now.bare > 0)
     tell(events::kCopiesLost, now.bare, now.bare_bytes,

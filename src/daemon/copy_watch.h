@@ -18,7 +18,7 @@ class CopyWatch {
   static constexpr std::size_t kLargeNames = 4096;
   static constexpr std::uint64_t kProgressMs = 1000;  // between events of progress
 
-  CopyWatch(keep::Member self, std::function<void(wire::ServerEvent)> tell) : self_(self), tell_(std::move(tell)) {}
+  explicit CopyWatch(std::function<void(wire::ServerEvent)> tell) : tell_(std::move(tell)) {}
 
   // After the keep has been told of the same ring.
   void on_ring(const RingState& ring, const keep::Catalogue& catalogue, std::uint64_t now_ms);
@@ -34,7 +34,6 @@ class CopyWatch {
   Debt debt(const keep::Catalogue& catalogue) const;
   void tell(const char* name, std::uint64_t count, std::uint64_t bytes, std::string reason = {});
 
-  keep::Member self_;
   std::function<void(wire::ServerEvent)> tell_;
   ViewNumber view_;
   keep::Member second_;  // the predecessor; node 0: none

@@ -55,7 +55,7 @@ void EventWriter::write(const ring::ViewInstalled& effect) {
   event.incarnation = view.members.front().incarnation;
   event.view = view.number;
   event.previous = view_.number;
-  for (const ring::Member& member : view.members) {
+  for (const ring::Member& member : ring::ring_of(view)) {
     event.members.push_back(life_of(member));
     // View 0 is the roster, whose incarnations nobody knows.
     const ring::Member* before = view_.number ? ring::find(view_, member.node) : nullptr;

@@ -52,7 +52,10 @@ Status apply(const RawFlags& raw, const Config& over, StartOptions& options) {
   if (!raw.reserve.empty()) {
     RK_TRY(config.reserve_bytes, parse_size(raw.reserve));
   }
-  if (!raw.servers.empty()) config.roster.clear();
+  if (!raw.servers.empty()) {
+    config.roster.clear();
+    config.racks.clear();
+  }
   for (const std::string& text : raw.servers) {
     RK_TRY(const io::RosterEntry entry, parse_server(text));
     config.roster.push_back(entry);

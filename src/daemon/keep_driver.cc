@@ -49,7 +49,7 @@ struct Decoder<std::variant<Ts...>> {
 KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
                        std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell)
     : core_(config),
-      copy_watch_(config.self, std::move(tell)),
+      copy_watch_(std::move(tell)),
       clients_(clients),
       peers_(peers),
       budget_(budget),

@@ -60,7 +60,8 @@ struct RingMember {
 // The ring as this server has it now.
 struct RingState {
   ViewNumber view;                  // 0: none yet
-  std::vector<RingMember> members;  // ring order: the successor of members[i] is members[i+1]
+  std::vector<RingMember> members;  // ring order: members[0] leads, the successor of members[i] is members[i+1]
+  RingMember keeper;                // predecessor of this server: keeps its second copies; node 0: nobody
   bool serving = false;             // false: forming, or wedged; nothing may be committed
   std::string reason;               // why not serving
   std::string word;                 // "serving", "forming", "wedged": for people

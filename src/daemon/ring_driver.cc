@@ -11,9 +11,9 @@ Result<std::unique_ptr<RingDriver>> RingDriver::create(ring::Config config, cons
   // The file is there, if empty, from before the first life on (StateFiles::open).
   config.memory_lost = !durable;
   if (durable) config.durable = *durable;
-  const Incarnation incarnation = config.incarnation;
+  const ring::Member self{config.self, config.incarnation};
   RK_TRY(ring::Core core, ring::Core::create(std::move(config)));
-  return std::unique_ptr<RingDriver>(new RingDriver(std::move(core), peers, std::move(hooks), incarnation));
+  return std::unique_ptr<RingDriver>(new RingDriver(std::move(core), peers, std::move(hooks), self));
 }
 
 void RingDriver::on_link_up(std::uint64_t now_ms, const io::ProvenPeer& peer) {
@@ -29,7 +29,9 @@ Status RingDriver::on_frame(std::uint64_t now_ms, const io::ProvenPeer& from, co
 RingState RingDriver::state() const {
   RingState state;
   state.view = core_.view().number;
-  for (const ring::Member& member : core_.view().members) state.members.push_back({member.node, member.incarnation});
+  for (const ring::Member& member : ring::ring_of(core_.view()))
+    state.members.push_back({member.node, member.incarnation});
+  if (const auto keeper = ring::backup_of(core_.view(), self_.node)) state.keeper = {keeper->node, keeper->incarnation};
   state.serving = core_.state() == ring::State::kServing;
   state.reason = core_.reason();
   state.word = ring::to_string(core_.state());
@@ -62,7 +64,7 @@ void RingDriver::carry_out(const ring::Effects& effects) {
 }
 
 void RingDriver::carry(const ring::Send& effect) {
-  peers_.send(effect.to, wire::ring_message_to_frame(effect.message, incarnation_));
+  peers_.send(effect.to, wire::ring_message_to_frame(effect.message, self_.incarnation));
 }
 
 void RingDriver::carry(const ring::Persist& effect) { hooks_.persist(effect.token, effect.bytes); }

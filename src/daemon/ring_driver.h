@@ -47,8 +47,8 @@ class RingDriver {
  private:
   using What = decltype(ring::Event::what);
 
-  RingDriver(ring::Core core, PeerPort& peers, Hooks hooks, Incarnation incarnation)
-      : core_(std::move(core)), peers_(peers), hooks_(std::move(hooks)), incarnation_(incarnation) {}
+  RingDriver(ring::Core core, PeerPort& peers, Hooks hooks, ring::Member self)
+      : core_(std::move(core)), peers_(peers), hooks_(std::move(hooks)), self_(self) {}
   void feed(std::uint64_t now_ms, What what);
   void carry_out(const ring::Effects& effects);
   void carry(const ring::Send& effect);
@@ -64,7 +64,7 @@ class RingDriver {
   ring::Core core_;
   PeerPort& peers_;
   Hooks hooks_;
-  Incarnation incarnation_;
+  ring::Member self_;
   std::deque<ring::Event> events_;  // what effects lead to, behind the event that is being handled
   bool feeding_ = false;
   RingState reported_;

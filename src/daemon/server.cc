@@ -130,7 +130,7 @@ Status Server::start_ring() {
   ring.self = config_.node;
   ring.incarnation = incarnation_;
   ring.timings = ring::Timings::with_suspicion(config_.suspicion_ms);
-  for (const io::RosterEntry& entry : config_.roster) ring.roster.push_back({entry.node, io::to_string(entry.address)});
+  ring.roster = ring_roster(config_);
   state_writer_ = std::make_unique<StateWriter>(
       state_, loop_, [this](std::uint64_t token, const Status& status) { on_state_written(token, status); });
   RK_TRY(ring_driver_, RingDriver::create(std::move(ring), state_, *this, ring_hooks()));

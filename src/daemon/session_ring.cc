@@ -47,6 +47,7 @@ wire::RingServer Server::describe_server(NodeId node) const {
   out.node = node;
   for (const io::RosterEntry& entry : config_.roster)
     if (entry.node == node) out.address = io::to_string(entry.address);
+  if (const auto rack = config_.racks.find(node); rack != config_.racks.end()) out.rack = rack->second;
   for (const RingMember& member : ring_.members)
     if (member.node == node) {
       out.member = true;

@@ -15,6 +15,7 @@ namespace rk::ring {
 struct RosterEntry {
   NodeId node;
   std::string address;  // host:port, for messages to people
+  std::string rack{};   // failure domain; empty: none. The same on every server, like the rest of the roster
 };
 
 // The same on every server.
@@ -48,6 +49,7 @@ enum class PlantedBug : std::uint8_t {
   kNoLeaderLease,      // the leader grants leases whether or not a quorum holds
   kNoHold,             // members answer PREPAREs although they hold
   kNoFence,            // nobody waits for the leases of those that a view removes
+  kIgnoreRacks,        // the ring is in the order in which the servers came
 };
 
 struct Config {

@@ -9,10 +9,24 @@
 namespace rk::ring {
 namespace {
 
+Racks racks_of(const Config& config) {
+  Racks racks;
+  if (config.planted_bug == PlantedBug::kIgnoreRacks) return racks;
+  for (const RosterEntry& entry : config.roster)
+    if (!entry.rack.empty()) racks[entry.node] = entry.rack;
+  return racks;
+}
+
 View roster_view(const Config& config) {
   View view;
-  for (const RosterEntry& entry : config.roster) view.members.push_back({entry.node, Incarnation()});
+  std::vector<NodeId> nodes;
+  for (const RosterEntry& entry : config.roster) {
+    view.members.push_back({entry.node, Incarnation()});
+    nodes.push_back(entry.node);
+  }
   std::sort(view.members.edit().begin(), view.members.edit().end());
+  std::sort(nodes.begin(), nodes.end());
+  view.ring = place({}, nodes, racks_of(config));
   return view;
 }
 
@@ -77,6 +91,7 @@ Result<Core> Core::create(Config config) {
 
 Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(std::move(memory)) {
   self_ = {config_.self, config_.incarnation};
+  racks_ = racks_of(config_);
   fresh_ = config_.durable.empty() && !config_.memory_lost;
   config_.durable.clear();
   peers_.set_roster(config_.roster, self_.node);

@@ -16,11 +16,11 @@
 //
 // Leases: a server acts only while it has one, which rests on a quorum that holds for the leader (lease.cc).
 //
-// Detection: members send heartbeats to their predecessor, the leader exchanges them with all. A member that hears
-// nothing of its successor accuses it; the leader evicts when it hears nothing itself and one other member accuses (it
-// asks others to probe). A leader is evicted with the promises of a quorum that hears nothing of it. A newer
-// incarnation proves the older one dead at once. Heartbeats carry the committed number, so that whoever has missed a
-// COMMIT gets it again.
+// Detection: members send heartbeats to their predecessor in the ring, the leader exchanges them with all. A member
+// that hears nothing of its successor accuses it; the leader evicts when it hears nothing itself and one other member
+// accuses (it asks others to probe). A leader is evicted with the promises of a quorum that hears nothing of it. A
+// newer incarnation proves the older one dead at once. Heartbeats carry the committed number, so that whoever has
+// missed a COMMIT gets it again.
 #pragma once
 
 #include <algorithm>
@@ -36,6 +36,7 @@
 #include "ring/events.h"
 #include "ring/memory.h"
 #include "ring/peers.h"
+#include "ring/placement.h"
 
 namespace rk::ring {
 
@@ -234,6 +235,7 @@ class Core {
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
   std::optional<View> wanted_view() const;
   View wanted_first_view() const;
+  void arrange(View& next) const;
   View view_again() const;
   bool stays(const Member& member) const;
   bool rejoins(NodeId node) const;
@@ -275,6 +277,7 @@ class Core {
   std::string names(const std::vector<NodeId>& nodes) const;
 
   Config config_;
+  Racks racks_;
   Member self_;
   Peers<Peer> peers_;  // the roster without this server
   mutable std::optional<Tally> tally_;

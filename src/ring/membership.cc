@@ -76,6 +76,13 @@ View Core::wanted_first_view() const {
   return next;
 }
 
+// The ring of the next view. Nobody has copies before the first one.
+void Core::arrange(View& next) const {
+  std::vector<NodeId> nodes;
+  for (const Member& member : next.members) nodes.push_back(member.node);
+  next.ring = place(memory_.committed.number ? memory_.committed.ring.entries() : std::vector<NodeId>(), nodes, racks_);
+}
+
 // The view that follows from what is known now; nullopt if it is the committed one.
 std::optional<View> Core::wanted_view() const {
   const View& view = memory_.committed;
@@ -102,6 +109,7 @@ std::optional<View> Core::wanted_view() const {
     if (next.members == view.members) return std::nullopt;
   }
   next.number = ViewNumber(view.number.value + 1);
+  arrange(next);
   for (const auto* list : {&view.retired, view.number ? &view.members : &view.retired})
     for (const Member& member : *list) {
       const bool noted = std::any_of(next.retired.begin(), next.retired.end(),

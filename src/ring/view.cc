@@ -15,18 +15,28 @@ bool contains(const View& view, const Member& member) {
   return same_node != nullptr && *same_node == member;
 }
 
-std::optional<Member> predecessor(const View& view, NodeId node) {
-  const auto rank = rank_of(view, node);
-  const std::size_t size = view.members.size();
-  if (!rank || size < 2) return std::nullopt;
-  return view.members[(*rank + size - 1) % size];
+namespace {
+
+// `steps` places behind the node in the ring.
+std::optional<Member> neighbour(const View& view, NodeId node, std::size_t steps) {
+  const std::size_t size = view.ring.size();
+  const auto at = view.ring.rank_of(node);
+  if (!at || size < 2) return std::nullopt;
+  const Member* member = find(view, view.ring[(*at + steps) % size]);
+  return member == nullptr ? std::nullopt : std::optional(*member);
 }
 
-std::optional<Member> successor(const View& view, NodeId node) {
-  const auto rank = rank_of(view, node);
-  const std::size_t size = view.members.size();
-  if (!rank || size < 2) return std::nullopt;
-  return view.members[(*rank + 1) % size];
+}  // namespace
+
+std::optional<Member> predecessor(const View& view, NodeId node) { return neighbour(view, node, view.ring.size() - 1); }
+
+std::optional<Member> successor(const View& view, NodeId node) { return neighbour(view, node, 1); }
+
+std::vector<Member> ring_of(const View& view) {
+  std::vector<Member> out;
+  for (const NodeId node : view.ring)
+    if (const Member* member = find(view, node)) out.push_back(*member);
+  return out;
 }
 
 bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes) {
@@ -44,6 +54,10 @@ std::string to_text(const View& view) {
   std::string text = "view " + std::to_string(view.number.value) + ":";
   for (const Member& member : view.members)
     text += " " + std::to_string(member.node.value) + "." + std::to_string(member.incarnation.value);
+  const auto same = [](const Member& member, NodeId node) { return member.node == node; };
+  if (std::equal(view.members.begin(), view.members.end(), view.ring.begin(), view.ring.end(), same)) return text;
+  text += ", ring";
+  for (const NodeId node : view.ring) text += " " + std::to_string(node.value);
   return text;
 }
 

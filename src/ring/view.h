@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agreed list of servers, and where copies lie in it. The second copy of a server's data is on its predecessor, so
-// every server keeps the copies of its successor, which is also the server it watches.
+// The agreed list of servers, and where copies lie in it. The order of the members is that of ranks: who leads, and who
+// is next in line. Who is next to whom in the ring is a part of the view of its own (placement.h). The second copy of a
+// server's data is on its predecessor in the ring, so every server keeps the copies of its successor, which is also the
+// server it watches.
 //
 // Quorum of a view: more than half of its members, or exactly half with rank 0 among them; so any two quorums share a
 // member. View 0 stands for the roster before the first view: its quorum is more than half.
@@ -9,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "wire/ring_messages.h"
 
@@ -18,15 +21,18 @@ using Ballot = wire::RingBallot;
 using Member = wire::RingMember;
 using View = wire::RingView;
 
-// Position in the ring, from 0; nullopt if the node is no member.
+// Position in the line of succession, from 0; nullopt if the node is no member.
 std::optional<std::size_t> rank_of(const View& view, NodeId node);
 // The member of that node, whichever its incarnation.
 const Member* find(const View& view, NodeId node);
 bool contains(const View& view, const Member& member);
 
-// Neighbours of a member; nullopt if the node is no member or the only one.
+// Neighbours in the ring of a member; nullopt if the node is no member or the only one.
 std::optional<Member> predecessor(const View& view, NodeId node);
 std::optional<Member> successor(const View& view, NodeId node);
+
+// The members in the order of the ring.
+std::vector<Member> ring_of(const View& view);
 
 // Placement: who holds the second copy of what clients of `home` commit, and whose second copies `holder` keeps.
 inline std::optional<Member> backup_of(const View& view, NodeId home) { return predecessor(view, home); }
@@ -43,7 +49,7 @@ bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes
 // Do so many of them, rank 0 among them or not?
 bool is_quorum(const View& view, std::size_t votes, bool first_votes);
 
-// For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first).
+// For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first), and "ring 1 4 2" if that is another order.
 std::string to_text(const View& view);
 // "0" or "round.node".
 std::string to_text(Ballot ballot);

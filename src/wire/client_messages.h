@@ -153,7 +153,8 @@ struct RingServer {
   bool connected = false;
   std::string state;  // "up", "suspected", "not a member", "unknown"; of the server that answers also as StatusAnswer
   std::string reason;
-  RK_FIELDS(node, incarnation, address, member, connected, state, reason)
+  std::string rack;  // as this server is configured; empty: none
+  RK_FIELDS(node, incarnation, address, member, connected, state, reason, rack)
 };
 
 // Frames of one kind since the start of this server, with their headers.

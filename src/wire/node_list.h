@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of entries that each name a node, like the members of a view. A copy shares the entries until one of the two
-// is changed, so that views travel through events, effects and states without being copied, and an entry is found by
-// its node in logarithmic time: a ring may have thousands of members, and each step of its core asks for some of them.
-// Copies may be read by several threads.
+// A list of entries that each name a node or are one, like the members of a view. A copy shares the entries until one
+// of the two is changed, so that views travel through events, effects and states without being copied, and an entry is
+// found by its node in logarithmic time: a ring may have thousands of members, and each step of its core asks for some
+// of them. Copies may be read by several threads.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +19,12 @@
 #include "base/ids.h"
 
 namespace rk::wire {
+
+inline NodeId node_of(NodeId entry) { return entry; }
+template <class Entry>
+NodeId node_of(const Entry& entry) {
+  return entry.node;
+}
 
 template <class Entry>
 class NodeList {
@@ -49,7 +55,7 @@ class NodeList {
     if (!block_) return std::nullopt;
     const Entries& all = block_->entries;
     if (all.size() <= kScanned) {
-      const auto at = std::find_if(all.begin(), all.end(), [&](const Entry& entry) { return entry.node == node; });
+      const auto at = std::find_if(all.begin(), all.end(), [&](const Entry& entry) { return node_of(entry) == node; });
       return at == all.end() ? std::nullopt : std::optional<std::size_t>(at - all.begin());
     }
     const Index& index = block_->index();
@@ -88,7 +94,7 @@ class NodeList {
       auto fresh = std::make_unique<Index>();
       fresh->reserve(entries.size());
       for (std::size_t rank = 0; rank < entries.size(); ++rank)
-        fresh->emplace_back(entries[rank].node, static_cast<std::uint32_t>(rank));
+        fresh->emplace_back(node_of(entries[rank]), static_cast<std::uint32_t>(rank));
       std::sort(fresh->begin(), fresh->end());
       if (made_.compare_exchange_strong(made, fresh.get(), std::memory_order_acq_rel)) return *fresh.release();
       return *made;

@@ -36,10 +36,14 @@ Status check_view(const RingView& view) {
   nodes.reserve(view.members.size() + view.retired.size());
   for (const RingMember& member : view.members) nodes.push_back(member.node);
   for (const RingMember& member : view.retired) nodes.push_back(member.node);
+  std::vector<NodeId> ring = view.ring.entries();
+  std::sort(ring.begin(), ring.end());
+  std::vector<NodeId> members(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(view.members.size()));
+  std::sort(members.begin(), members.end());
   std::sort(nodes.begin(), nodes.end());
   const bool twice = std::adjacent_find(nodes.begin(), nodes.end()) != nodes.end();
   const bool nameless = !nodes.empty() && !nodes.front();
-  if (twice || nameless || nodes.size() > kMaxServers || view.members.empty())
+  if (twice || nameless || nodes.size() > kMaxServers || view.members.empty() || ring != members)
     return fail(ErrorCode::kCorrupt, "view " + std::to_string(view.number.value) +
                                          " is no list of servers; the connection it came over must be closed");
   return {};

@@ -15,8 +15,8 @@
 
 namespace rk::wire {
 
-// Of a roster, so of a view too. Two views of so many fit into a PROPOSE four times over (kMaxPayload); what a peer that
-// has proved the cluster key can make a reader hold is bounded by that, not by this.
+// Of a roster, so of a view too. Two views of so many fit into a PROPOSE four times over (kMaxPayload); what a peer
+// that has proved the cluster key can make a reader hold is bounded by that, not by this.
 inline constexpr std::size_t kMaxServers = 16384;
 
 struct RingMember {
@@ -26,13 +26,16 @@ struct RingMember {
   auto operator<=>(const RingMember&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 };
 
-// members[0] leads (rank 0); members[i + 1] is the successor of members[i], members[0] that of the last. `retired` are
-// the newest incarnations of nodes that were members and are not now: such a life never returns.
+// `members` are in the order of ranks: members[0] leads (rank 0), the others are the line of succession. `retired` are
+// the newest incarnations of nodes that were members and are not now: such a life never returns. `ring` has the nodes
+// of the members in the order of the ring: ring[i + 1] is the successor of ring[i], ring[0] that of the last. Whoever
+// proposes the view chooses it (ring/placement.h).
 struct RingView {
   ViewNumber number;
   NodeList<RingMember> members;
   NodeList<RingMember> retired;
-  RK_FIELDS(number, members, retired)
+  NodeList<NodeId> ring;
+  RK_FIELDS(number, members, retired, ring)
   bool operator==(const RingView&) const = default;
 };
 
@@ -59,8 +62,8 @@ struct RingLease {
   bool operator==(const RingLease&) const = default;
 };
 
-// From the leader to every member (answer wanted), from every member to its predecessor, as the answer to another,
-// and as a probe. A receiver that knows a newer committed view answers with RingCommit.
+// From the leader to every member (answer wanted), from every member to its predecessor in the ring, as the answer to
+// another, and as a probe. A receiver that knows a newer committed view answers with RingCommit.
 struct RingHeartbeat {
   static constexpr MessageType kType = MessageType::kRingHeartbeat;
   ViewNumber committed;
@@ -172,11 +175,13 @@ constexpr bool is_ring_message(MessageType type) {
   return type >= MessageType::kRingFirst && type < MessageType::kKeepFirst;
 }
 
-// kCorrupt for another type, malformed bytes, or a view that is none: above kMaxServers, a node twice, node 0.
+// kCorrupt for another type, malformed bytes, or a view that is none: above kMaxServers, a node twice, node 0, a
+// ring of other servers.
 Result<RingMessage> ring_message_from_frame(const Frame& frame);
 Frame ring_message_to_frame(const RingMessage& message, Incarnation sender);
 
-// kCorrupt unless every node is named once, none is 0, and the number of members and retired is within kMaxServers.
+// kCorrupt unless every node is named once, none is 0, the number of members and retired is within kMaxServers, and
+// `ring` has every member once and nobody else.
 Status check_view(const RingView& view);
 
 }  // namespace rk::wire

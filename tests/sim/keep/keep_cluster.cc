@@ -108,7 +108,7 @@ void Cluster::tell_ring_state(sim::HostId id) {
   const ring::Core* core = ring_.core(id);
   if (life == nullptr || core == nullptr || life->self() != to_keep(ring_.self(id))) return;
   keep::ViewInstalled view{core->view().number, {}, core->state() == ring::State::kServing, core->reason()};
-  for (const ring::Member& member : core->view().members) view.members.push_back(to_keep(member));
+  for (const ring::Member& member : ring::ring_of(core->view())) view.members.push_back(to_keep(member));
   const keep::ViewInstalled& before = life->view();
   if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
   life->feed(std::move(view));

@@ -9,6 +9,7 @@ RingChecker::RingChecker(const std::vector<RosterEntry>& roster) {
   View zero;
   for (const RosterEntry& entry : roster) {
     addresses_[entry.node] = entry.address;
+    racks_[entry.node] = entry.rack;
     zero.members.push_back({entry.node, Incarnation()});
     memory_since_[entry.node] = Incarnation();
   }
@@ -85,6 +86,32 @@ void RingChecker::on_committed(const View& view) {
   const auto before = committed_.find(number - 1);
   if (before == committed_.end()) return violate(to_text(view) + " was committed, but not the one before");
   check_successor(before->second, view);
+  check_placement(before->second, view);
+}
+
+// The rule of the ring's order, written down once more.
+void RingChecker::check_placement(const View& before, const View& view) {
+  std::map<std::string, std::size_t> racks;
+  std::size_t most = 0;
+  std::size_t pairs = 0;
+  bool moved = false;
+  for (const Member& member : view.members) {
+    const std::string& rack = racks_[member.node];
+    if (!rack.empty()) most = std::max(most, ++racks[rack]);
+    const auto keeper = predecessor(view, member.node);
+    if (keeper && !rack.empty() && racks_[keeper->node] == rack) ++pairs;
+    const auto old = before.number ? predecessor(before, member.node) : std::nullopt;
+    moved = moved || (old && keeper && keeper->node != old->node && find(view, old->node) != nullptr);
+  }
+  const std::size_t size = view.members.size();
+  const std::size_t unavoidable = size < 2 ? 0 : 2 * most - std::min(2 * most, size);
+  if (pairs != unavoidable)
+    violate(to_text(view) + " has " + std::to_string(pairs) + " neighbours of one rack, where " +
+            std::to_string(unavoidable) + " would do");
+  std::vector<NodeId> ranks;
+  for (const Member& member : view.members) ranks.push_back(member.node);
+  counts_.apart += ranks == view.ring.entries() ? 0U : 1U;
+  counts_.moved += moved ? 1U : 0U;
 }
 
 void RingChecker::check_successor(const View& before, const View& view) {

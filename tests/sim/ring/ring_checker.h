@@ -8,6 +8,7 @@
 //  - a server acts only in views that contain its life, and only after it was told of the commit
 //  - view numbers and incarnations only rise
 //  - who wedges says why and names a server
+//  - of the n servers of a view, m with the most frequent rack, max(0, 2m - n) have a predecessor of their own rack
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,8 @@ class RingChecker {
     std::uint64_t takeovers = 0;  // views committed by another ballot than 0
     std::uint64_t adopted = 0;    // of them, with a value that a lower ballot had accepted
     std::uint64_t ties = 0;       // views committed by exactly half with rank 0
+    std::uint64_t apart = 0;      // views in which racks keep the ring from the order of ranks
+    std::uint64_t moved = 0;      // views in which a server's keeper stays, and is not its keeper any more
   };
   const Counts& counts() const { return counts_; }
 
@@ -58,10 +61,12 @@ class RingChecker {
 
  private:
   void check_successor(const View& before, const View& view);
+  void check_placement(const View& before, const View& view);
   void check_ballots(NodeId node, const Memory& before, const Memory& memory);
   bool leads(NodeId node, const View& view) const;
 
   std::map<NodeId, std::string> addresses_;
+  std::map<NodeId, std::string> racks_;
   std::map<std::uint64_t, View> committed_;  // by number
   struct Accepted {
     View value;

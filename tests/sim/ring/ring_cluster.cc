@@ -264,6 +264,8 @@ void RingCluster::add_to(RingCounts& counts) const {
   counts.takeovers += servers_.checker().counts().takeovers;
   counts.adopted += servers_.checker().counts().adopted;
   counts.ties += servers_.checker().counts().ties;
+  counts.apart += servers_.checker().counts().apart;
+  counts.moved += servers_.checker().counts().moved;
   counts.crashes += chaos_.counts().crashes;
   counts.pauses += chaos_.counts().pauses;
   counts.cuts += chaos_.counts().cuts;

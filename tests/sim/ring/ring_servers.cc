@@ -9,10 +9,15 @@
 namespace rk::ring {
 namespace {
 
-std::vector<RosterEntry> make_roster(std::size_t servers) {
+// Half of the rosters have racks: two to four of them, and servers in none.
+std::vector<RosterEntry> make_roster(std::size_t servers, Prng& prng) {
   std::vector<RosterEntry> roster;
-  for (std::uint32_t node = 1; node <= servers; ++node)
-    roster.push_back({NodeId(node), "host" + std::to_string(node) + ":7000"});
+  const std::uint64_t racks = prng.chance(1, 2) ? prng.between(2, 4) : 0;
+  for (std::uint32_t node = 1; node <= servers; ++node) {
+    RosterEntry entry{NodeId(node), "host" + std::to_string(node) + ":7000"};
+    if (racks > 0 && prng.chance(5, 6)) entry.rack = "r" + std::to_string(prng.between(1, racks));
+    roster.push_back(std::move(entry));
+  }
   return roster;
 }
 
@@ -23,7 +28,7 @@ RingServers::RingServers(World world, std::size_t count, Prng prng, PlantedBug b
       prng_(prng),
       bug_(bug),
       hooks_(std::move(hooks)),
-      roster_(make_roster(count)),
+      roster_(make_roster(count, prng_)),
       servers_(count),
       checker_(roster_) {
   for (sim::HostId host = 0; host < count; ++host) servers_[host].self = {node_of(host), Incarnation()};

@@ -24,7 +24,7 @@ struct RingCounts {
   std::uint64_t crashes = 0, pauses = 0, cuts = 0, partitions = 0, lost = 0, duplicated = 0, slowed = 0;
   std::uint64_t jumps = 0, quick_restarts = 0, majority_restarts = 0, shrunken_cold_starts = 0;
   std::uint64_t member_deaths = 0, leader_deaths = 0, half_deaths = 0, leader_dies_proposing = 0;
-  std::uint64_t takeovers = 0, adopted = 0, ties = 0, fenced = 0, waits = 0, refused = 0;
+  std::uint64_t takeovers = 0, adopted = 0, ties = 0, apart = 0, moved = 0, fenced = 0, waits = 0, refused = 0;
 };
 
 class RingServers {

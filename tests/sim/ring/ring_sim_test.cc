@@ -59,6 +59,8 @@ TEST(RingSim, KeepsItsPromisesUnderFaults) {
       {"takeovers", counts.takeovers},
       {"accepted values adopted", counts.adopted},
       {"quorums of half with rank 0", counts.ties},
+      {"rings in another order than the ranks", counts.apart},
+      {"copies moved for racks or newcomers", counts.moved},
       {"clocks that jump", counts.jumps},
       {"quick restarts", counts.quick_restarts},
       {"restarts of a majority", counts.majority_restarts},
@@ -99,10 +101,10 @@ TEST_P(RingBug, IsFound) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planted, RingBug,
-    testing::Values(Planted{"InstallOnPropose", PlantedBug::kInstallOnPropose, "without a quorum|before it was told"},
+    testing::Values(Planted{"InstallOnPropose", PlantedBug::kInstallOnPropose, "nobody told it|before it was told"},
                     Planted{"NoMajority", PlantedBug::kNoMajority, "without a quorum"},
                     Planted{"ForgetAccepted", PlantedBug::kForgetAccepted, "what it has not accepted|without a quorum"},
-                    Planted{"ForgetPromise", PlantedBug::kForgetPromise, "promises before"},
+                    Planted{"ForgetPromise", PlantedBug::kForgetPromise, "promises before|prepares a ballot"},
                     Planted{"NoAdoption", PlantedBug::kNoAdoption, "without a quorum|two values"},
                     Planted{"ColdStartByRoster", PlantedBug::kColdStartByRoster, "without a quorum|two values"},
                     Planted{"AckBeforeDurable", PlantedBug::kAckBeforeDurable, "acknowledges before|without a quorum"},
@@ -110,7 +112,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"VoteWithoutMemory", PlantedBug::kVoteWithoutMemory, "without a quorum|two values"},
                     Planted{"NoLeaderLease", PlantedBug::kNoLeaderLease, "may act although"},
                     Planted{"NoHold", PlantedBug::kNoHold, "may act although"},
-                    Planted{"NoFence", PlantedBug::kNoFence, "may act although"}),
+                    Planted{"NoFence", PlantedBug::kNoFence, "may act although"},
+                    Planted{"IgnoreRacks", PlantedBug::kIgnoreRacks, "neighbours of one rack"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 
 }  // namespace

@@ -18,7 +18,7 @@ wire::RingAnswer ring_of(std::uint32_t servers) {
   ring.view = ViewNumber(7);
   ring.state = "serving";
   for (std::uint32_t node = 1; node <= servers; ++node)
-    ring.servers.push_back({NodeId(node), Incarnation(9), "h:" + std::to_string(node), true, true, "up", ""});
+    ring.servers.push_back({NodeId(node), Incarnation(9), "h:" + std::to_string(node), true, true, "up", "", ""});
   return ring;
 }
 
@@ -130,6 +130,25 @@ TEST(RingPicture, BeforeTheFirstViewTheRosterIsListed) {
   const std::string text = ring_picture(ring, {});
   EXPECT_NE(text.find("server 1 is in no view: forming"), std::string::npos) << text;
   EXPECT_NE(text.find("server 2 (h:2): not a member"), std::string::npos) << text;
+}
+
+TEST(RingPicture, ShowsRacksAndWarnsOfNeighboursOfOne) {
+  wire::RingAnswer ring = ring_of(4);
+  const char* const racks[] = {"r1", "r2", "r2", ""};
+  for (std::size_t i = 0; i < 4; ++i) ring.servers[i].rack = racks[i];
+  const std::string warning = "\n  warning: server 2 keeps the second copies of server 3, and both are in rack r2\n";
+  const std::string text = ring_picture(ring, {});
+  EXPECT_NE(text.find("| up                  rack r1 |"), std::string::npos) << text;
+  EXPECT_NE(text.find(warning), std::string::npos) << text;
+  const std::string list = ring_picture(ring, {.columns = 60});
+  EXPECT_NE(list.find("address  rack  keeps copies of"), std::string::npos) << list;
+  EXPECT_NE(list.find(warning), std::string::npos) << list;
+  EXPECT_EQ(text.find("warning", text.find("warning") + 1), std::string::npos) << text;
+  EXPECT_EQ(ring_picture(ring_of(4), {}).find("warning"), std::string::npos);
+  const auto json = nlohmann::json::parse(to_json(ring));
+  EXPECT_EQ(json["servers"][0]["rack"], "r1");
+  EXPECT_TRUE(json["servers"][3]["rack"].is_null());
+  EXPECT_EQ(json["pairs_of_one_rack"], nlohmann::json::parse("[[2, 3]]"));
 }
 
 TEST(RingPicture, HasColoursOnATerminalOnly) {

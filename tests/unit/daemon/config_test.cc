@@ -67,6 +67,19 @@ struct Wrong {
   const char* word;
 };
 
+TEST(ConfigFile, TheRingHearsOfRacks) {
+  const auto config = parse_config(
+      "[[server]]\nnode = 2\naddress = \"h:2\"\n[[server]]\nnode = 1\naddress = \"h:1\"\nrack = \"row-1/r_2.b\"\n",
+      "x.toml", {});
+  ASSERT_TRUE(config) << config.error().message;
+  const auto roster = ring_roster(*config);
+  ASSERT_EQ(roster.size(), 2U);
+  EXPECT_EQ(roster[0].rack, "");
+  EXPECT_EQ(roster[1].node, NodeId(1));
+  EXPECT_EQ(roster[1].address, "h:1");
+  EXPECT_EQ(roster[1].rack, "row-1/r_2.b");
+}
+
 TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
   const Wrong cases[] = {
       {"node = 1\nmemmory = \"1G\"\n", "x.toml:2: memmory: ", "the keys here are"},
@@ -85,6 +98,9 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
       {"[[server]]\nnode = 1\n", "x.toml:1: server: ", "both 'node' and 'address'"},
       {"[[server]]\nnode = 1\nport = 5\n", "x.toml:3: server.port: ", "address, node"},
       {"[[server]]\nnode = 1\naddress = \"nowhere\"\n", "x.toml:3: server.address: ", "HOST:PORT"},
+      {"[[server]]\nnode = 1\nrack = \"\"\n", "x.toml:3: server.rack: ", "leave it out"},
+      {"[[server]]\nnode = 1\nrack = \"a b\"\n", "x.toml:3: server.rack: ", "1 to 32 letters"},
+      {"[[server]]\nnode = 1\nrack = \"123456789012345678901234567890123\"\n", "x.toml:3: server.rack: ", "1 to 32"},
       {"[limits]\nclients = 0\n", "x.toml:2: limits.clients: ", "from 1"},
       {"[limits]\nclint = 1\n", "x.toml:2: limits.clint: ", "clients, hello_ms"},
       {"limits = 1\n", "x.toml:1: limits: ", "[limits]"},

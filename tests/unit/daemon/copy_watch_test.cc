@@ -28,6 +28,7 @@ class CopyWatchTest : public ::testing::Test {
     state.view = ViewNumber(view);
     for (const keep::Member& member : members) state.members.push_back({member.node, member.incarnation});
     state.serving = true;
+    if (members.size() > 1) state.keeper = {members.back().node, members.back().incarnation};
     return state;
   }
   std::vector<wire::ServerEvent> take() { return std::exchange(told_, {}); }
@@ -37,7 +38,7 @@ class CopyWatchTest : public ::testing::Test {
   const keep::Member three_{NodeId(3), Incarnation(1)};
   keep::Catalogue catalogue_;
   std::vector<wire::ServerEvent> told_;
-  CopyWatch watch_{self_, [this](wire::ServerEvent event) { told_.push_back(std::move(event)); }};
+  CopyWatch watch_{[this](wire::ServerEvent event) { told_.push_back(std::move(event)); }};
 };
 
 TEST_F(CopyWatchTest, SaysNothingWhileAllIsKeptTwice) {

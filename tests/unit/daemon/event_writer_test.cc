@@ -19,12 +19,21 @@ using Lives = std::vector<wire::ServerLife>;
 class EventWriterTest : public ::testing::Test, private ClientPort {
  protected:
   EventWriterTest() { EXPECT_TRUE(log_.subscribe(1, 1, {true})); }
+  // Its ring begins with the leader and is not in the order of ranks.
+  static ring::View view(std::uint64_t number, std::vector<ring::Member> members) {
+    ring::View view;
+    view.number = ViewNumber(number);
+    for (const ring::Member& one : members) view.ring.push_back(one.node);
+    if (members.size() > 1) std::reverse(view.ring.edit().begin() + 1, view.ring.edit().end());
+    view.members = std::move(members);
+    return view;
+  }
   void install(std::uint64_t number, std::vector<ring::Member> members) {
-    writer_.on_effect(ring::ViewInstalled{{ViewNumber(number), std::move(members), {}}});
+    writer_.on_effect(ring::ViewInstalled{view(number, std::move(members))});
   }
   wire::ServerEvent last() const { return sent_.empty() ? wire::ServerEvent{} : sent_.back(); }
   void start(std::uint64_t known, std::vector<ring::Member> members) {
-    writer_.started(member(1, 5), {ViewNumber(known), std::move(members), {}});
+    writer_.started(member(1, 5), view(known, std::move(members)));
   }
 
   EventLog log_{NodeId(1), *this, [](std::uint64_t) { return std::size_t{0}; }};

@@ -11,8 +11,13 @@ namespace {
 
 Member member(std::uint32_t node, std::uint64_t incarnation = 1) { return {NodeId(node), Incarnation(incarnation)}; }
 
+template <class... Numbers>
+std::vector<NodeId> nodes(Numbers... numbers) {
+  return {NodeId(static_cast<std::uint32_t>(numbers))...};
+}
+
 TEST(View, TheRingClosesAndTheSecondCopyIsOnThePredecessor) {
-  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}};
+  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 4, 2)};
   EXPECT_EQ(predecessor(view, NodeId(1)), member(2));
   EXPECT_EQ(predecessor(view, NodeId(4)), member(1));
   EXPECT_EQ(successor(view, NodeId(2)), member(1));
@@ -26,16 +31,25 @@ TEST(View, TheRingClosesAndTheSecondCopyIsOnThePredecessor) {
   EXPECT_EQ(to_text(view), "view 3: 1.1 4.1 2.1");
 }
 
+TEST(View, TheOrderOfTheRingIsNotThatOfRanks) {
+  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 2, 4)};
+  EXPECT_EQ(predecessor(view, NodeId(1)), member(4));
+  EXPECT_EQ(successor(view, NodeId(1)), member(2));
+  EXPECT_EQ(ring_of(view), (std::vector<Member>{member(1), member(2), member(4)}));
+  EXPECT_EQ(rank_of(view, NodeId(2)), 2U);
+  EXPECT_EQ(to_text(view), "view 3: 1.1 4.1 2.1, ring 1 2 4");
+}
+
 TEST(View, WithTwoMembersEachIsTheOthersBackup) {
-  const View view{ViewNumber(1), {member(1), member(2)}, {}};
+  const View view{ViewNumber(1), {member(1), member(2)}, {}, nodes(1, 2)};
   EXPECT_EQ(backup_of(view, NodeId(1)), member(2));
   EXPECT_EQ(backup_of(view, NodeId(2)), member(1));
 }
 
 TEST(Memory, RoundTripsAndFindsDamage) {
   const Memory memory{Incarnation(7),
-                      {ViewNumber(3), {member(1), member(2, 5)}, {member(3)}},
-                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}},
+                      {ViewNumber(3), {member(1), member(2, 5)}, {member(3)}, nodes(2, 1)},
+                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}, nodes(1)},
                       {5, NodeId(6)},
                       {3, NodeId(1)}};
   const Bytes bytes = encode_memory(memory);
@@ -51,7 +65,7 @@ TEST(Memory, RoundTripsAndFindsDamage) {
 }
 
 TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}, {5, NodeId(6)}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1)}, {}, {5, NodeId(6)}, {}};
   const auto appended = [&](std::byte minor, std::byte required, std::byte optional) {
     Bytes bytes = encode_memory(memory);
     bytes.resize(bytes.size() - 8);
@@ -70,7 +84,7 @@ TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
 }
 
 TEST(Memory, GoldenBytesOfRelease_0_1) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}}, {}, {5, NodeId(6)}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1)}, {}, {5, NodeId(6)}, {}};
   EXPECT_EQ(to_hex(encode_memory(memory)),
             "524b5253"
             "0100"
@@ -82,14 +96,17 @@ TEST(Memory, GoldenBytesOfRelease_0_1) {
             "01000000"
             "0200000000000000"
             "00000000"
+            "01000000"
+            "01000000"
             "0000000000000000"
+            "00000000"
             "00000000"
             "00000000"
             "05000000"
             "06000000"
             "00000000"
             "00000000"
-            "8bcfc9b483a569b9");
+            "c0b8b06110771c2d");
 }
 
 Config valid_config() {
@@ -117,7 +134,8 @@ TEST(Config, RefusesWhatCanNotWork) {
   EXPECT_EQ(code([](Config& c) { c.timings.tick_ms = 0; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code([](Config& c) { c.durable.resize(30); }), ErrorCode::kCorrupt);
   EXPECT_EQ(code([](Config& c) {
-              for (std::uint32_t node = 3; node < 3 + wire::kMaxServers; ++node) c.roster.push_back({NodeId(node), "x:1"});
+              for (std::uint32_t node = 3; node < 3 + wire::kMaxServers; ++node)
+                c.roster.push_back({NodeId(node), "x:1"});
             }),
             ErrorCode::kInvalidArgument);
 }

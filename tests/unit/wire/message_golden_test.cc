@@ -65,7 +65,13 @@ const KeepKey kKey{OwnerId(1000), KeepKind::kGroup, "g"};
 const VersionContent kContent{Version(2), Incarnation(3), 8192, 4, kPlaces, kParts};
 const RingLease kLease{1000, 900, 800, 300, 500};
 const std::string kLeaseHex = "e803000000000000840300000000000020030000000000002c010000f4010000";
-const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
+const RingView kView{ViewNumber(2),
+                     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
+                     {{NodeId(2), {}}},
+                     {NodeId(4), NodeId(1)}};
+const std::string kViewHex =
+    "0200000000000000020000000100000003000000000000000400000005000000000000000100000002000000000000000000000002000000"
+    "0400000001000000";
 const LayerStats kStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 void add_client_rows(std::vector<Row>& rows) {
@@ -138,7 +144,7 @@ void add_client_ring_rows(std::vector<Row>& rows) {
                                 "wedged",
                                 "why",
                                 NodeId(7),
-                                {{NodeId(8), Incarnation(9), "h:1", true, false, "up", "x"}},
+                                {{NodeId(8), Incarnation(9), "h:1", true, false, "up", "x", "r1"}},
                                 {{"ack", 10, 11, 12, 13}},
                                 14,
                                 15,
@@ -146,7 +152,8 @@ void add_client_ring_rows(std::vector<Row>& rows) {
                                 17},
                      "010000000000000002000000000000000300000004000000000000000500000000000000060000000000000006000000"
                      "77656467656403000000776879070000000100000008000000090000000000000003000000683a310100020000007570"
-                     "0100000078010000000300000061636b0a000000000000000b000000000000000c000000000000000d00000000000000"
+                     "0100000078020000007231"
+                     "010000000300000061636b0a000000000000000b000000000000000c000000000000000d00000000000000"
                      "0e000000000000000f0000000000000010000000000000001100000000000000"));
 }
 
@@ -210,30 +217,19 @@ void add_peer_rows(std::vector<Row>& rows) {
       row(0x211, RingAccuse{ViewNumber(9), {NodeId(7), Incarnation(8)}}, "0900000000000000070000000800000000000000"));
   rows.push_back(row(0x212, RingProbeRequest{ViewNumber(9), {NodeId(7), Incarnation(8)}},
                      "0900000000000000070000000800000000000000"));
-  rows.push_back(row(
-      0x213, RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView, kLease},
-      "0600000000000000070000000300000002000000000000000200000001000000030000000000000004000000050000000000000001000000"
-      "020000000000000000000000020000000000000002000000010000000300000000000000040000000500000000000000"
-      "01000000020000000000000000000000" +
-          kLeaseHex));
+  rows.push_back(row(0x213, RingPropose{Incarnation(6), {7, NodeId(3)}, kView, kView, kLease},
+                     "06000000000000000700000003000000" + kViewHex + kViewHex + kLeaseHex));
   rows.push_back(row(0x214, RingAck{ViewNumber(9), {7, NodeId(3)}, Incarnation(1), kLease},
                      "090000000000000007000000030000000100000000000000" + kLeaseHex));
-  rows.push_back(row(0x215, RingCommit{kView, kLease, 450},
-                     "020000000000000002000000010000000300000000000000040000000500000000000000010000000200000000000000"
-                     "00000000" +
-                         kLeaseHex + "c2010000"));
+  rows.push_back(row(0x215, RingCommit{kView, kLease, 450}, kViewHex + kLeaseHex + "c2010000"));
   rows.push_back(row(0x216, RingJoin{ViewNumber(9), Incarnation(1)}, "09000000000000000100000000000000"));
   rows.push_back(row(0x217, RingLeave{ViewNumber(9)}, "0900000000000000"));
   rows.push_back(
-      row(0x218, RingPrepare{Incarnation(6), {7, NodeId(3)}, kView},
-          "0600000000000000070000000300000002000000000000000200000001000000030000000000000004000000050000000000"
-          "0000010000000200000000000000000000"
-          "00"));
-  rows.push_back(
-      row(0x219, RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView, 450},
-          "03000000000000000700000003000000060000000000000001000000020000000200000000000000020000000100000003"
-          "000000000000000400000005000000000000000100000002000000000000000000"
-          "0000c2010000"));
+      row(0x218, RingPrepare{Incarnation(6), {7, NodeId(3)}, kView}, "06000000000000000700000003000000" + kViewHex));
+  rows.push_back(row(0x219, RingPromise{ViewNumber(3), {7, NodeId(3)}, Incarnation(6), {1, NodeId(2)}, kView, 450},
+                     "030000000000000007000000030000000600000000000000"
+                     "0100000002000000" +
+                         kViewHex + "c2010000"));
 }
 
 void add_keep_and_log_rows(std::vector<Row>& rows) {

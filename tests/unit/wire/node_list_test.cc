@@ -44,10 +44,12 @@ TEST(NodeList, ACopySharesUntilOneIsChanged) {
 }
 
 TEST(NodeList, LooksLikeAVectorOnTheWire) {
-  const RingView view{ViewNumber(1), members(40), {}};
+  NodeList<NodeId> ring;
+  for (const RingMember& member : members(40)) ring.push_back(member.node);
+  const RingView view{ViewNumber(1), members(40), {}, ring};
   Bytes vector_bytes;
   Encoder encoder(vector_bytes);
-  encoder(view.number, view.members.entries(), std::vector<RingMember>());
+  encoder(view.number, view.members.entries(), std::vector<RingMember>(), ring.entries());
   EXPECT_EQ(encode(view), vector_bytes);
   EXPECT_EQ(*decode<RingView>(vector_bytes, "view"), view);
 }

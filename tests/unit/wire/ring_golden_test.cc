@@ -14,7 +14,10 @@ const std::string kLeaseHex =
     "2003000000000000"
     "2c010000"
     "f4010000";
-const RingView kView{ViewNumber(2), {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}}, {{NodeId(2), {}}}};
+const RingView kView{ViewNumber(2),
+                     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
+                     {{NodeId(2), {}}},
+                     {NodeId(4), NodeId(1)}};
 const char kViewHex[] =
     "0200000000000000"
     "02000000"
@@ -24,7 +27,10 @@ const char kViewHex[] =
     "0500000000000000"
     "01000000"
     "02000000"
-    "0000000000000000";
+    "0000000000000000"
+    "02000000"
+    "04000000"
+    "01000000";
 
 TEST(RingGolden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kRingHeartbeat), 0x210);
@@ -121,8 +127,17 @@ TEST(RingMessages, RefusesViewsThatAreNone) {
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(2); }));  // member and retired
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[0].node = NodeId(); }));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.clear(); }));
+  // The ring is a permutation of the members.
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1)}; }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1), NodeId(1)}; }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1), NodeId(2)}; }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1), NodeId(4), NodeId(2)}; }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring.clear(); }));
   EXPECT_FALSE(accepted([](RingView& view) {
-    for (std::uint32_t node = 10; node < 10 + kMaxServers; ++node) view.members.push_back({NodeId(node), {}});
+    for (std::uint32_t node = 10; node < 10 + kMaxServers; ++node) {
+      view.members.push_back({NodeId(node), {}});
+      view.ring.push_back(NodeId(node));
+    }
   }));
   EXPECT_FALSE(ring_message_from_frame(to_frame(Refusal{})));
   EXPECT_FALSE(is_ring_message(MessageType::kKeepFirst));
