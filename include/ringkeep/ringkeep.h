@@ -43,7 +43,7 @@ enum rk_error {
   RK_ERR_DIVERGENCE = 13,
   RK_ERR_UNSUPPORTED = 14,
   RK_ERR_EXISTS = 15,
-  RK_ERR_PEER_GONE = 16
+  RK_ERR_PEER_GONE = 16 /* the server ended, or the ring went on without it; connect again */
 };
 
 /* "not-found" and the like; never NULL, never freed. */

@@ -68,7 +68,8 @@ std::string details(const wire::ServerEvent& event) {
   if (name == "view_installed") return view(event);
   if (name == "wedged") return event.reason;
   if (name == "unwedged") return "acts again in view " + std::to_string(event.view.value);
-  if (name == "evicted") return "view " + std::to_string(event.view.value) + " goes on without this server";
+  if (name == "evicted")
+    return "view " + std::to_string(event.view.value) + " goes on without this server, which begins anew";
   if (name == "peer_refused") return refusal(event);
   if (name == "copies_lost")
     return amount(event, "version", "versions") + " without a second copy now" +
@@ -79,7 +80,8 @@ std::string details(const wire::ServerEvent& event) {
   if (name == "job_created" || name == "job_ended") return job(event);
   if (name == "server_started")
     return server(event.node) + ", incarnation " + std::to_string(event.incarnation.value) +
-           (event.view ? ", remembers view " + std::to_string(event.view.value) : "");
+           (event.view ? ", remembers view " + std::to_string(event.view.value) : "") +
+           (event.reason.empty() ? "" : "; " + event.reason);
   return other(event);
 }
 

@@ -174,7 +174,8 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["owner"] = event.owner.value;
   }
   if (any || is({"job_created"})) out["ranks"] = event.ranks;
-  if (any || is({"wedged", "member_suspected", "link_down", "peer_refused", "server_stopping", "copies_lost"}))
+  if (any || is({"server_started", "wedged", "member_suspected", "link_down", "peer_refused", "server_stopping",
+                 "copies_lost"}))
     out["reason"] = event.reason;
 }
 

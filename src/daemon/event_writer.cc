@@ -26,13 +26,14 @@ std::vector<ring::Member> watched_in(const ring::View& view, NodeId self) {
 
 }  // namespace
 
-void EventWriter::started(const ring::Member& self, const ring::View& known) {
+void EventWriter::started(const ring::Member& self, const ring::View& known, const std::string& why_again) {
   self_ = self;
   view_ = known;
   wire::ServerEvent event = event_of(events::kServerStarted);
   event.node = self_.node;
   event.incarnation = self_.incarnation;
   event.view = known.number;
+  event.reason = why_again;
   log_.record(std::move(event));
 }
 

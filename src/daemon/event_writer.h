@@ -21,8 +21,9 @@ class EventWriter {
 
   explicit EventWriter(EventLog& log) : log_(log) {}
 
-  // First. `known`: the newest view that this server remembers from the life before.
-  void started(const ring::Member& self, const ring::View& known);
+  // First. `known`: the newest view that this server remembers from the life before. `why_again`: empty if somebody
+  // started it.
+  void started(const ring::Member& self, const ring::View& known, const std::string& why_again = {});
   void stopping(const std::string& reason);
   void on_effect(const ring::Effect& effect);
   void link_up(const io::ProvenPeer& peer);

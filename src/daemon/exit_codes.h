@@ -10,7 +10,7 @@ enum class ExitCode : int {
   kUsage = 2,        // flags or configuration
   kCannotStart = 3,  // directory, key file, socket, address or state refuse
   kMemory = 4,       // the budget is larger than the machine or its control group
-  kEvicted = 5,      // the ring went on without this server: start it again as a new one
+  kEvicted = 5,      // the ring went on without this server, and it could not execute its program again
 };
 
 }  // namespace rk::daemon

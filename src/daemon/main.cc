@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/exit_codes.h"
 #include "daemon/logger.h"
+#include "daemon/rebirth.h"
 #include "daemon/server.h"
 #include "io/event_loop.h"
 
@@ -22,8 +23,22 @@ ExitCode complain(const Error& error, ExitCode code) {
   return code;
 }
 
-ExitCode run(const std::vector<std::string>& arguments) {
-  auto flags = parse_flags(arguments);
+// From the first message to the last; all that it had is gone then.
+ExitCode live(const StartOptions& options, const Rebirth& rebirth, std::uint64_t& lived_ms) {
+  io::EventLoop loop;
+  const std::uint64_t began_ms = loop.now_ms();
+  const std::string why =
+      rebirth.evictions() > 0 ? "the ring went on without its life before; it holds nothing of that" : "";
+  auto server = Server::create(loop, options, why);
+  if (!server) return complain(server.error().error, server.error().code);
+  Rebirth::let_signals_in();
+  const ExitCode code = (*server)->run();
+  lived_ms = loop.now_ms() - began_ms;
+  return code;
+}
+
+ExitCode run(int count, char** arguments) {
+  auto flags = parse_flags(std::vector<std::string>(arguments + 1, arguments + count));
   if (!flags) return complain(flags.error(), ExitCode::kUsage);
   if (flags->text) {
     std::fputs(flags->text->text.c_str(), stdout);
@@ -39,10 +54,13 @@ ExitCode run(const std::vector<std::string>& arguments) {
   }
   logger::start(options.config.log_level, "ringkeepd " + std::to_string(options.config.node.value));
   std::signal(SIGPIPE, SIG_IGN);
-  io::EventLoop loop;
-  auto server = Server::create(loop, options);
-  if (!server) return complain(server.error().error, server.error().code);
-  return (*server)->run();
+  auto rebirth = Rebirth::prepare(options);
+  if (!rebirth) return complain(rebirth.error(), ExitCode::kCannotStart);
+  std::uint64_t lived_ms = 0;
+  if (const ExitCode code = live(options, *rebirth, lived_ms); code != ExitCode::kEvicted) return code;
+  if (const Status ended = rebirth->begin_anew(arguments, lived_ms); !ended)
+    return complain(ended.error(), ExitCode::kEvicted);
+  return ExitCode::kOk;
 }
 
 }  // namespace
@@ -50,7 +68,7 @@ ExitCode run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   try {
-    return static_cast<int>(rk::daemon::run(std::vector<std::string>(argv + 1, argv + argc)));
+    return static_cast<int>(rk::daemon::run(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ringkeepd: internal error: %s\n", error.what());
     return static_cast<int>(rk::daemon::ExitCode::kInternal);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/logger.h"
+#include "daemon/rebirth.h"
 #include "daemon/server.h"
 
 namespace rk::daemon {
@@ -69,15 +70,21 @@ RingDriver::Hooks Server::ring_hooks() {
   hooks.on_state = [this](const RingState& state) { on_ring_state(state); };
   hooks.on_member_lost = [this](const ring::Member& member) { on_member_lost(member); };
   hooks.on_left = [this] { stop(ExitCode::kOk); };
-  hooks.on_evicted = [this] {
-    const std::string text = "the ring went on without " + server_name(config_.node) +
-                             ": start it again, as a new server that holds nothing";
-    logger::error(text);
-    notify_creators({true, text});
-    stop(ExitCode::kEvicted);
-  };
+  hooks.on_evicted = [this] { on_evicted(); };
   hooks.persist = [this](std::uint64_t token, Bytes bytes) { state_writer_->write(token, std::move(bytes)); };
   return hooks;
+}
+
+void Server::on_evicted() {
+  const std::string text = "the ring went on without " + server_name(config_.node) +
+                           ", which was silent for too long: it begins anew and holds nothing of before";
+  logger::error(text);
+  notify_creators({true, text});
+  end_sessions(Error{ErrorCode::kPeerGone, text + ", connect again"});
+  evicted_ = true;
+  Rebirth::hold_signals();
+  // One that came before is on its way through the loop: it is given the time to arrive.
+  leaving_.start(1, [this] { loop_.post([this] { stop(ExitCode::kEvicted); }); });
 }
 
 void Server::on_state_written(std::uint64_t token, const Status& status) {

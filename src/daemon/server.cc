@@ -51,7 +51,8 @@ Status prepare_directories(const Config& config) {
 
 }  // namespace
 
-tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop& loop, const StartOptions& options) {
+tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop& loop, const StartOptions& options,
+                                                                   const std::string& why_again) {
   const auto failure = [](ExitCode code, Error error) { return tl::unexpected(StartFailure{code, std::move(error)}); };
   raise_descriptor_limit();
   auto budget = shm::MemoryBudget::create({options.config.memory_bytes, options.config.reserve_bytes, ""});
@@ -61,7 +62,7 @@ tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop
   auto state = StateFiles::open(options.config.state_directory);
   if (!state) return failure(ExitCode::kCannotStart, state.error());
   std::unique_ptr<Server> server(new Server(loop, options, std::move(*budget), std::move(*state)));
-  if (auto status = server->start(); !status) return failure(ExitCode::kCannotStart, status.error());
+  if (auto status = server->start(why_again); !status) return failure(ExitCode::kCannotStart, status.error());
   return server;
 }
 
@@ -88,11 +89,11 @@ Server::~Server() {
   if (socket_bound_) ::unlink(config_.socket.c_str());
 }
 
-Status Server::start() {
+Status Server::start(const std::string& why_again) {
   RK_TRY(shm::Descriptor socket, io::listen_local(config_.socket));
   socket_bound_ = true;
   RK_TRY(incarnation_, state_.next_incarnation(clock_ms()));
-  RK_TRY_VOID(start_ring());
+  RK_TRY_VOID(start_ring(why_again));
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
                                              [this](shm::Descriptor client) { accept_client(std::move(client)); });
   loop_.on_signals({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
@@ -117,7 +118,7 @@ Status Server::start() {
   return {};
 }
 
-Status Server::start_ring() {
+Status Server::start_ring(const std::string& why_again) {
   RK_TRY(keys::KeySet keys, cluster_keys(config_));
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
   keep::Config keep;
@@ -134,7 +135,7 @@ Status Server::start_ring() {
   state_writer_ = std::make_unique<StateWriter>(
       state_, loop_, [this](std::uint64_t token, const Status& status) { on_state_written(token, status); });
   RK_TRY(ring_driver_, RingDriver::create(std::move(ring), state_, *this, ring_hooks()));
-  event_writer_.started({config_.node, incarnation_}, ring_driver_->core().committed());
+  event_writer_.started({config_.node, incarnation_}, ring_driver_->core().committed(), why_again);
   const io::PeerIdentity self{config_.cluster, config_.node, incarnation_, {}};
   io::PeerLinkLimits limits;
   limits.max_unproven = config_.limits.unproven_peers;
@@ -152,7 +153,8 @@ LeaveToAct Server::leave_to_act() const {
 }
 
 void Server::announce_ready() {
-  logger::info("server " + std::to_string(config_.node.value) + " listens on " + config_.socket);
+  logger::info("server " + std::to_string(config_.node.value) + ", incarnation " + std::to_string(incarnation_.value) +
+               ", listens on " + config_.socket);
   if (!options_.ready_fd) return;
   const std::string line = "ready " + config_.socket + "\n";
   if (::write(*options_.ready_fd, line.data(), line.size()) < 0) logger::warn("nobody reads the ready descriptor");
@@ -186,7 +188,7 @@ void Server::reload() {
 
 void Server::stop_in_order() {
   if (!stopping_) event_writer_.stopping("a signal asked it to end");
-  if (stopping_ || !ring_.serving || ring_.members.size() < 2) return stop(ExitCode::kOk);
+  if (stopping_ || evicted_ || !ring_.serving || ring_.members.size() < 2) return stop(ExitCode::kOk);
   stopping_ = true;
   logger::info("leaving the ring");
   for (const io::RosterEntry& entry : config_.roster)

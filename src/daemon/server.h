@@ -38,10 +38,12 @@ struct StartFailure {
 class Server final : private ClientPort, private PeerPort {
  public:
   // Takes the directories, the memory budget, the socket and the peer address.
-  static tl::expected<std::unique_ptr<Server>, StartFailure> create(io::EventLoop& loop, const StartOptions& options);
+  // `why_again`: for people, if this life follows one that was evicted.
+  static tl::expected<std::unique_ptr<Server>, StartFailure> create(io::EventLoop& loop, const StartOptions& options,
+                                                                    const std::string& why_again);
   ~Server() override;
 
-  // Until a signal, the parent's end, or eviction.
+  // Until a signal, the parent's end, or eviction. After an eviction signals wait for the next life (Rebirth).
   ExitCode run();
 
  private:
@@ -55,8 +57,8 @@ class Server final : private ClientPort, private PeerPort {
   };
 
   Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state);
-  Status start();
-  Status start_ring();
+  Status start(const std::string& why_again);
+  Status start_ring(const std::string& why_again);
   void announce_ready();
   LeaveToAct leave_to_act() const;
   void on_tick();
@@ -73,6 +75,7 @@ class Server final : private ClientPort, private PeerPort {
   Status on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame);
   void on_ring_state(const RingState& state);
   void on_member_lost(const ring::Member& member);
+  void on_evicted();
   std::string server_name(NodeId node) const;
 
   // sessions.cc
@@ -80,6 +83,7 @@ class Server final : private ClientPort, private PeerPort {
   Status on_client_frame(Session& session, const wire::Frame& frame);
   void on_client_closed(std::uint64_t number, const Error& why);
   void notify_creators(const wire::ServerNotice& notice);
+  void end_sessions(const Error& why);
   void send(std::uint64_t session, const wire::Frame& frame, std::span<const int> descriptors) override;
   Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
   Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
@@ -120,6 +124,7 @@ class Server final : private ClientPort, private PeerPort {
   io::Timer tick_;
   io::Timer leaving_;
   bool stopping_ = false;
+  bool evicted_ = false;
   std::map<NodeId, std::string> last_refusal_;  // logged once for each new reason
   std::unique_ptr<io::Watch> parent_;
   ExitCode exit_code_ = ExitCode::kOk;

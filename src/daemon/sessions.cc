@@ -87,6 +87,14 @@ void Server::send(std::uint64_t session, const wire::Frame& frame, std::span<con
   at->second->connection->send(ours, descriptors);
 }
 
+// Request 0: it is the whole connection that ends.
+void Server::end_sessions(const Error& why) {
+  for (const auto& [number, session] : sessions_) {
+    refuse(number, 0, why);
+    session->connection->close(why);
+  }
+}
+
 void Server::notify_creators(const wire::ServerNotice& notice) {
   for (const std::uint64_t session : jobs_.creators()) answer(session, 0, notice);
 }

@@ -14,6 +14,8 @@ import job
 
 PORT = 7800
 PROXY_PORT = 9000
+EVICTED = "evicted"
+AGAIN_S = 0.05   # between attempts to hear the events of a server that has just begun anew
 PATIENCE_S = 60  # for anything that a healthy ring does in at most seconds; it is no measure
 
 
@@ -36,16 +38,18 @@ class View:
 
 
 class Server:
-    """One node of the ring; `process` is its present life."""
+    """One node of the ring. A process has one life more each time that the ring goes on without it."""
 
     def __init__(self, node, folder):
         self.node, self.folder = node, folder
         self.socket = str(folder / "socket")
         self.process = self.parent = None
-        self.lives = 0
+        self.starts = self.lives = 0
         self.stopped = False   # by SIGSTOP
         self.expected = None   # exit codes that its end may have
-        self.ends = []         # (when, exit code) of each life that has ended
+        self.ends = []         # (when, exit code or EVICTED) of each life that has ended
+        self.evicted = []      # incarnations that ended so
+        self.evicted_at = None  # the present life, which the next one has not followed yet
         self.incarnation = 0   # of this life
         self.view = None       # the newest installed in this life
         self.serving = False
@@ -138,7 +142,9 @@ class Ring:
             server = self.servers[node]
             reader, server.parent = os.pipe()
             ready, says_ready = os.pipe()
+            server.starts += 1
             server.lives += 1
+            server.incarnation, server.evicted_at = 0, None
             server.expected, server.stopped, server.view, server.serving = None, False, None, True
             command = [job.program("ringkeepd"), "--config", str(server.folder / "config"), "--parent-fd", str(reader),
                        "--ready-fd", str(says_ready)]
@@ -147,8 +153,8 @@ class Ring:
                                               pass_fds=[reader, says_ready])
             os.close(reader)
             os.close(says_ready)
-            self._tail.add(server.process.stderr, Log(server, server.lives))
-            self._tail.add(os.fdopen(ready, "rb"), Ready(server, server.lives))
+            self._tail.add(server.process.stderr, Log(server, server.starts))
+            self._tail.add(os.fdopen(ready, "rb"), Ready(server, server.starts))
 
     def signal(self, node, number):
         server = self.servers[node]
@@ -200,12 +206,17 @@ class Ring:
             raise RuntimeError(f"ringkeep ring: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def _heard(self, server, life, event):
+    def _heard(self, server, start, event):
         with self.changed:
-            if life != server.lives or not server.alive():
+            if start != server.starts or not server.alive():
                 return
             if event["event"] == "server_started":
+                if server.incarnation not in (0, event["incarnation"]):
+                    self._begun_anew(server, event)
                 server.incarnation = event["incarnation"]
+            elif event["event"] == "evicted":
+                server.view, server.serving = None, False
+                server.evicted_at = event["monotonic_ns"] / 1e9
             elif event["event"] == "view_installed":
                 members = tuple(Member(*member) for member in event["members"])
                 server.view = View(server.node, event["view"], members, event["monotonic_ns"] / 1e9)
@@ -215,6 +226,14 @@ class Ring:
             elif event["event"] == "unwedged":
                 server.serving = True
             self.changed.notify_all()
+
+    def _begun_anew(self, server, event):
+        # Its own word of the end comes before the next life can answer anybody; whoever reads it may miss it.
+        server.ends.append((server.evicted_at or event["monotonic_ns"] / 1e9, EVICTED))
+        server.evicted_at = None
+        server.evicted.append(server.incarnation)
+        server.lives += 1
+        server.view, server.serving = None, True
 
     def settled(self, nodes):
         """The one view that all of `nodes`, and no others, serve in; None if there is none."""
@@ -255,7 +274,7 @@ class Ring:
 
 
 class Tail(threading.Thread):
-    """Reads what all servers say as it comes: their logs, and their events once they are ready."""
+    """Reads what all servers say as it comes: their logs, and their events once they are ready, of each life."""
 
     def __init__(self, heard):
         super().__init__(daemon=True)
@@ -263,7 +282,7 @@ class Tail(threading.Thread):
         self._wake_reader, self._wake_writer = os.pipe()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._ended, self._new, self._lock = False, [], threading.Lock()
-        self._watchers = []
+        self._watchers, self._again = [], []
         self.start()
 
     def add(self, pipe, source):
@@ -281,11 +300,14 @@ class Tail(threading.Thread):
 
     def run(self):
         while not self._ended:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(AGAIN_S if self._again else None):
                 if key.data is None:
                     os.read(self._wake_reader, 4096)
                 else:
                     self._read(key)
+            waiting, self._again = self._again, []
+            for source in waiting:
+                self._watch(source)
             with self._lock:
                 for pipe, source in self._new:
                     self._selector.register(pipe, selectors.EVENT_READ, source)
@@ -303,9 +325,12 @@ class Tail(threading.Thread):
             if isinstance(key.data, Ready):
                 self._watch(key.data)
             elif isinstance(key.data, Events):
-                self._heard(key.data.server, key.data.life, json.loads(line))
+                self._heard(key.data.server, key.data.start, json.loads(line))
         if not piece:
             self._forget(key)
+            source = key.data
+            if isinstance(source, Events) and source.start == source.server.starts and source.server.alive():
+                self._again.append(source)
 
     def _forget(self, key):
         self._selector.unregister(key.fileobj)
@@ -319,14 +344,14 @@ class Tail(threading.Thread):
                                        stdout=subprocess.PIPE, stderr=complaints,
                                        env={**os.environ, "RINGKEEP_SOCKET": server.socket})
         self._watchers.append(watcher)
-        self._selector.register(watcher.stdout, selectors.EVENT_READ, Events(server, ready.life))
+        self._selector.register(watcher.stdout, selectors.EVENT_READ, Events(server, ready.start))
 
 
 class Source:
-    """A pipe of one life of a server."""
+    """A pipe of one process of a server."""
 
-    def __init__(self, server, life):
-        self.server, self.life, self._rest = server, life, b""
+    def __init__(self, server, start):
+        self.server, self.start, self._rest = server, start, b""
 
     def lines(self, piece):
         *lines, self._rest = (self._rest + piece).split(b"\n")
@@ -345,8 +370,8 @@ class Events(Source):
 
 
 class Log(Source):
-    def __init__(self, server, life):
-        super().__init__(server, life)
+    def __init__(self, server, start):
+        super().__init__(server, start)
         self._file = (server.folder / "log").open("ab", buffering=0)
 
     def lines(self, piece):

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "tests/integration/ring_fixture.h"
@@ -147,6 +149,90 @@ TEST(DaemonRing, AKilledServerComesBackAsANewIncarnation) {
            std::any_of(status.members.begin(), status.members.end(),
                        [&](const auto& m) { return m.node == NodeId(2) && m.incarnation > before; });
   }));
+}
+
+// Stopped until the others go on without it.
+void evict(RingFixture& ring, std::uint32_t node) {
+  ring.server(node).kill(SIGSTOP);
+  ASSERT_TRUE(ring.await_status(node == 1 ? 2 : 1, [&](const wire::StatusAnswer& status) {
+    return status.state == "serving" && std::none_of(status.members.begin(), status.members.end(),
+                                                     [&](const auto& m) { return m.node == NodeId(node); });
+  }));
+  ring.server(node).kill(SIGCONT);
+}
+
+std::size_t open_descriptors(pid_t pid) {
+  const std::filesystem::directory_iterator folder("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
+}
+
+TEST(DaemonRing, AnEvictedServerBeginsAnewAsTheSameProcess) {
+  for (const std::uint32_t node : {3U, 1U}) {  // 1 leads
+    RingFixture ring(3);
+    const pid_t pid = ring.server(node).pid();
+    const Incarnation before = ring.status(node)->incarnation;
+    auto creator = ring.client(node);
+    ASSERT_TRUE(creator->ask<wire::Done>(wire::JobCreate{JobId(5), {CommunityId(0)}, 1U << 20U}));
+    auto other = ring.client(node);
+    const std::size_t descriptors = open_descriptors(pid);
+    evict(ring, node);
+    // Who created a job hears of it first, then all hear that their connection ends.
+    const auto notice = creator->receive();
+    ASSERT_TRUE(notice);
+    ASSERT_TRUE(wire::from_frame<wire::ServerNotice>(notice->frame));
+    for (TestClient* client : {&*creator, &*other}) {
+      auto last = client->receive();
+      while (last && last->frame.type == wire::MessageType::kServerNotice) last = client->receive();
+      ASSERT_TRUE(last) << last.error().message;
+      const auto why = wire::from_frame<wire::Refusal>(last->frame);
+      ASSERT_TRUE(why);
+      EXPECT_EQ(last->frame.request, 0U);
+      EXPECT_EQ(why->code, static_cast<int>(ErrorCode::kPeerGone));
+      EXPECT_NE(why->message.find("went on without server " + std::to_string(node)), std::string::npos) << why->message;
+      EXPECT_TRUE(client->await_end());
+    }
+    EXPECT_TRUE(ring.await_ring_of(3));
+    EXPECT_TRUE(ring.await_status(node, [&](const wire::StatusAnswer& status) {
+      return status.incarnation > before && status.pid == static_cast<std::uint32_t>(pid) && status.members.size() == 3;
+    }));
+    EXPECT_TRUE(ring.server(node).running());
+    EXPECT_LE(open_descriptors(pid), descriptors);
+    std::ifstream name("/proc/" + std::to_string(pid) + "/comm");
+    std::string word;
+    EXPECT_TRUE(name >> word && word == "ringkeepd") << word;
+    EXPECT_NE(ring.server(node).output().find("begins anew in 100 ms"), std::string::npos)
+        << ring.server(node).output();
+    // It can still be ended as before.
+    ring.server(node).close_parent_pipe();
+    EXPECT_EQ(ring.server(node).wait(), 0);
+  }
+}
+
+TEST(DaemonRing, AnEvictedServerSaysInItsEventsWhyItBeganAnew) {
+  RingFixture ring(3);
+  evict(ring, 2);
+  ASSERT_TRUE(ring.await_ring_of(3));
+  ASSERT_TRUE(ring.await_status(2, [](const wire::StatusAnswer& status) { return status.members.size() == 3; }));
+  auto reader = ring.client(2);
+  ASSERT_TRUE(reader);
+  ASSERT_TRUE(reader->send(wire::to_frame(wire::EventsSubscribe{false}, 1)));
+  const auto first = reader->receive();
+  ASSERT_TRUE(first);
+  const auto event = wire::from_frame<wire::ServerEvent>(first->frame);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->event, "server_started");
+  EXPECT_NE(event->reason.find("went on without"), std::string::npos) << event->reason;
+}
+
+// Whether it still waits or has begun anew when the signal comes.
+TEST(DaemonRing, AnEvictedServerCanBeTerminatedWhileItWaits) {
+  RingFixture ring(3);
+  evict(ring, 3);
+  ASSERT_TRUE(ring.await_status(
+      1, [&](const auto&) { return ring.server(3).output().find("begins anew in") != std::string::npos; }));
+  ring.server(3).kill(SIGTERM);
+  EXPECT_EQ(ring.server(3).wait(), 0) << ring.server(3).output();
+  EXPECT_FALSE(TestClient::connect_local(ring.socket(3)));
 }
 
 TEST(DaemonRing, WithoutAMajorityItWedgesAndRefusesJobsByName) {

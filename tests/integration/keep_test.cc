@@ -277,6 +277,22 @@ TEST(KeepOnServers, AnOkThatIsTakenAfterTheRingWentOnIsUnknown) {
   for (const int end : {ready[0], ready[1], go[0], go[1]}) close(end);
 }
 
+TEST(KeepOnServers, ClientsOfAnEvictedServerHearOfItAndNewOnesCommit) {
+  RingFixture ring(3);
+  const Client old(ring.socket(2));
+  ASSERT_EQ(rk_put(old.handle, "state", "a", 1, nullptr), RK_OK) << rk_last_error();
+  ring.server(2).kill(SIGSTOP);
+  ASSERT_TRUE(ring.await_status(1, [](const wire::StatusAnswer& status) { return status.members.size() == 2; }));
+  ring.server(2).kill(SIGCONT);
+  ASSERT_TRUE(ring.await_ring_of(3));
+  EXPECT_EQ(rk_put(old.handle, "state", "b", 1, nullptr), RK_ERR_PEER_GONE);
+  EXPECT_NE(std::string(rk_last_error()).find("went on without server 2"), std::string::npos) << rk_last_error();
+  const Client fresh(ring.socket(2));
+  EXPECT_EQ(read_all(fresh.handle, "state"), "a");
+  EXPECT_EQ(rk_put(fresh.handle, "state", "c", 1, nullptr), RK_OK) << rk_last_error();
+  EXPECT_EQ(read_all(fresh.handle, "state"), "c");
+}
+
 TEST(KeepOnServers, NoServerAtTheSocketIsSaidPlainly) {
   rk_options options{sizeof(rk_options), "/nonexistent/ringkeep.socket", nullptr, 0};
   rk_client* client = nullptr;
