@@ -36,7 +36,8 @@ std::string change(const char* what, const std::vector<wire::ServerLife>& lives)
 
 std::string view(const wire::ServerEvent& event) {
   return "view " + std::to_string(event.view.value) + ": " + nodes(event.members) + " (" +
-         std::to_string(event.node.value) + " leads)" + change("new", event.joined) +
+         std::to_string(event.node.value) + " leads" +
+         (event.witness ? ", witness " + std::to_string(event.witness.value) : "") + ")" + change("new", event.joined) +
          change("restarted", event.restarted) + change("lost", event.lost) + change("left", event.left);
 }
 

@@ -159,6 +159,7 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["previous"] = event.previous.value;
     out["members"] = lives(event.members);
     out["leader"] = event.node.value;
+    out["witness"] = event.witness ? Json(event.witness.value) : Json();
     out["new"] = lives(event.joined);
     out["restarted"] = lives(event.restarted);
     out["lost"] = lives(event.lost);
@@ -209,7 +210,8 @@ std::string to_json(const wire::StatusAnswer& status) {
                               {"incarnation", member.incarnation.value},
                               {"address", member.address},
                               {"connected", member.connected},
-                              {"key", member.key}});
+                              {"key", member.key},
+                              {"witness", member.witness}});
   out["budget_bytes"] = status.budget_bytes;
   out["used_bytes"] = status.used_bytes;
   out["checkpoints"] = status.checkpoints;
@@ -249,8 +251,11 @@ std::string to_json(const wire::RingAnswer& ring) {
   out["missing"] = ring.missing ? Json(ring.missing.value) : Json();
   std::vector<NodeId> members;
   for (const wire::RingServer& server : ring.servers)
-    if (server.member) members.push_back(server.node);
-  out["leader"] = members.empty() ? Json() : Json(members.front().value);
+    if (server.member && !server.witness) members.push_back(server.node);
+  // The witness leads only if nobody else is there.
+  const auto leader =
+      std::find_if(ring.servers.begin(), ring.servers.end(), [](const auto& one) { return one.member; });
+  out["leader"] = leader == ring.servers.end() ? Json() : Json(leader->node.value);
   out["servers"] = Json::array();
   for (const wire::RingServer& server : ring.servers) {
     Json one;
@@ -261,6 +266,7 @@ std::string to_json(const wire::RingAnswer& ring) {
     one["state"] = server.state;
     one["reason"] = server.reason;
     one["connected"] = server.connected;
+    one["witness"] = server.witness;
     one["rack"] = server.rack.empty() ? Json() : Json(server.rack);
     const auto at = std::find(members.begin(), members.end(), server.node);
     const bool paired = at != members.end() && members.size() > 1;

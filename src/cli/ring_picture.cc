@@ -41,7 +41,10 @@ class Picture {
  public:
   Picture(const wire::RingAnswer& ring, const PictureStyle& style)
       : ring_(ring), style_(style), glyphs_(style.utf8 ? kUtf8 : kAscii) {
-    for (const wire::RingServer& one : ring.servers) (one.member ? members_ : others_).push_back(&one);
+    for (const wire::RingServer& one : ring.servers) {
+      const bool witness = one.member && one.witness;
+      (witness ? witnesses_ : one.member ? members_ : others_).push_back(&one);
+    }
   }
 
   std::string text() const {
@@ -60,11 +63,11 @@ class Picture {
  private:
   std::string head() const {
     std::string out;
-    if (members_.empty())
+    if (members_.empty() && witnesses_.empty())
       out = server(ring_.node) + " is in no view";
     else
-      out = "ring of " + std::to_string(members_.size()) + ", view " + std::to_string(ring_.view.value) + ", as " +
-            server(ring_.node) + " sees it";
+      out = "ring of " + std::to_string(members_.size()) + (witnesses_.empty() ? "" : " and a witness") + ", view " +
+            std::to_string(ring_.view.value) + ", as " + server(ring_.node) + " sees it";
     const bool serving = ring_.state == "serving";
     out += ": " + coloured(ring_.state, serving ? "32" : "31", style_.colours) + "\n";
     if (!ring_.reason.empty()) out += "  why: " + ring_.reason + "\n";
@@ -175,6 +178,11 @@ class Picture {
   // What the boxes have no room for.
   std::string notes() const {
     std::string out;
+    for (const wire::RingServer* one : witnesses_)
+      out += "  " + server(one->node) + (one->address.empty() ? "" : " (" + one->address + ")") +
+             (one->node == ring_.node ? ", this one" : "") + ": the witness, which votes and holds no data" +
+             (members_.empty() ? ", leads" : "") + "; " + coloured(one->state, colour_of(one->state), style_.colours) +
+             (one->reason.empty() ? "" : "; " + one->reason) + "\n";
     for (const auto* group : {&members_, &others_})
       for (const wire::RingServer* one : *group) {
         if (one->reason.empty() && one->member) continue;
@@ -197,6 +205,7 @@ class Picture {
   const PictureStyle& style_;
   const Glyphs& glyphs_;
   std::vector<const wire::RingServer*> members_;
+  std::vector<const wire::RingServer*> witnesses_;
   std::vector<const wire::RingServer*> others_;
 };
 
@@ -206,7 +215,7 @@ std::vector<std::pair<const wire::RingServer*, const wire::RingServer*>> pairs_o
     const wire::RingAnswer& ring) {
   std::vector<const wire::RingServer*> members;
   for (const wire::RingServer& one : ring.servers)
-    if (one.member) members.push_back(&one);
+    if (one.member && !one.witness) members.push_back(&one);
   std::vector<std::pair<const wire::RingServer*, const wire::RingServer*>> out;
   for (std::size_t i = 0; i < members.size() && members.size() > 1; ++i) {
     const wire::RingServer* next = members[(i + 1) % members.size()];

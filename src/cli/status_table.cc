@@ -6,19 +6,26 @@
 namespace rk::cli {
 std::string status_table(const wire::StatusAnswer& status, bool colours) {
   const bool serving = status.state == "serving";
-  std::string out = "ring of " + std::to_string(status.members.size()) + ", view " + std::to_string(status.view.value) +
-                    ": " + coloured(status.state, serving ? "32" : "31", colours);
+  // The witness is the last of the members and holds no copies.
+  const bool witness = !status.members.empty() && status.members.back().witness;
+  const std::size_t holders = status.members.size() - (witness ? 1 : 0);
+  std::string out = "ring of " + std::to_string(holders) + (witness ? " and a witness" : "") + ", view " +
+                    std::to_string(status.view.value) + ": " + coloured(status.state, serving ? "32" : "31", colours);
   if (!status.reason.empty()) out += " (" + status.reason + ")";
   out += "\n";
   if (!status.members.empty()) out += "  server  address                role     copies kept by  link\n";
   for (std::size_t i = 0; i < status.members.size(); ++i) {
     const wire::MemberStatus& member = status.members[i];
     // A server's second copies lie on its predecessor.
-    const wire::MemberStatus& predecessor = status.members[(i + status.members.size() - 1) % status.members.size()];
+    const wire::MemberStatus& predecessor = status.members[holders == 0 ? 0 : (i + holders - 1) % holders];
+    const bool paired = holders > 1 && !member.witness;
     const bool here = member.node == status.node;
     out += "  " + padded(std::to_string(member.node.value), 8) + padded(member.address, 23) +
-           padded(i == 0 ? "leader" : "member", 9) +
-           padded(status.members.size() > 1 ? "server " + std::to_string(predecessor.node.value) : "nobody", 16) +
+           padded(member.witness ? "witness"
+                  : i == 0       ? "leader"
+                                 : "member",
+                  9) +
+           padded(paired ? "server " + std::to_string(predecessor.node.value) : "nobody", 16) +
            (here               ? "this server"
             : member.connected ? (status.links.encrypted ? "connected" : "connected, not encrypted")
                                : coloured("no link", "31", colours)) +

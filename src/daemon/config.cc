@@ -17,6 +17,26 @@ bool parse_whole(std::string_view text, Number& value, int base = 10) {
   return !text.empty() && parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
 }
 
+// Racks and the witness are servers of the roster.
+Status check_roles(const Config& config) {
+  const auto listed = [&](NodeId node) {
+    return std::any_of(config.roster.begin(), config.roster.end(),
+                       [&](const io::RosterEntry& entry) { return entry.node == node; });
+  };
+  for (const auto& [node, rack] : config.racks)
+    if (!listed(node))
+      return fail(ErrorCode::kInvalidArgument, "server " + std::to_string(node.value) + " has the rack '" + rack +
+                                                   "' and is not in the roster: add it, or correct the number");
+  if (!config.witness) return {};
+  if (!listed(config.witness))
+    return fail(ErrorCode::kInvalidArgument, "the witness, server " + std::to_string(config.witness.value) +
+                                                 ", is not in the roster: add it, or correct the number");
+  if (config.roster.size() < 3)
+    return fail(ErrorCode::kInvalidArgument,
+                "a witness decides between two servers or more that hold data: add them to the roster");
+  return {};
+}
+
 Status check_roster(const Config& config) {
   if (config.roster.size() > kMaxServers)
     return fail(ErrorCode::kInvalidArgument, "the roster has " + std::to_string(config.roster.size()) +
@@ -36,7 +56,7 @@ Status check_roster(const Config& config) {
   if (!listed)
     return fail(ErrorCode::kInvalidArgument, "the roster has no server " + std::to_string(config.node.value) +
                                                  ", which this is: add it, or correct 'node'");
-  return {};
+  return check_roles(config);
 }
 
 }  // namespace
@@ -75,6 +95,18 @@ Result<io::RosterEntry> parse_server(std::string_view text) {
                 "'" + std::string(text) + "' is not a server: write NODE=HOST:PORT, like 1=127.0.0.1:7801");
   RK_TRY(entry.address, io::parse_host_port(text.substr(equals + 1)));
   return entry;
+}
+
+Result<std::pair<NodeId, std::string>> parse_rack(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  std::pair<NodeId, std::string> rack;
+  if (equals == std::string_view::npos || !parse_whole(text.substr(0, equals), rack.first.value) || !rack.first)
+    return fail(ErrorCode::kInvalidArgument,
+                "'" + std::string(text) + "' is not a server's rack: write NODE=LABEL, like 1=row-1");
+  rack.second = text.substr(equals + 1);
+  if (const auto status = check_rack(rack.second); !status)
+    return fail(ErrorCode::kInvalidArgument, "'" + std::string(text) + "' has no label: " + status.error().message);
+  return rack;
 }
 
 Status check_log_level(std::string_view text) {
@@ -123,7 +155,8 @@ std::vector<ring::RosterEntry> ring_roster(const Config& config) {
   std::vector<ring::RosterEntry> roster;
   for (const io::RosterEntry& entry : config.roster) {
     const auto rack = config.racks.find(entry.node);
-    roster.push_back({entry.node, io::to_string(entry.address), rack == config.racks.end() ? "" : rack->second});
+    roster.push_back({entry.node, io::to_string(entry.address), rack == config.racks.end() ? "" : rack->second,
+                      entry.node == config.witness});
   }
   return roster;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -41,6 +42,7 @@ struct Config {
   std::uint64_t suspicion_ms = 500;     // silence that makes the ring suspect a server; the same on every server
   std::vector<io::RosterEntry> roster;  // sorted by node; contains `node` once complete() has passed
   std::map<NodeId, std::string> racks;  // of servers of the roster that have a label
+  NodeId witness;                       // server of the roster that votes and holds no data; 0: none
   Limits limits;
 };
 
@@ -81,6 +83,8 @@ Result<std::uint64_t> parse_size(std::string_view text);
 Result<ClusterId> parse_cluster(std::string_view text);
 // "3=127.0.0.1:7803".
 Result<io::RosterEntry> parse_server(std::string_view text);
+// "3=row-1": the label of a server.
+Result<std::pair<NodeId, std::string>> parse_rack(std::string_view text);
 Status check_log_level(std::string_view text);
 // A rack's label: 1 to kMaxRackBytes letters, digits and "-_./".
 Status check_rack(std::string_view text);

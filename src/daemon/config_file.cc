@@ -93,11 +93,18 @@ Status read_server(const toml::table& table, const std::string& file, Config& co
     rack = value;
     return check_rack(value);
   });
+  bool witness = false;
+  reader.truth("witness", witness);
   RK_TRY_VOID(reader.read(table));
   if (!entry.node || entry.address.host.empty())
     return fail(ErrorCode::kInvalidArgument, file + ":" + std::to_string(table.source().begin.line) +
                                                  ": server: it needs both 'node' and 'address'");
   if (!rack.empty()) config.racks[entry.node] = rack;
+  if (witness && config.witness)
+    return fail(ErrorCode::kInvalidArgument, file + ":" + std::to_string(table.source().begin.line) +
+                                                 ": server.witness: server " + std::to_string(config.witness.value) +
+                                                 " is the witness already; a ring has one at most");
+  if (witness) config.witness = entry.node;
   config.roster.push_back(entry);
   return {};
 }

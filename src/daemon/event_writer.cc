@@ -56,8 +56,9 @@ void EventWriter::write(const ring::ViewInstalled& effect) {
   event.incarnation = view.members.front().incarnation;
   event.view = view.number;
   event.previous = view_.number;
-  for (const ring::Member& member : ring::ring_of(view)) {
-    event.members.push_back(life_of(member));
+  event.witness = view.witness;
+  for (const ring::Member& member : ring::ring_of(view)) event.members.push_back(life_of(member));
+  for (const ring::Member& member : view.members) {
     // View 0 is the roster, whose incarnations nobody knows.
     const ring::Member* before = view_.number ? ring::find(view_, member.node) : nullptr;
     if (before == nullptr)

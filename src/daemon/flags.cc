@@ -14,6 +14,8 @@ struct RawFlags {
   std::string memory;
   std::string reserve;
   std::vector<std::string> servers;
+  std::vector<std::string> racks;
+  std::uint32_t witness = 0;
   int ready_fd = -1;
   int parent_fd = -1;
   int listen_fd = -1;
@@ -23,6 +25,8 @@ void describe(CLI::App& app, RawFlags& raw, StartOptions& options, Config& over)
   app.add_option("--config", options.config_file, "TOML file (see docs/configuration.md)");
   app.add_option("--node", raw.node, "this server's number in the roster, from 1");
   app.add_option("--server", raw.servers, "NODE=HOST:PORT of a server of the roster; once for each");
+  app.add_option("--rack", raw.racks, "NODE=LABEL: what fails together has one label; once for each server");
+  app.add_option("--witness", raw.witness, "server of the roster that votes and holds no data");
   app.add_option("--cluster", raw.cluster, "cluster id, 1 to 16 hex digits");
   app.add_option("--key-file", over.key_file, "file with the cluster's keys, made by `ringkeep keygen`");
   app.add_option("--socket", over.socket, "path of the clients' socket, in a directory of mode 0700");
@@ -55,11 +59,17 @@ Status apply(const RawFlags& raw, const Config& over, StartOptions& options) {
   if (!raw.servers.empty()) {
     config.roster.clear();
     config.racks.clear();
+    config.witness = {};
   }
   for (const std::string& text : raw.servers) {
     RK_TRY(const io::RosterEntry entry, parse_server(text));
     config.roster.push_back(entry);
   }
+  for (const std::string& text : raw.racks) {
+    RK_TRY(const auto rack, parse_rack(text));
+    config.racks[rack.first] = rack.second;
+  }
+  if (raw.witness != 0) config.witness = NodeId(raw.witness);
   if (!over.key_file.empty()) config.key_file = over.key_file;
   if (!over.socket.empty()) config.socket = over.socket;
   if (!over.state_directory.empty()) config.state_directory = over.state_directory;

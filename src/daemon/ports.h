@@ -62,6 +62,7 @@ struct RingState {
   ViewNumber view;                  // 0: none yet
   std::vector<RingMember> members;  // ring order: members[0] leads, the successor of members[i] is members[i+1]
   RingMember keeper;                // predecessor of this server: keeps its second copies; node 0: nobody
+  RingMember witness;               // member that holds no data, not in `members`; node 0: none
   bool serving = false;             // false: forming, or wedged; nothing may be committed
   std::string reason;               // why not serving
   std::string word;                 // "serving", "forming", "wedged": for people

@@ -31,6 +31,8 @@ RingState RingDriver::state() const {
   state.view = core_.view().number;
   for (const ring::Member& member : ring::ring_of(core_.view()))
     state.members.push_back({member.node, member.incarnation});
+  if (const ring::Member* witness = ring::find(core_.view(), core_.view().witness))
+    state.witness = {witness->node, witness->incarnation};
   if (const auto keeper = ring::backup_of(core_.view(), self_.node)) state.keeper = {keeper->node, keeper->incarnation};
   state.serving = core_.state() == ring::State::kServing;
   state.reason = core_.reason();

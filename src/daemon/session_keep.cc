@@ -14,6 +14,12 @@ Status Server::handle_keep(Session& session, const wire::Frame& frame) {
     refuse(number, frame.request, Error{ErrorCode::kUnsupported, "this server keeps no checkpoints: use another one"});
     return {};
   }
+  if (config_.witness == config_.node || ring_.witness.node == config_.node) {
+    refuse(number, frame.request,
+           Error{ErrorCode::kUnsupported,
+                 "this server is the witness of its ring and holds no data: use the socket of another server"});
+    return {};
+  }
   keep_->on_tick(loop_.now_ms());
   return keep_->on_request(session.client, frame);
 }

@@ -26,12 +26,13 @@ wire::RingAnswer Server::describe_ring() const {
   out.state = ring_.word;
   out.reason = ring_.reason;
   out.missing = core.missing();
-  // Members in the order of the ring, then the rest of the roster.
-  for (const RingMember& member : ring_.members) out.servers.push_back(describe_server(member.node));
+  // Members in the order of the ring, the witness, then the rest of the roster.
+  std::vector<RingMember> members = ring_.members;
+  if (ring_.witness.node) members.push_back(ring_.witness);
+  for (const RingMember& member : members) out.servers.push_back(describe_server(member.node));
   for (const io::RosterEntry& entry : config_.roster) {
     const auto is_member = [&](const RingMember& member) { return member.node == entry.node; };
-    if (std::none_of(ring_.members.begin(), ring_.members.end(), is_member))
-      out.servers.push_back(describe_server(entry.node));
+    if (std::none_of(members.begin(), members.end(), is_member)) out.servers.push_back(describe_server(entry.node));
   }
   out.messages = traffic_.counts();
   const io::PeerCounters& links = links_->counters();
@@ -48,11 +49,16 @@ wire::RingServer Server::describe_server(NodeId node) const {
   for (const io::RosterEntry& entry : config_.roster)
     if (entry.node == node) out.address = io::to_string(entry.address);
   if (const auto rack = config_.racks.find(node); rack != config_.racks.end()) out.rack = rack->second;
+  out.witness = node == (ring_.witness.node ? ring_.witness.node : config_.witness);
   for (const RingMember& member : ring_.members)
     if (member.node == node) {
       out.member = true;
       out.incarnation = member.incarnation;
     }
+  if (ring_.witness.node == node) {
+    out.member = out.witness = true;
+    out.incarnation = ring_.witness.incarnation;
+  }
   const bool here = node == config_.node;
   out.connected = here || links_->connected(node);
   const std::string suspicion = event_writer_.suspicion(node);

@@ -55,13 +55,15 @@ wire::StatusAnswer Server::describe() const {
   status.view = ring_.view;
   status.state = ring_.word;
   status.reason = ring_.reason;
-  for (const RingMember& member : ring_.members) {
+  std::vector<RingMember> members = ring_.members;
+  if (ring_.witness.node) members.push_back(ring_.witness);
+  for (const RingMember& member : members) {
     const auto entry = std::find_if(config_.roster.begin(), config_.roster.end(),
                                     [&](const io::RosterEntry& e) { return e.node == member.node; });
     const std::string address = entry == config_.roster.end() ? "" : io::to_string(entry->address);
     status.members.push_back({member.node, member.incarnation, address,
                               member.node == config_.node || (links_ && links_->connected(member.node)),
-                              links_ ? links_->key_id(member.node) : ""});
+                              links_ ? links_->key_id(member.node) : "", member == ring_.witness});
   }
   status.budget_bytes = budget_.budget_bytes();
   status.used_bytes = budget_.used_bytes();

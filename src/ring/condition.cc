@@ -68,7 +68,8 @@ Core::Fault Core::leader_fault() const {
   if (!hears_quorum()) return quorum_fault();
   const View& view = memory_.committed;
   const Member& other = view.members.back();
-  if (view.members.size() == 2 && !superseded(other) && silent(other))
+  // Without its witness a server loses nothing but the next majority.
+  if (view.members.size() == 2 && other.node != view.witness && !superseded(other) && silent(other))
     return {other.node, name(other.node) + " is silent, and no third server can tell whether it is dead; restart it"};
   return {};
 }

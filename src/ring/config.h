@@ -14,8 +14,9 @@ namespace rk::ring {
 
 struct RosterEntry {
   NodeId node;
-  std::string address;  // host:port, for messages to people
-  std::string rack{};   // failure domain; empty: none. The same on every server, like the rest of the roster
+  std::string address;   // host:port, for messages to people
+  std::string rack{};    // failure domain; empty: none. The same on every server, like the rest of the roster
+  bool witness = false;  // votes and holds no data; at most one, and not the only one
 };
 
 // The same on every server.
@@ -50,6 +51,7 @@ enum class PlantedBug : std::uint8_t {
   kNoHold,             // members answer PREPAREs although they hold
   kNoFence,            // nobody waits for the leases of those that a view removes
   kIgnoreRacks,        // the ring is in the order in which the servers came
+  kIgnoreWitness,      // the witness is in the ring like any other server
 };
 
 struct Config {

@@ -17,16 +17,18 @@ Racks racks_of(const Config& config) {
   return racks;
 }
 
+NodeId witness_of(const Config& config) {
+  if (config.planted_bug == PlantedBug::kIgnoreWitness) return {};
+  for (const RosterEntry& entry : config.roster)
+    if (entry.witness) return entry.node;
+  return {};
+}
+
 View roster_view(const Config& config) {
   View view;
-  std::vector<NodeId> nodes;
-  for (const RosterEntry& entry : config.roster) {
-    view.members.push_back({entry.node, Incarnation()});
-    nodes.push_back(entry.node);
-  }
+  for (const RosterEntry& entry : config.roster) view.members.push_back({entry.node, Incarnation()});
   std::sort(view.members.edit().begin(), view.members.edit().end());
-  std::sort(nodes.begin(), nodes.end());
-  view.ring = place({}, nodes, racks_of(config));
+  arrange(view, {}, racks_of(config), witness_of(config));
   return view;
 }
 
@@ -37,6 +39,12 @@ Status check_config(const Config& config) {
     return fail(ErrorCode::kInvalidArgument, "the roster is no list of up to " + std::to_string(wire::kMaxServers) +
                                                  " servers, each with its own number above 0, server " +
                                                  std::to_string(config.self.value) + " among them; correct the roster");
+  const auto witnesses =
+      std::count_if(config.roster.begin(), config.roster.end(), [](const RosterEntry& entry) { return entry.witness; });
+  if (witnesses > 1 || (witnesses == 1 && config.roster.size() == 1))
+    return fail(ErrorCode::kInvalidArgument, "the roster has " + std::to_string(witnesses) + " witnesses among " +
+                                                 std::to_string(config.roster.size()) +
+                                                 " servers; name one at most, and others that hold data");
   const Timings& t = config.timings;
   if (t.tick_ms == 0 || t.tick_ms > t.heartbeat_ms || t.heartbeat_ms >= t.probe_ms || t.probe_ms > t.suspicion_ms ||
       t.propose_ms == 0 || t.late_ms <= t.tick_ms || t.heartbeat_ms >= t.lease_ms || t.lease_ms >= t.hold_ms ||
@@ -92,6 +100,7 @@ Result<Core> Core::create(Config config) {
 Core::Core(Config config, Memory memory) : config_(std::move(config)), memory_(std::move(memory)) {
   self_ = {config_.self, config_.incarnation};
   racks_ = racks_of(config_);
+  witness_ = witness_of(config_);
   fresh_ = config_.durable.empty() && !config_.memory_lost;
   config_.durable.clear();
   peers_.set_roster(config_.roster, self_.node);

@@ -235,7 +235,6 @@ class Core {
   void handle(const Member& from, const wire::RingLeave& message, Effects& out);
   std::optional<View> wanted_view() const;
   View wanted_first_view() const;
-  void arrange(View& next) const;
   View view_again() const;
   bool stays(const Member& member) const;
   bool rejoins(NodeId node) const;
@@ -278,6 +277,7 @@ class Core {
 
   Config config_;
   Racks racks_;
+  NodeId witness_;  // as configured; 0: none
   Member self_;
   Peers<Peer> peers_;  // the roster without this server
   mutable std::optional<Tally> tally_;

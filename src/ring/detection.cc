@@ -87,7 +87,8 @@ void Core::send_heartbeats(Effects& out) {
       if (member.node != self_.node) send_heartbeat(member.node, true, out);
     return;
   }
-  const auto before = predecessor(view, self_.node);
+  // Whoever says nothing would never learn that the others have gone on: the witness has the leader only.
+  const auto before = view.witness == self_.node ? view.members.front() : predecessor(view, self_.node);
   if (before) peers_.find(before->node);
   for (const auto& [node, peer] : peers_) {
     const bool probed = peer.probed_ms.has_value();

@@ -76,13 +76,6 @@ View Core::wanted_first_view() const {
   return next;
 }
 
-// The ring of the next view. Nobody has copies before the first one.
-void Core::arrange(View& next) const {
-  std::vector<NodeId> nodes;
-  for (const Member& member : next.members) nodes.push_back(member.node);
-  next.ring = place(memory_.committed.number ? memory_.committed.ring.entries() : std::vector<NodeId>(), nodes, racks_);
-}
-
 // The view that follows from what is known now; nullopt if it is the committed one.
 std::optional<View> Core::wanted_view() const {
   const View& view = memory_.committed;
@@ -109,7 +102,8 @@ std::optional<View> Core::wanted_view() const {
     if (next.members == view.members) return std::nullopt;
   }
   next.number = ViewNumber(view.number.value + 1);
-  arrange(next);
+  // Nobody has copies before the first view.
+  arrange(next, view.number ? view.ring.entries() : std::vector<NodeId>(), racks_, witness_);
   for (const auto* list : {&view.retired, view.number ? &view.members : &view.retired})
     for (const Member& member : *list) {
       const bool noted = std::any_of(next.retired.begin(), next.retired.end(),

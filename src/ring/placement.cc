@@ -2,6 +2,8 @@
 #include "ring/placement.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -163,6 +165,16 @@ std::vector<NodeId> place(const std::vector<NodeId>& before, const std::vector<N
     if (!seated.contains(node)) seats.insert(seat_of(node, racks));
   seats.mend();
   return seats.from(nodes.front());
+}
+
+void arrange(View& view, const std::vector<NodeId>& before, const Racks& racks, NodeId witness) {
+  const auto is_witness = [&](const Member& member) { return member.node == witness; };
+  auto& members = view.members.edit();
+  const auto first = std::stable_partition(members.begin(), members.end(), std::not_fn(is_witness));
+  view.witness = first == members.end() ? NodeId() : witness;
+  std::vector<NodeId> nodes;
+  std::transform(members.begin(), first, std::back_inserter(nodes), [](const Member& one) { return one.node; });
+  view.ring = place(before, nodes, racks);
 }
 
 std::size_t pairs_of_one_rack(const std::vector<NodeId>& ring, const Racks& racks) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "ring/view.h"
 
 namespace rk::ring {
 
@@ -25,6 +26,10 @@ using Racks = std::map<NodeId, std::string>;
 // are inserted in the order of `nodes`: where the fewest neighbours are of one rack, then where the fewest copies move,
 // then at the end.
 std::vector<NodeId> place(const std::vector<NodeId>& before, const std::vector<NodeId>& nodes, const Racks& racks);
+
+// Completes a view that has its members in the order of age: the witness, if it is one of them, goes to the end of the
+// line of succession, so that it leads only if nobody else is there, and the others are placed.
+void arrange(View& view, const std::vector<NodeId>& before, const Racks& racks, NodeId witness);
 
 // How many servers of the ring have a predecessor of their own rack, and the number that no order is below.
 std::size_t pairs_of_one_rack(const std::vector<NodeId>& ring, const Racks& racks);

@@ -54,11 +54,14 @@ std::string to_text(const View& view) {
   std::string text = "view " + std::to_string(view.number.value) + ":";
   for (const Member& member : view.members)
     text += " " + std::to_string(member.node.value) + "." + std::to_string(member.incarnation.value);
-  const auto same = [](const Member& member, NodeId node) { return member.node == node; };
-  if (std::equal(view.members.begin(), view.members.end(), view.ring.begin(), view.ring.end(), same)) return text;
-  text += ", ring";
-  for (const NodeId node : view.ring) text += " " + std::to_string(node.value);
-  return text;
+  std::vector<NodeId> ranks;
+  for (const Member& member : view.members)
+    if (member.node != view.witness) ranks.push_back(member.node);
+  if (ranks != view.ring) {
+    text += ", ring";
+    for (const NodeId node : view.ring) text += " " + std::to_string(node.value);
+  }
+  return view.witness ? text + ", witness " + std::to_string(view.witness.value) : text;
 }
 
 std::string to_text(Ballot ballot) {

@@ -27,11 +27,11 @@ std::optional<std::size_t> rank_of(const View& view, NodeId node);
 const Member* find(const View& view, NodeId node);
 bool contains(const View& view, const Member& member);
 
-// Neighbours in the ring of a member; nullopt if the node is no member or the only one.
+// Neighbours in the ring of a member; nullopt if the node is no member, the witness, or the only one in the ring.
 std::optional<Member> predecessor(const View& view, NodeId node);
 std::optional<Member> successor(const View& view, NodeId node);
 
-// The members in the order of the ring.
+// The members that hold data, in the order of the ring.
 std::vector<Member> ring_of(const View& view);
 
 // Placement: who holds the second copy of what clients of `home` commit, and whose second copies `holder` keeps.
@@ -49,7 +49,8 @@ bool is_quorum(const View& view, const std::function<bool(const Member&)>& votes
 // Do so many of them, rank 0 among them or not?
 bool is_quorum(const View& view, std::size_t votes, bool first_votes);
 
-// For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first), and "ring 1 4 2" if that is another order.
+// For people: "view 3: 1.1 2.1 4.2" (node.incarnation, leader first), "ring 1 4 2" if that is another order, and
+// "witness 3".
 std::string to_text(const View& view);
 // "0" or "round.node".
 std::string to_text(Ballot ballot);

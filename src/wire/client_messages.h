@@ -49,8 +49,9 @@ struct MemberStatus {
   Incarnation incarnation;
   std::string address;  // host:port of the peer link
   bool connected = false;
-  std::string key;  // id of the cluster key that the link was proven with; empty without a link
-  RK_FIELDS(node, incarnation, address, connected, key)
+  std::string key;       // id of the cluster key that the link was proven with; empty without a link
+  bool witness = false;  // votes and holds no data: it is no part of the ring, and the last of the list
+  RK_FIELDS(node, incarnation, address, connected, key, witness)
 };
 
 // The links of a server to the others since it started.
@@ -123,7 +124,7 @@ struct ServerEvent {
   std::string reason;  // for people: printable
   ViewNumber view;
   ViewNumber previous;              // the view before, as far as this server knows
-  std::vector<ServerLife> members;  // ring order: members[0] leads
+  std::vector<ServerLife> members;  // ring order: members[0] leads; without the witness
   std::vector<ServerLife> joined;
   std::vector<ServerLife> restarted;  // under the new incarnation
   std::vector<ServerLife> lost;
@@ -133,8 +134,9 @@ struct ServerEvent {
   JobId job;
   OwnerId owner;
   std::uint32_t ranks = 0;
+  NodeId witness;  // of the view; 0: none
   RK_FIELDS(sequence, missed, time_us, monotonic_ns, server, event, node, incarnation, reason, view, previous, members,
-            joined, restarted, lost, left, count, bytes, job, owner, ranks)
+            joined, restarted, lost, left, count, bytes, job, owner, ranks, witness)
 };
 
 // --- ring -----------------------------------------------------------------------------------------------------------
@@ -153,8 +155,9 @@ struct RingServer {
   bool connected = false;
   std::string state;  // "up", "suspected", "not a member", "unknown"; of the server that answers also as StatusAnswer
   std::string reason;
-  std::string rack;  // as this server is configured; empty: none
-  RK_FIELDS(node, incarnation, address, member, connected, state, reason, rack)
+  std::string rack;      // as this server is configured; empty: none
+  bool witness = false;  // votes and holds no data
+  RK_FIELDS(node, incarnation, address, member, connected, state, reason, rack, witness)
 };
 
 // Frames of one kind since the start of this server, with their headers.

@@ -37,6 +37,7 @@ Status check_view(const RingView& view) {
   for (const RingMember& member : view.members) nodes.push_back(member.node);
   for (const RingMember& member : view.retired) nodes.push_back(member.node);
   std::vector<NodeId> ring = view.ring.entries();
+  if (view.witness) ring.push_back(view.witness);
   std::sort(ring.begin(), ring.end());
   std::vector<NodeId> members(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(view.members.size()));
   std::sort(members.begin(), members.end());

@@ -29,13 +29,15 @@ struct RingMember {
 // `members` are in the order of ranks: members[0] leads (rank 0), the others are the line of succession. `retired` are
 // the newest incarnations of nodes that were members and are not now: such a life never returns. `ring` has the nodes
 // of the members in the order of the ring: ring[i + 1] is the successor of ring[i], ring[0] that of the last. Whoever
-// proposes the view chooses it (ring/placement.h).
+// proposes the view chooses it (ring/placement.h). `witness` is a member that votes and holds no data, so it is not in
+// the ring; 0: there is none.
 struct RingView {
   ViewNumber number;
   NodeList<RingMember> members;
   NodeList<RingMember> retired;
   NodeList<NodeId> ring;
-  RK_FIELDS(number, members, retired, ring)
+  NodeId witness;
+  RK_FIELDS(number, members, retired, ring, witness)
   bool operator==(const RingView&) const = default;
 };
 
@@ -62,8 +64,9 @@ struct RingLease {
   bool operator==(const RingLease&) const = default;
 };
 
-// From the leader to every member (answer wanted), from every member to its predecessor in the ring, as the answer to
-// another, and as a probe. A receiver that knows a newer committed view answers with RingCommit.
+// From the leader to every member (answer wanted), from every member to its predecessor in the ring (from the witness
+// to the leader), as the answer to another, and as a probe. A receiver that knows a newer committed view answers with
+// RingCommit.
 struct RingHeartbeat {
   static constexpr MessageType kType = MessageType::kRingHeartbeat;
   ViewNumber committed;
@@ -181,7 +184,7 @@ Result<RingMessage> ring_message_from_frame(const Frame& frame);
 Frame ring_message_to_frame(const RingMessage& message, Incarnation sender);
 
 // kCorrupt unless every node is named once, none is 0, the number of members and retired is within kMaxServers, and
-// `ring` has every member once and nobody else.
+// `ring` has every member but the witness once and nobody else.
 Status check_view(const RingView& view);
 
 }  // namespace rk::wire

@@ -31,9 +31,11 @@ void Clients::next() {
   if (stopped_) return;
   cluster_.clock().after(prng_.between(1000, 40'000), [this] { next(); });
   const auto servers = static_cast<std::uint32_t>(cluster_.servers());
-  const auto number = static_cast<sim::HostId>(prng_.below(servers));
+  // The daemon of a witness turns its clients away.
+  const auto holder = [&](sim::HostId host) { return cluster_.is_witness(host) ? 0 : host; };
+  const sim::HostId number = holder(static_cast<sim::HostId>(prng_.below(servers)));
   const bool at_home = prng_.chance(9, 10);
-  const sim::HostId other = static_cast<sim::HostId>(prng_.below(servers));
+  const sim::HostId other = holder(static_cast<sim::HostId>(prng_.below(servers)));
   const std::uint64_t kind = prng_.below(100);
   if (prng_.chance(1, 25)) race();
   if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));

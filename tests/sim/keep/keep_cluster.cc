@@ -35,7 +35,8 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
       network_(clock_, hosts_, trace, prng_.fork()),
       clocks_(clock_, hosts_.count(), prng_.fork()),
       memory_prng_(prng_.fork()),
-      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), prng_.fork(), ring::PlantedBug::kNone,
+      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), NodeId(3), prng_.fork(),
+            ring::PlantedBug::kNone,
             {[this](sim::HostId id) { tell_ring_state(id); }, [this](sim::HostId id) { restart_later(id); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId id) { start(id); },
@@ -201,6 +202,11 @@ void Cluster::check_end() {
   for (sim::HostId id = 0; id < hosts_.count(); ++id) {
     const KeepHost& life = *lives_.at(id);
     const std::string who = "server " + std::to_string(id + 1);
+    if (ring_.is_witness(id)) {
+      if (!life.core().catalogue().entries().empty() || life.slots() != 0)
+        checker_.violated(who + ", the witness, holds data");
+      continue;
+    }
     const NodeId before = ring::predecessor(ring_.core(id)->view(), ring_.self(id).node)->node;
     std::size_t slots = 0;
     for (const auto& [key, entry] : life.core().catalogue().entries()) {
@@ -238,6 +244,7 @@ void Cluster::add_to(ClusterCounts& counts) const {
   counts.waits += ring_.counts().waits;
   counts.takeovers += ring_.checker().counts().takeovers;
   counts.evictions += ring_.counts().evictions;
+  counts.witness_votes += ring_.checker().counts().witness_votes;
 }
 
 }  // namespace rk::keep_sim

@@ -32,7 +32,8 @@ struct Options {
 // What happened over many seeds.
 struct ClusterCounts {
   std::uint64_t seeds = 0, faults = 0, least_faults = UINT64_MAX, requests = 0, least_writes = UINT64_MAX;
-  std::uint64_t beyond_recovery = 0, flipped = 0, full = 0, jumps = 0, waits = 0, takeovers = 0, evictions = 0;
+  std::uint64_t beyond_recovery = 0, flipped = 0, full = 0, jumps = 0, waits = 0, takeovers = 0, evictions = 0,
+                witness_votes = 0;
 };
 
 class Clients;
@@ -50,6 +51,7 @@ class Cluster {
   Checker& checker() { return checker_; }
   KeepHost* host(sim::HostId id) { return lives_.at(id).get(); }
   std::size_t servers() const { return hosts_.count(); }
+  bool is_witness(sim::HostId id) const { return ring_.is_witness(id); }
   // The living servers of the view that `asked` has installed with a complete copy of that version, or of a newer one
   // that they know to be committed.
   std::vector<keep::Member> holders(sim::HostId asked, const wire::KeepKey& key, Version least) const;

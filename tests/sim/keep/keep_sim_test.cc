@@ -39,20 +39,22 @@ TEST_P(KeepSim, SurvivesFaults) {
   EXPECT_GE(counts.least_faults, 10U);
   EXPECT_GE(counts.least_writes, 200U);
   const Outcomes& totals = Clients::totals();
-  const std::pair<const char*, std::uint64_t> reached[] = {{"commits OK", totals.ok / 50},
-                                                           {"commits FAILED", totals.failed},
-                                                           {"commits UNKNOWN", totals.unknown},
-                                                           {"reads", totals.reads / 10},
-                                                           {"reads from another server", totals.fetched},
-                                                           {"group versions", totals.groups / 2},
-                                                           {"removals", totals.removed / 2},
-                                                           {"reads of what is lost", totals.lost},
-                                                           {"clocks that jump", counts.jumps},
-                                                           {"no memory", counts.full},
-                                                           {"flipped bits", counts.flipped},
-                                                           {"takeovers", counts.takeovers},
-                                                           {"evictions", counts.evictions},
-                                                           {"leases that a fence waits for", counts.waits}};
+  const std::pair<const char*, std::uint64_t> reached[] = {
+      {"commits OK", totals.ok / 50},
+      {"commits FAILED", totals.failed},
+      {"commits UNKNOWN", totals.unknown},
+      {"reads", totals.reads / 10},
+      {"reads from another server", totals.fetched},
+      {"group versions", totals.groups / 2},
+      {"removals", totals.removed / 2},
+      {"reads of what is lost", totals.lost},
+      {"clocks that jump", counts.jumps},
+      {"no memory", counts.full},
+      {"flipped bits", counts.flipped},
+      {"takeovers", counts.takeovers},
+      {"evictions", counts.evictions},
+      {"views that the witness's vote decided", counts.witness_votes},
+      {"leases that a fence waits for", counts.waits}};
   for (const auto& [what, count] : reached) {
     EXPECT_GE(count, kReached) << what;
     std::printf("%8llu %s\n", static_cast<unsigned long long>(count), what);

@@ -10,10 +10,15 @@ RingChecker::RingChecker(const std::vector<RosterEntry>& roster) {
   for (const RosterEntry& entry : roster) {
     addresses_[entry.node] = entry.address;
     racks_[entry.node] = entry.rack;
+    if (entry.witness) witness_ = entry.node;
     zero.members.push_back({entry.node, Incarnation()});
     memory_since_[entry.node] = Incarnation();
   }
-  std::sort(zero.members.edit().begin(), zero.members.edit().end());
+  auto& members = zero.members.edit();
+  std::sort(members.begin(), members.end());
+  const auto witness =
+      std::find_if(members.begin(), members.end(), [this](const Member& member) { return member.node == witness_; });
+  if (witness != members.end()) std::rotate(witness, witness + 1, members.end());
   committed_[0] = zero;
 }
 
@@ -95,7 +100,16 @@ void RingChecker::check_placement(const View& before, const View& view) {
   std::size_t most = 0;
   std::size_t pairs = 0;
   bool moved = false;
+  const NodeId witness = find(view, witness_) == nullptr ? NodeId() : witness_;
+  const auto holds = [&](const Member& member) { return view.ring.rank_of(member.node).has_value(); };
+  if (view.witness != witness || (witness && view.ring.rank_of(witness)))
+    violate(to_text(view) + " has not the witness of the roster, or copies at it");
+  if (witness && view.members.size() > 1 && view.members.front().node == witness)
+    violate(to_text(view) + " is led by the witness");
+  counts_.single += witness && view.members.size() == 2 ? 1U : 0U;
   for (const Member& member : view.members) {
+    if (member.node == witness) continue;
+    if (!holds(member)) violate(to_text(view) + " has no place for server " + std::to_string(member.node.value));
     const std::string& rack = racks_[member.node];
     if (!rack.empty()) most = std::max(most, ++racks[rack]);
     const auto keeper = predecessor(view, member.node);
@@ -103,13 +117,14 @@ void RingChecker::check_placement(const View& before, const View& view) {
     const auto old = before.number ? predecessor(before, member.node) : std::nullopt;
     moved = moved || (old && keeper && keeper->node != old->node && find(view, old->node) != nullptr);
   }
-  const std::size_t size = view.members.size();
+  const std::size_t size = view.members.size() - (witness ? 1 : 0);
   const std::size_t unavoidable = size < 2 ? 0 : 2 * most - std::min(2 * most, size);
   if (pairs != unavoidable)
     violate(to_text(view) + " has " + std::to_string(pairs) + " neighbours of one rack, where " +
             std::to_string(unavoidable) + " would do");
   std::vector<NodeId> ranks;
-  for (const Member& member : view.members) ranks.push_back(member.node);
+  for (const Member& member : view.members)
+    if (member.node != witness) ranks.push_back(member.node);
   counts_.apart += ranks == view.ring.entries() ? 0U : 1U;
   counts_.moved += moved ? 1U : 0U;
 }
@@ -129,6 +144,9 @@ void RingChecker::check_successor(const View& before, const View& view) {
       counts_.takeovers += ballot.round != 0 ? 1U : 0U;
       counts_.adopted += accepted_before ? 1U : 0U;
       counts_.ties += 2 * voters.size() == before.members.size() ? 1U : 0U;
+      std::set<NodeId> holders = voters;
+      holders.erase(before.witness);
+      counts_.witness_votes += quorum(before, holders) ? 0U : 1U;
     }
     accepted_before = true;
   }

@@ -8,7 +8,9 @@
 //  - a server acts only in views that contain its life, and only after it was told of the commit
 //  - view numbers and incarnations only rise
 //  - who wedges says why and names a server
-//  - of the n servers of a view, m with the most frequent rack, max(0, 2m - n) have a predecessor of their own rack
+//  - of the n servers of a view that hold data, m with the most frequent rack, max(0, 2m - n) have a predecessor of
+//  their own rack;
+//    the witness, and it alone, is not in the ring, and leads only if nobody else is there
 #pragma once
 
 #include <cstdint>
@@ -40,11 +42,13 @@ class RingChecker {
 
   // What happened.
   struct Counts {
-    std::uint64_t takeovers = 0;  // views committed by another ballot than 0
-    std::uint64_t adopted = 0;    // of them, with a value that a lower ballot had accepted
-    std::uint64_t ties = 0;       // views committed by exactly half with rank 0
-    std::uint64_t apart = 0;      // views in which racks keep the ring from the order of ranks
-    std::uint64_t moved = 0;      // views in which a server's keeper stays, and is not its keeper any more
+    std::uint64_t takeovers = 0;      // views committed by another ballot than 0
+    std::uint64_t adopted = 0;        // of them, with a value that a lower ballot had accepted
+    std::uint64_t ties = 0;           // views committed by exactly half with rank 0
+    std::uint64_t witness_votes = 0;  // views that would not be decided without the witness's vote
+    std::uint64_t single = 0;         // views of one server that holds data, and the witness
+    std::uint64_t apart = 0;          // views in which racks keep the ring from the order of ranks
+    std::uint64_t moved = 0;          // views in which a server's keeper stays, and is not its keeper any more
   };
   const Counts& counts() const { return counts_; }
 
@@ -67,6 +71,7 @@ class RingChecker {
 
   std::map<NodeId, std::string> addresses_;
   std::map<NodeId, std::string> racks_;
+  NodeId witness_;
   std::map<std::uint64_t, View> committed_;  // by number
   struct Accepted {
     View value;

@@ -33,7 +33,7 @@ RingCluster::RingCluster(std::uint64_t seed, sim::Trace& trace, PlantedBug bug)
       hosts_(clock_, trace, draw_size(prng_)),
       network_(clock_, hosts_, trace, prng_.fork()),
       clocks_(clock_, hosts_.count(), prng_.fork()),
-      servers_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), prng_.fork(), bug,
+      servers_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), NodeId(1), prng_.fork(), bug,
                {[](sim::HostId) {}, [this](sim::HostId host) { restart_later(host); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId host) { start(host); },
@@ -216,6 +216,14 @@ void RingCluster::kill_for_good(sim::HostId host) {
   servers_.crash(host);
   const std::size_t size = view.members.size();
   if (size == 1) return;
+  if (size == 2 && view.witness == dead) {
+    // The other one needs nobody, and goes on.
+    ++servers_.counts().witness_deaths;
+    clock_.run_until(clock_.now_us() + kStable_us);
+    if (!servers_.acts(RingServers::host_of(view.members.front().node)))
+      servers_.checker().violate("a server stops with its witness");
+    return;
+  }
   if (size == 2) {
     ++servers_.counts().half_deaths;
     const auto all_name_it = [&] {
@@ -230,7 +238,11 @@ void RingCluster::kill_for_good(sim::HostId host) {
   }
   ++(view.members.front().node == dead ? servers_.counts().leader_deaths : servers_.counts().member_deaths);
   if (!run_until(kBound_us, [&] { return healthy(); }))
-    servers_.checker().violate("a dead member is not evicted in time");
+    return servers_.checker().violate("a dead member is not evicted in time");
+  const NodeId survivor = view.members[view.members.front().node == dead ? 1 : 0].node;
+  const View next = servers_.core(RingServers::host_of(survivor))->view();
+  // Two are left, one of them the witness: without it, the other one is a quorum.
+  if (next.witness && next.members.size() == 2) kill_for_good(RingServers::host_of(next.witness));
 }
 
 void RingCluster::last_leave(NodeId node) {
@@ -257,6 +269,7 @@ void RingCluster::add_to(RingCounts& counts) const {
   counts.member_deaths += own.member_deaths;
   counts.leader_deaths += own.leader_deaths;
   counts.half_deaths += own.half_deaths;
+  counts.witness_deaths += own.witness_deaths;
   counts.leader_dies_proposing += own.leader_dies_proposing;
   counts.fenced += own.fenced;
   counts.waits += own.waits;
@@ -266,6 +279,8 @@ void RingCluster::add_to(RingCounts& counts) const {
   counts.ties += servers_.checker().counts().ties;
   counts.apart += servers_.checker().counts().apart;
   counts.moved += servers_.checker().counts().moved;
+  counts.witness_votes += servers_.checker().counts().witness_votes;
+  counts.single += servers_.checker().counts().single;
   counts.crashes += chaos_.counts().crashes;
   counts.pauses += chaos_.counts().pauses;
   counts.cuts += chaos_.counts().cuts;

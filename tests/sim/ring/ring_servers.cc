@@ -9,8 +9,9 @@
 namespace rk::ring {
 namespace {
 
-// Half of the rosters have racks: two to four of them, and servers in none.
-std::vector<RosterEntry> make_roster(std::size_t servers, Prng& prng) {
+// Half of the rosters have racks: two to four of them, and servers in none. Half of those of three servers, and one in
+// eight of the larger ones, have a witness.
+std::vector<RosterEntry> make_roster(std::size_t servers, NodeId lowest_witness, Prng& prng) {
   std::vector<RosterEntry> roster;
   const std::uint64_t racks = prng.chance(1, 2) ? prng.between(2, 4) : 0;
   for (std::uint32_t node = 1; node <= servers; ++node) {
@@ -18,17 +19,19 @@ std::vector<RosterEntry> make_roster(std::size_t servers, Prng& prng) {
     if (racks > 0 && prng.chance(5, 6)) entry.rack = "r" + std::to_string(prng.between(1, racks));
     roster.push_back(std::move(entry));
   }
+  if (servers >= 3 && prng.chance(1, servers == 3 ? 2 : 8))
+    roster[prng.between(lowest_witness.value, servers) - 1].witness = true;
   return roster;
 }
 
 }  // namespace
 
-RingServers::RingServers(World world, std::size_t count, Prng prng, PlantedBug bug, Hooks hooks)
+RingServers::RingServers(World world, std::size_t count, NodeId lowest_witness, Prng prng, PlantedBug bug, Hooks hooks)
     : world_(world),
       prng_(prng),
       bug_(bug),
       hooks_(std::move(hooks)),
-      roster_(make_roster(count, prng_)),
+      roster_(make_roster(count, lowest_witness, prng_)),
       servers_(count),
       checker_(roster_) {
   for (sim::HostId host = 0; host < count; ++host) servers_[host].self = {node_of(host), Incarnation()};

@@ -23,8 +23,9 @@ struct RingCounts {
   std::uint64_t views = 0, wedges = 0, evictions = 0, leaves = 0, wipes = 0, same_lives = 0, beyond_recovery = 0;
   std::uint64_t crashes = 0, pauses = 0, cuts = 0, partitions = 0, lost = 0, duplicated = 0, slowed = 0;
   std::uint64_t jumps = 0, quick_restarts = 0, majority_restarts = 0, shrunken_cold_starts = 0;
-  std::uint64_t member_deaths = 0, leader_deaths = 0, half_deaths = 0, leader_dies_proposing = 0;
-  std::uint64_t takeovers = 0, adopted = 0, ties = 0, apart = 0, moved = 0, fenced = 0, waits = 0, refused = 0;
+  std::uint64_t member_deaths = 0, leader_deaths = 0, half_deaths = 0, witness_deaths = 0, leader_dies_proposing = 0;
+  std::uint64_t takeovers = 0, adopted = 0, ties = 0, apart = 0, moved = 0, witness_votes = 0, single = 0, fenced = 0,
+                waits = 0, refused = 0;
 };
 
 class RingServers {
@@ -41,7 +42,8 @@ class RingServers {
     std::function<void(sim::HostId)> on_over;  // it has left, or was evicted: its life is to end
   };
 
-  RingServers(World world, std::size_t count, Prng prng, PlantedBug bug, Hooks hooks);
+  // One of the servers from `lowest_witness` on may be the witness.
+  RingServers(World world, std::size_t count, NodeId lowest_witness, Prng prng, PlantedBug bug, Hooks hooks);
 
   // A new life; the host is down. `wipe`: without the memory of the lives before.
   void start(sim::HostId host, bool same_life, bool wipe);
@@ -60,6 +62,7 @@ class RingServers {
   // May the server act now?
   bool acts(sim::HostId host) const;
   std::size_t count() const { return servers_.size(); }
+  bool is_witness(sim::HostId host) const { return roster_[host].witness; }
   RingChecker& checker() { return checker_; }
   const RingChecker& checker() const { return checker_; }
   RingCounts& counts() { return counts_; }

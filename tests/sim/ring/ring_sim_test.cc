@@ -59,6 +59,9 @@ TEST(RingSim, KeepsItsPromisesUnderFaults) {
       {"takeovers", counts.takeovers},
       {"accepted values adopted", counts.adopted},
       {"quorums of half with rank 0", counts.ties},
+      {"views that the witness's vote decided", counts.witness_votes},
+      {"views of one server and the witness", counts.single},
+      {"last fault the death of a witness", counts.witness_deaths},
       {"rings in another order than the ranks", counts.apart},
       {"copies moved for racks or newcomers", counts.moved},
       {"clocks that jump", counts.jumps},
@@ -113,6 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NoLeaderLease", PlantedBug::kNoLeaderLease, "may act although"},
                     Planted{"NoHold", PlantedBug::kNoHold, "may act although"},
                     Planted{"NoFence", PlantedBug::kNoFence, "may act although"},
+                    Planted{"IgnoreWitness", PlantedBug::kIgnoreWitness, "has not the witness"},
                     Planted{"IgnoreRacks", PlantedBug::kIgnoreRacks, "neighbours of one rack"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "cli/json.h"
+#include "cli/status_table.h"
 
 namespace rk::cli {
 namespace {
@@ -18,7 +19,8 @@ wire::RingAnswer ring_of(std::uint32_t servers) {
   ring.view = ViewNumber(7);
   ring.state = "serving";
   for (std::uint32_t node = 1; node <= servers; ++node)
-    ring.servers.push_back({NodeId(node), Incarnation(9), "h:" + std::to_string(node), true, true, "up", "", ""});
+    ring.servers.push_back(
+        {NodeId(node), Incarnation(9), "h:" + std::to_string(node), true, true, "up", "", "", false});
   return ring;
 }
 
@@ -149,6 +151,34 @@ TEST(RingPicture, ShowsRacksAndWarnsOfNeighboursOfOne) {
   EXPECT_EQ(json["servers"][0]["rack"], "r1");
   EXPECT_TRUE(json["servers"][3]["rack"].is_null());
   EXPECT_EQ(json["pairs_of_one_rack"], nlohmann::json::parse("[[2, 3]]"));
+}
+
+TEST(RingPicture, TheWitnessIsNoPartOfTheRing) {
+  wire::RingAnswer ring = ring_of(3);
+  ring.servers[2].witness = true;
+  const std::string line = "\n  server 3 (h:3): the witness, which votes and holds no data; up\n";
+  const std::string text = ring_picture(ring, {});
+  EXPECT_NE(text.find("ring of 2 and a witness, view 7"), std::string::npos) << text;
+  EXPECT_NE(text.find(line), std::string::npos) << text;
+  EXPECT_EQ(text.find("| server 3"), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(to_json(ring));
+  EXPECT_EQ(json["servers"][0]["copies_kept_by"], 2);
+  EXPECT_TRUE(json["servers"][2]["keeps_copies_of"].is_null());
+  EXPECT_EQ(json["servers"][2]["witness"], true);
+  ring.servers.erase(ring.servers.begin());
+  const std::string alone = ring_picture(ring, {});
+  EXPECT_NE(alone.find("alone: nobody keeps second copies"), std::string::npos) << alone;
+  EXPECT_NE(alone.find(line), std::string::npos) << alone;
+}
+
+TEST(StatusTable, TheWitnessKeepsNoCopies) {
+  wire::StatusAnswer status;
+  for (std::uint32_t node = 1; node <= 3; ++node)
+    status.members.push_back({NodeId(node), Incarnation(1), "h:" + std::to_string(node), true, "", node == 3});
+  const std::string text = status_table(status, false);
+  EXPECT_NE(text.find("ring of 2 and a witness"), std::string::npos) << text;
+  EXPECT_NE(text.find("1       h:1                    leader   server 2"), std::string::npos) << text;
+  EXPECT_NE(text.find("3       h:3                    witness  nobody"), std::string::npos) << text;
 }
 
 TEST(RingPicture, HasColoursOnATerminalOnly) {

@@ -80,6 +80,31 @@ TEST(ConfigFile, TheRingHearsOfRacks) {
   EXPECT_EQ(roster[1].rack, "row-1/r_2.b");
 }
 
+TEST(Config, TheWitnessIsOneOfThreeServersOrMore) {
+  const auto made = [](const std::vector<std::string>& flags) {
+    std::vector<std::string> all{"--node=1", "--cluster=1", "--key-file=/k", "--server=1=h:1", "--server=2=h:2"};
+    all.insert(all.end(), flags.begin(), flags.end());
+    const auto parsed = parse_flags(all);
+    EXPECT_TRUE(parsed);
+    return complete(parsed->options.config, 1000);
+  };
+  const auto config = made({"--server=3=h:3", "--witness=3", "--rack=1=a"});
+  ASSERT_TRUE(config) << config.error().message;
+  const auto roster = ring_roster(*config);
+  EXPECT_EQ(roster[0].rack, "a");
+  EXPECT_FALSE(roster[1].witness);
+  EXPECT_TRUE(roster[2].witness);
+  const auto error = [&](const std::vector<std::string>& flags) {
+    const auto bad = made(flags);
+    return bad ? std::string() : bad.error().message;
+  };
+  EXPECT_NE(error({"--witness=2"}).find("two servers or more that hold data"), std::string::npos);
+  EXPECT_NE(error({"--witness=4"}).find("is not in the roster"), std::string::npos);
+  EXPECT_NE(error({"--rack=4=a"}).find("is not in the roster"), std::string::npos);
+  EXPECT_FALSE(parse_flags({"--rack=a"}));
+  EXPECT_FALSE(parse_flags({"--rack=1="}));
+}
+
 TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
   const Wrong cases[] = {
       {"node = 1\nmemmory = \"1G\"\n", "x.toml:2: memmory: ", "the keys here are"},
@@ -101,6 +126,9 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
       {"[[server]]\nnode = 1\nrack = \"\"\n", "x.toml:3: server.rack: ", "leave it out"},
       {"[[server]]\nnode = 1\nrack = \"a b\"\n", "x.toml:3: server.rack: ", "1 to 32 letters"},
       {"[[server]]\nnode = 1\nrack = \"123456789012345678901234567890123\"\n", "x.toml:3: server.rack: ", "1 to 32"},
+      {"[[server]]\nnode = 1\naddress = \"h:1\"\nwitness = true\n[[server]]\nnode = 2\naddress = \"h:2\"\nwitness = "
+       "true\n",
+       "x.toml:5: server.witness: ", "server 1 is the witness already"},
       {"[limits]\nclients = 0\n", "x.toml:2: limits.clients: ", "from 1"},
       {"[limits]\nclint = 1\n", "x.toml:2: limits.clint: ", "clients, hello_ms"},
       {"limits = 1\n", "x.toml:1: limits: ", "[limits]"},

@@ -57,6 +57,17 @@ TEST_F(EventWriterTest, InTheFirstViewAllAreNew) {
   EXPECT_TRUE(last().lost.empty() && last().left.empty() && last().restarted.empty());
 }
 
+TEST_F(EventWriterTest, TheWitnessIsNamedApart) {
+  start(0, {member(1, 0), member(2, 0), member(3, 0)});
+  ring::View first = view(1, {member(1, 5), member(2, 6), member(3, 7)});
+  first.witness = NodeId(3);
+  std::erase(first.ring, NodeId(3));
+  writer_.on_effect(ring::ViewInstalled{first});
+  EXPECT_EQ(last().members, (Lives{life(1, 5), life(2, 6)}));
+  EXPECT_EQ(last().witness, NodeId(3));
+  EXPECT_EQ(last().joined, (Lives{life(1, 5), life(2, 6), life(3, 7)}));
+}
+
 TEST_F(EventWriterTest, TellsWhoIsNewRestartedLostAndLeft) {
   start(4, {member(1, 5), member(2, 6), member(3, 7), member(4, 8)});
   writer_.peer_leaves({NodeId(3), Incarnation(7), 0});

@@ -130,7 +130,7 @@ TEST(Agreement, LostProposalsAndAcksAreRepeated) {
 }
 
 TEST(Agreement, ExactlyHalfIsAQuorumWithRankZero) {
-  const View view{ViewNumber(1), {{NodeId(1), {}}, {NodeId(2), {}}, {NodeId(3), {}}, {NodeId(4), {}}}, {}, {}};
+  const View view{ViewNumber(1), {{NodeId(1), {}}, {NodeId(2), {}}, {NodeId(3), {}}, {NodeId(4), {}}}, {}, {}, {}};
   const auto of = [](std::set<std::uint32_t> nodes) {
     return [nodes](const Member& member) { return nodes.contains(member.node.value); };
   };

@@ -13,7 +13,7 @@ Config Bench::config(std::uint32_t node, std::uint64_t incarnation) const {
   config.self = NodeId(node);
   config.incarnation = Incarnation(incarnation);
   for (std::uint32_t n = 1; n <= roster_size_; ++n)
-    config.roster.push_back({NodeId(n), "host" + std::to_string(n) + ":700" + std::to_string(n)});
+    config.roster.push_back({NodeId(n), "host" + std::to_string(n) + ":700" + std::to_string(n), "", n == witness});
   return config;
 }
 

@@ -65,6 +65,7 @@ class Bench {
   // Messages for which this holds are lost.
   std::function<bool(std::uint32_t from, std::uint32_t to, const wire::RingMessage&)> lose;
   std::uint64_t now_ms = 1000;
+  std::uint32_t witness = 0;  // of servers started from now on
 
  private:
   void carry_out(std::uint32_t node, Effects& effects);

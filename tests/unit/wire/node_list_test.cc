@@ -46,10 +46,10 @@ TEST(NodeList, ACopySharesUntilOneIsChanged) {
 TEST(NodeList, LooksLikeAVectorOnTheWire) {
   NodeList<NodeId> ring;
   for (const RingMember& member : members(40)) ring.push_back(member.node);
-  const RingView view{ViewNumber(1), members(40), {}, ring};
+  const RingView view{ViewNumber(1), members(40), {}, ring, {}};
   Bytes vector_bytes;
   Encoder encoder(vector_bytes);
-  encoder(view.number, view.members.entries(), std::vector<RingMember>(), ring.entries());
+  encoder(view.number, view.members.entries(), std::vector<RingMember>(), ring.entries(), NodeId());
   EXPECT_EQ(encode(view), vector_bytes);
   EXPECT_EQ(*decode<RingView>(vector_bytes, "view"), view);
 }

@@ -17,7 +17,8 @@ const std::string kLeaseHex =
 const RingView kView{ViewNumber(2),
                      {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
                      {{NodeId(2), {}}},
-                     {NodeId(4), NodeId(1)}};
+                     {NodeId(4)},
+                     NodeId(1)};
 const char kViewHex[] =
     "0200000000000000"
     "02000000"
@@ -28,7 +29,7 @@ const char kViewHex[] =
     "01000000"
     "02000000"
     "0000000000000000"
-    "02000000"
+    "01000000"
     "04000000"
     "01000000";
 
@@ -127,7 +128,15 @@ TEST(RingMessages, RefusesViewsThatAreNone) {
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(2); }));  // member and retired
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[0].node = NodeId(); }));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.clear(); }));
-  // The ring is a permutation of the members.
+  // The ring is a permutation of the members but the witness.
+  EXPECT_TRUE(accepted([](RingView& view) {
+    view.ring = {NodeId(4), NodeId(1)};
+    view.witness = {};
+  }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.witness = {}; }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.witness = NodeId(4); }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.witness = NodeId(2); }));
+  EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(4), NodeId(1)}; }));
   EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1)}; }));
   EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1), NodeId(1)}; }));
   EXPECT_FALSE(accepted([](RingView& view) { view.ring = {NodeId(1), NodeId(2)}; }));
