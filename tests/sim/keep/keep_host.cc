@@ -111,7 +111,11 @@ void KeepHost::carry(const keep::SendCopy& effect) {
       ports_.send(effect.to, wire::encode_frame(wire::to_frame(chunk, 0, config_.self.incarnation)));
     }
   }
-  events_.emplace_back(keep::CopySent{effect.to, effect.copy});
+  const keep::CopySent sent{effect.to, effect.copy};
+  if (ports_.when_sent)
+    ports_.when_sent([this, sent] { feed(sent); });
+  else
+    events_.emplace_back(sent);
 }
 
 void KeepHost::carry(const keep::ReceiveCopy& effect) {
@@ -120,7 +124,10 @@ void KeepHost::carry(const keep::ReceiveCopy& effect) {
   incoming_[{effect.from, effect.copy}] = {effect.slot, {}, effect.sections};
 }
 
-void KeepHost::carry(const keep::StopCopy& effect) { incoming_.erase({effect.peer, effect.copy}); }
+void KeepHost::carry(const keep::StopCopy& effect) {
+  incoming_.erase({effect.peer, effect.copy});
+  if (ports_.stop_sending) ports_.stop_sending(effect.peer, effect.copy);
+}
 
 void KeepHost::carry(const keep::Answer& effect) { ports_.answer(effect); }
 

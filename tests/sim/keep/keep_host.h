@@ -29,6 +29,10 @@ class KeepHost {
     std::function<std::uint64_t()> lease_until_ms;
     std::function<std::uint64_t()> fence_left_ms;
     std::function<bool()> refuse_memory;  // draws
+    // Runs the action when the link has sent what it was given; empty: at once.
+    std::function<void(std::function<void()> action)> when_sent = {};
+    // What was not sent yet of that copy is not to be; empty: it is sent at once.
+    std::function<void(NodeId to, std::uint64_t copy)> stop_sending = {};
   };
   KeepHost(const keep::Config& config, Ports ports, Checker& checker);
 

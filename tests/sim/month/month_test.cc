@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Servers that fail over a long time: nothing is lost but what two adjacent failures take, as often as the formula
+// says, and never silently.
+#include <gtest/gtest.h>
+
+#include "tests/sim/month/rates.h"
+
+namespace rk::month {
+namespace {
+
+TEST(Month, PlannedRestartsAndSingleFailuresLoseNothing) {
+  Options options;
+  options.servers = options.services = 12;
+  options.mtbf_s = 20 * 86400.0;
+  options.duration_s = 10 * 86400.0;
+  options.write_s = 5;
+  const Result result = Month(options, 1).run();
+  EXPECT_EQ(result.violation, "");
+  EXPECT_EQ(result.lost, 0U);
+  EXPECT_GE(result.failures, 2U);
+  EXPECT_GE(result.leaves, 11U);
+  EXPECT_GE(result.restarts, 11U);
+  EXPECT_GE(result.reads, 30U);
+  EXPECT_GE(result.commits, 100U);
+  EXPECT_GT(result.skipped_s, 0.9 * options.duration_s);
+}
+
+TEST(Month, TwoAdjacentFailuresLoseAsOftenAsPredicted) {
+  const Options options = failing_often(6'000);
+  const Result result = Month(options, 1).run();
+  EXPECT_EQ(result.violation, "");
+  // An older version may come instead of LOST when nobody is left who knew the newest one (docs/loss.md); nothing else.
+  EXPECT_EQ(result.told_none, 0U);
+  EXPECT_LE(4 * result.older_given, result.lost);
+  EXPECT_GE(result.lost, 30U);
+  const double predicted = predicted_losses(options);
+  EXPECT_GT(static_cast<double>(result.lost), predicted / 2);
+  EXPECT_LT(static_cast<double>(result.lost), predicted * 2);
+}
+
+}  // namespace
+}  // namespace rk::month
