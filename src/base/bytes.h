@@ -2,7 +2,6 @@
 // Little-endian encoding into and bounds-checked decoding from byte buffers.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -33,14 +32,10 @@ class ByteWriter {
   requires std::is_integral_v<T>
   void integer(T value) {
     auto bits = static_cast<std::make_unsigned_t<T>>(value);
-    std::array<std::byte, sizeof(T)> bytes;
-    for (std::byte& byte : bytes) {
-      byte = static_cast<std::byte>(bits & 0xffU);
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+      out_.push_back(static_cast<std::byte>(bits & 0xffU));
       if constexpr (sizeof(T) > 1) bits = static_cast<std::make_unsigned_t<T>>(bits >> 8U);
     }
-    const std::size_t at = out_.size();
-    out_.resize(at + bytes.size());
-    std::memcpy(out_.data() + at, bytes.data(), bytes.size());
   }
   void raw(ByteView bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
   // u32 length, then the bytes. The caller has checked the limit of the field.

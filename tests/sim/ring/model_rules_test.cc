@@ -87,7 +87,10 @@ class ModelRulesTest : public testing::Test {
   static View view_of(std::initializer_list<NodeId> nodes) {
     View view;
     view.number = ViewNumber(1);
-    for (const NodeId node : nodes) view.members.push_back({node, Incarnation(1)});
+    for (const NodeId node : nodes) {
+      view.members.push_back({node, Incarnation(1)});
+      view.ring.push_back(node);
+    }
     return view;
   }
 
