@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"ColdStartByRoster", PlantedBug::kColdStartByRoster, "without a quorum|two values"},
                     Planted{"AckBeforeDurable", PlantedBug::kAckBeforeDurable, "acknowledges before|without a quorum"},
                     Planted{"ActOutside", PlantedBug::kActOutside, "does not contain it"},
-                    Planted{"VoteWithoutMemory", PlantedBug::kVoteWithoutMemory, "without a quorum|two values"},
+                    Planted{"VoteWithoutMemory", PlantedBug::kVoteWithoutMemory, "is no voter|without a quorum"},
                     Planted{"NoLeaderLease", PlantedBug::kNoLeaderLease, "may act although"},
                     Planted{"NoHold", PlantedBug::kNoHold, "may act although"},
                     Planted{"NoFence", PlantedBug::kNoFence, "may act although"},

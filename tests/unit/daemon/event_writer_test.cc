@@ -61,7 +61,7 @@ TEST_F(EventWriterTest, TheWitnessIsNamedApart) {
   start(0, {member(1, 0), member(2, 0), member(3, 0)});
   ring::View first = view(1, {member(1, 5), member(2, 6), member(3, 7)});
   first.witness = NodeId(3);
-  std::erase(first.ring, NodeId(3));
+  std::erase(first.ring.edit(), NodeId(3));
   writer_.on_effect(ring::ViewInstalled{first});
   EXPECT_EQ(last().members, (Lives{life(1, 5), life(2, 6)}));
   EXPECT_EQ(last().witness, NodeId(3));
