@@ -35,8 +35,8 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
       network_(clock_, hosts_, trace, prng_.fork()),
       clocks_(clock_, hosts_.count(), prng_.fork()),
       memory_prng_(prng_.fork()),
-      ring_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), NodeId(3), prng_.fork(),
-            ring::PlantedBug::kNone,
+      ring_({clock_, hosts_, network_, clocks_, trace}, ring::drawn_roster(hosts_.count(), NodeId(3), prng_.fork()),
+            prng_.fork(), ring::PlantedBug::kNone,
             {[this](sim::HostId id) { tell_ring_state(id); }, [this](sim::HostId id) { restart_later(id); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId id) { start(id); },

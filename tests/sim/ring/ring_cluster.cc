@@ -33,8 +33,8 @@ RingCluster::RingCluster(std::uint64_t seed, sim::Trace& trace, PlantedBug bug)
       hosts_(clock_, trace, draw_size(prng_)),
       network_(clock_, hosts_, trace, prng_.fork()),
       clocks_(clock_, hosts_.count(), prng_.fork()),
-      servers_({clock_, hosts_, network_, clocks_, trace}, hosts_.count(), NodeId(1), prng_.fork(), bug,
-               {[](sim::HostId) {}, [this](sim::HostId host) { restart_later(host); }}),
+      servers_({clock_, hosts_, network_, clocks_, trace}, drawn_roster(hosts_.count(), NodeId(1), prng_.fork()),
+               prng_.fork(), bug, {[](sim::HostId) {}, [this](sim::HostId host) { restart_later(host); }}),
       chaos_(
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId host) { start(host); },
           [this](sim::HostId host) { servers_.crash(host); }) {

@@ -7,34 +7,35 @@
 #include "tests/unit/ring/message_names.h"
 
 namespace rk::ring {
-namespace {
+
+std::vector<RosterEntry> plain_roster(std::size_t servers) {
+  std::vector<RosterEntry> roster;
+  for (std::uint32_t node = 1; node <= servers; ++node)
+    roster.push_back({NodeId(node), "host" + std::to_string(node) + ":7000"});
+  return roster;
+}
 
 // Half of the rosters have racks: two to four of them, and servers in none. Half of those of three servers, and one in
 // eight of the larger ones, have a witness.
-std::vector<RosterEntry> make_roster(std::size_t servers, NodeId lowest_witness, Prng& prng) {
-  std::vector<RosterEntry> roster;
+std::vector<RosterEntry> drawn_roster(std::size_t servers, NodeId lowest_witness, Prng prng) {
+  std::vector<RosterEntry> roster = plain_roster(servers);
   const std::uint64_t racks = prng.chance(1, 2) ? prng.between(2, 4) : 0;
-  for (std::uint32_t node = 1; node <= servers; ++node) {
-    RosterEntry entry{NodeId(node), "host" + std::to_string(node) + ":7000"};
+  for (RosterEntry& entry : roster)
     if (racks > 0 && prng.chance(5, 6)) entry.rack = "r" + std::to_string(prng.between(1, racks));
-    roster.push_back(std::move(entry));
-  }
   if (servers >= 3 && prng.chance(1, servers == 3 ? 2 : 8))
     roster[prng.between(lowest_witness.value, servers) - 1].witness = true;
   return roster;
 }
 
-}  // namespace
-
-RingServers::RingServers(World world, std::size_t count, NodeId lowest_witness, Prng prng, PlantedBug bug, Hooks hooks)
+RingServers::RingServers(World world, const std::vector<RosterEntry>& roster, Prng prng, PlantedBug bug, Hooks hooks)
     : world_(world),
       prng_(prng),
       bug_(bug),
       hooks_(std::move(hooks)),
-      roster_(make_roster(count, lowest_witness, prng_)),
-      servers_(count),
+      roster_(roster),
+      servers_(roster.size()),
       checker_(roster_) {
-  for (sim::HostId host = 0; host < count; ++host) servers_[host].self = {node_of(host), Incarnation()};
+  for (sim::HostId host = 0; host < servers_.size(); ++host) servers_[host].self = {node_of(host), Incarnation()};
 }
 
 // --- lives ----------------------------------------------------------------------------------------------------------

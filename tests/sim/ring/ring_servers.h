@@ -28,6 +28,11 @@ struct RingCounts {
                 waits = 0, refused = 0;
 };
 
+// Nodes 1 to `servers`, without racks or a witness.
+std::vector<RosterEntry> plain_roster(std::size_t servers);
+// With what the prng draws of both: one of the servers from `lowest_witness` on may be the witness.
+std::vector<RosterEntry> drawn_roster(std::size_t servers, NodeId lowest_witness, Prng prng);
+
 class RingServers {
  public:
   struct World {
@@ -42,8 +47,7 @@ class RingServers {
     std::function<void(sim::HostId)> on_over;  // it has left, or was evicted: its life is to end
   };
 
-  // One of the servers from `lowest_witness` on may be the witness.
-  RingServers(World world, std::size_t count, NodeId lowest_witness, Prng prng, PlantedBug bug, Hooks hooks);
+  RingServers(World world, const std::vector<RosterEntry>& roster, Prng prng, PlantedBug bug, Hooks hooks);
 
   // A new life; the host is down. `wipe`: without the memory of the lives before.
   void start(sim::HostId host, bool same_life, bool wipe);

@@ -104,7 +104,8 @@ TEST_P(RingBug, IsFound) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planted, RingBug,
-    testing::Values(Planted{"InstallOnPropose", PlantedBug::kInstallOnPropose, "nobody told it|before it was told"},
+    testing::Values(Planted{"InstallOnPropose", PlantedBug::kInstallOnPropose,
+                            "nobody told it|before it was told|without a quorum"},
                     Planted{"NoMajority", PlantedBug::kNoMajority, "without a quorum"},
                     Planted{"ForgetAccepted", PlantedBug::kForgetAccepted, "what it has not accepted|without a quorum"},
                     Planted{"ForgetPromise", PlantedBug::kForgetPromise, "promises before|prepares a ballot"},
