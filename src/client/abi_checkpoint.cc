@@ -43,6 +43,7 @@ Status read_options(const rk_options* given, rk::client::ConnectOptions& out) {
   if (options.socket_path != nullptr) out.socket_path = options.socket_path;
   if (options.program != nullptr) out.program = options.program;
   if (options.timeout_ms != 0) out.timeout_ms = options.timeout_ms;
+  out.fenced = options.fenced != 0;
   return {};
 }
 

@@ -97,7 +97,7 @@ Status Connection::connect(const ConnectOptions&) {
 
 Status Connection::greet(const ConnectOptions& options) {
   const wire::ClientHello hello{
-      {}, options.cluster, options.program.empty() ? program_invocation_short_name : options.program};
+      {}, options.cluster, options.program.empty() ? program_invocation_short_name : options.program, options.fenced};
   auto answer = call<wire::ServerHello>(hello);
   if (!answer && answer.error().code == ErrorCode::kTimeout)
     return fail(ErrorCode::kUnavailable, "the server at " + socket_path_ + " does not answer within " +

@@ -29,6 +29,7 @@ struct ConnectOptions {
   std::string program;      // for people; empty: this program's name
   ClusterId cluster;        // 0: whichever the server belongs to
   std::uint32_t timeout_ms = kDefaultTimeoutMs;
+  bool fenced = false;  // the node's guard may kill this process when the server has no lease
 };
 
 // A C caller's options in our words; nullptr is allowed.

@@ -5,12 +5,14 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/config.h"
 #include "daemon/exit_codes.h"
 #include "daemon/logger.h"
+#include "daemon/node_guard.h"
 #include "daemon/rebirth.h"
 #include "daemon/server.h"
 #include "io/event_loop.h"
@@ -25,15 +27,23 @@ ExitCode complain(const Error& error, ExitCode code) {
 
 // From the first message to the last; all that it had is gone then.
 ExitCode live(const StartOptions& options, const Rebirth& rebirth, std::uint64_t& lived_ms) {
+  std::optional<NodeGuard> guard;
+  if (options.config.roster.size() > 1) {
+    auto started =
+        NodeGuard::start(options.config.log_level, "ringkeepd " + std::to_string(options.config.node.value) + " guard");
+    if (!started) return complain(started.error(), ExitCode::kCannotStart);
+    guard.emplace(*std::move(started));
+  }
   io::EventLoop loop;
   const std::uint64_t began_ms = loop.now_ms();
   const std::string why =
       rebirth.evictions() > 0 ? "the ring went on without its life before; it holds nothing of that" : "";
-  auto server = Server::create(loop, options, why);
+  auto server = Server::create(loop, options, why, guard ? &*guard : nullptr);
   if (!server) return complain(server.error().error, server.error().code);
   Rebirth::let_signals_in();
   const ExitCode code = (*server)->run();
   lived_ms = loop.now_ms() - began_ms;
+  if (guard && code == ExitCode::kOk) guard->release();
   return code;
 }
 
@@ -54,6 +64,7 @@ ExitCode run(int count, char** arguments) {
   }
   logger::start(options.config.log_level, "ringkeepd " + std::to_string(options.config.node.value));
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_IGN);  // a guard that ends leaves nothing
   auto rebirth = Rebirth::prepare(options);
   if (!rebirth) return complain(rebirth.error(), ExitCode::kCannotStart);
   std::uint64_t lived_ms = 0;

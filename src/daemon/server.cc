@@ -52,7 +52,7 @@ Status prepare_directories(const Config& config) {
 }  // namespace
 
 tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop& loop, const StartOptions& options,
-                                                                   const std::string& why_again) {
+                                                                   const std::string& why_again, NodeGuard* guard) {
   const auto failure = [](ExitCode code, Error error) { return tl::unexpected(StartFailure{code, std::move(error)}); };
   raise_descriptor_limit();
   auto budget = shm::MemoryBudget::create({options.config.memory_bytes, options.config.reserve_bytes, ""});
@@ -61,15 +61,17 @@ tl::expected<std::unique_ptr<Server>, StartFailure> Server::create(io::EventLoop
     return failure(ExitCode::kCannotStart, status.error());
   auto state = StateFiles::open(options.config.state_directory);
   if (!state) return failure(ExitCode::kCannotStart, state.error());
-  std::unique_ptr<Server> server(new Server(loop, options, std::move(*budget), std::move(*state)));
+  std::unique_ptr<Server> server(new Server(loop, options, std::move(*budget), std::move(*state), guard));
   if (auto status = server->start(why_again); !status) return failure(ExitCode::kCannotStart, status.error());
   return server;
 }
 
-Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state)
+Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state,
+               NodeGuard* guard)
     : loop_(loop),
       options_(options),
       config_(options_.config),
+      guard_(guard),
       budget_(std::move(budget)),
       state_(std::move(state)),
       jobs_(budget_, {.jobs = options.config.limits.jobs,
@@ -171,6 +173,7 @@ void Server::on_tick() {
   jobs_.on_tick(now);
   if (keep_) keep_->on_tick(now);
   ring_driver_->on_tick(now);
+  if (guard_ != nullptr) guard_->renew(ring_driver_->core().lease_until_ms());
   event_writer_.on_tick(ring_driver_->core());
   events_.on_tick();
   tick_.start(kTickMs, [this] { on_tick(); });

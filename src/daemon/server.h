@@ -16,6 +16,7 @@
 #include "daemon/event_writer.h"
 #include "daemon/exit_codes.h"
 #include "daemon/job_registry.h"
+#include "daemon/node_guard.h"
 #include "daemon/ports.h"
 #include "daemon/ring_driver.h"
 #include "daemon/ring_traffic.h"
@@ -38,9 +39,10 @@ struct StartFailure {
 class Server final : private ClientPort, private PeerPort {
  public:
   // Takes the directories, the memory budget, the socket and the peer address.
-  // `why_again`: for people, if this life follows one that was evicted.
+  // `why_again`: for people, if this life follows one that was evicted. `guard`: outlives the server; nullptr for one
+  // that is alone, which always has its lease.
   static tl::expected<std::unique_ptr<Server>, StartFailure> create(io::EventLoop& loop, const StartOptions& options,
-                                                                    const std::string& why_again);
+                                                                    const std::string& why_again, NodeGuard* guard);
   ~Server() override;
 
   // Until a signal, the parent's end, or eviction. After an eviction signals wait for the next life (Rebirth).
@@ -56,7 +58,8 @@ class Server final : private ClientPort, private PeerPort {
     std::string program;
   };
 
-  Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state);
+  Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state,
+         NodeGuard* guard);
   Status start(const std::string& why_again);
   Status start_ring(const std::string& why_again);
   void announce_ready();
@@ -84,6 +87,8 @@ class Server final : private ClientPort, private PeerPort {
   void on_client_closed(std::uint64_t number, const Error& why);
   void notify_creators(const wire::ServerNotice& notice);
   void end_sessions(const Error& why);
+  // The client's process must not outlive this server's lease.
+  Status fence(const ClientIdentity& client);
   void send(std::uint64_t session, const wire::Frame& frame, std::span<const int> descriptors) override;
   Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
   Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
@@ -104,6 +109,7 @@ class Server final : private ClientPort, private PeerPort {
   io::EventLoop& loop_;
   StartOptions options_;
   const Config& config_;
+  NodeGuard* guard_;
   Incarnation incarnation_;
   shm::MemoryBudget budget_;
   StateFiles state_;

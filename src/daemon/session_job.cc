@@ -38,7 +38,9 @@ Status Server::handle_job(Session& session, const wire::Frame& frame) {
     case wire::MessageType::kJobAttach: {
       RK_TRY(const auto request, wire::from_frame<wire::JobAttach>(frame));
       const auto attached = jobs_.attach(client, frame.sender, request);
-      if (attached)
+      if (const Status fenced = attached ? fence(client) : Status(); !fenced)
+        refuse(client.session, frame.request, fenced.error());
+      else if (attached)
         answer(client.session, frame.request, attached->message, std::array{attached->bells, attached->segment});
       else
         refuse(client.session, frame.request, attached.error());

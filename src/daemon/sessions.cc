@@ -73,6 +73,8 @@ void Server::on_client_closed(std::uint64_t number, const Error& why) {
     ++malformed_clients_;
     logger::warn(who + " disconnected: " + why.message + " (" + std::to_string(malformed_clients_) + " such so far)");
   }
+  // An eviction ends connections, and nobody's fence.
+  if (guard_ != nullptr && !evicted_) guard_->unwatch(number);
   events_.on_session_closed(number);
   jobs_.on_session_closed(number, loop_.now_ms());
   if (keep_) keep_->on_session_closed(number);
@@ -85,6 +87,10 @@ void Server::send(std::uint64_t session, const wire::Frame& frame, std::span<con
   wire::Frame ours = frame;
   ours.sender = incarnation_;
   at->second->connection->send(ours, descriptors);
+}
+
+Status Server::fence(const ClientIdentity& client) {
+  return guard_ == nullptr ? Status() : guard_->watch(client.session, client.pid);
 }
 
 // Request 0: it is the whole connection that ends.

@@ -18,7 +18,8 @@ struct ClientHello {
   VersionRange versions;
   ClusterId cluster;
   std::string program;  // for people: "heat2d", "ringkeep run"
-  RK_FIELDS(versions, cluster, program)
+  bool fenced = false;  // this process must not outlive the server's lease for long: the guard of the node kills it
+  RK_FIELDS(versions, cluster, program, fenced)
 };
 
 struct ServerHello {

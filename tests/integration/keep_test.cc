@@ -22,7 +22,7 @@ namespace {
 struct Client {
   rk_client* handle = nullptr;
   explicit Client(const std::string& socket) {
-    rk_options options{sizeof(rk_options), socket.c_str(), "keep_test", 0};
+    rk_options options{sizeof(rk_options), socket.c_str(), "keep_test", 0, 0};
     EXPECT_EQ(rk_open(&options, &handle), RK_OK) << rk_last_error();
   }
   ~Client() { rk_close(handle); }
@@ -294,7 +294,7 @@ TEST(KeepOnServers, ClientsOfAnEvictedServerHearOfItAndNewOnesCommit) {
 }
 
 TEST(KeepOnServers, NoServerAtTheSocketIsSaidPlainly) {
-  rk_options options{sizeof(rk_options), "/nonexistent/ringkeep.socket", nullptr, 0};
+  rk_options options{sizeof(rk_options), "/nonexistent/ringkeep.socket", nullptr, 0, 0};
   rk_client* client = nullptr;
   EXPECT_EQ(rk_open(&options, &client), RK_ERR_UNAVAILABLE);
   EXPECT_EQ(client, nullptr);

@@ -168,7 +168,7 @@ class Writer {
  private:
   void write(const std::string& socket) {
     rk_client* client = nullptr;
-    const rk_options options{sizeof(rk_options), socket.c_str(), "keygen_test", 0};
+    const rk_options options{sizeof(rk_options), socket.c_str(), "keygen_test", 0, 0};
     ASSERT_EQ(rk_open(&options, &client), RK_OK) << rk_last_error();
     const std::string data(300'000, 'x');
     while (!ended_) {

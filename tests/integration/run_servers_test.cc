@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <map>
 #include <string>
 #include <utility>
@@ -40,7 +41,14 @@ class RunServers : public RunFixture {
       ASSERT_TRUE(status) << status.error().message;
       servers_.push_back(static_cast<pid_t>(status->pid));
     }
-    spare(servers_);
+    // With the guard of each.
+    std::vector<pid_t> stay = servers_;
+    for (const pid_t server : servers_) {
+      std::ifstream children("/proc/" + std::to_string(server) + "/task/" + std::to_string(server) + "/children");
+      for (pid_t guard = 0; children >> guard;) stay.push_back(guard);
+    }
+    EXPECT_EQ(stay.size(), 2 * servers_.size());
+    spare(stay);
     ASSERT_TRUE(await([this] { return all_linked(); })) << "the servers have not found each other:\n" << state();
     // The connections that asked are gone once two looks agree.
     ASSERT_TRUE(await([this] {

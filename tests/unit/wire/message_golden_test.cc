@@ -77,8 +77,8 @@ const LayerStats kStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 void add_client_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x1, Refusal{12, "no"}, "0c000000020000006e6f"));
-  rows.push_back(row(0x100, ClientHello{{0, 1}, ClusterId(0x1122334455667788), "heat2d"},
-                     "00000100887766554433221106000000686561743264"));
+  rows.push_back(row(0x100, ClientHello{{0, 1}, ClusterId(0x1122334455667788), "heat2d", true},
+                     "0000010088776655443322110600000068656174326401"));
   rows.push_back(row(0x101, ServerHello{1, ClusterId(2), NodeId(3), Incarnation(4), "0.1.0"},
                      "0100020000000000000003000000040000000000000005000000302e312e30"));
   rows.push_back(row(0x102, StatusQuery{}, ""));

@@ -17,7 +17,8 @@ TEST(Golden, Release_0_1_ClientHello) {
             "00000000"
             "8877665544332211"
             "06000000"
-            "686561743264");
+            "686561743264"
+            "00");
 }
 
 TEST(Golden, Release_0_1_PeerHello) {
