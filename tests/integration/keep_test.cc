@@ -252,7 +252,8 @@ TEST(KeepOnServers, AnOkThatIsTakenAfterTheRingWentOnIsUnknown) {
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   ring.server(3).kill(SIGSTOP);  // the predecessor of server 1: the commit waits for it
   ASSERT_EQ(write(go[1], &byte, 1), 1);
-  while (blocked_in(child) != SYS_poll) sched_yield();
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (blocked_in(child) != SYS_poll && std::chrono::steady_clock::now() < give_up) sched_yield();
   kill(child, SIGSTOP);
   ring.server(3).kill(SIGCONT);
   int status = 0;
@@ -260,7 +261,6 @@ TEST(KeepOnServers, AnOkThatIsTakenAfterTheRingWentOnIsUnknown) {
   ASSERT_TRUE(WIFSTOPPED(status));
   const Client far(ring.socket(2));
   std::uint64_t version = 0;
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   std::string seen = read_all(far.handle, "state", &version);
   while (seen.starts_with("not-found") && std::chrono::steady_clock::now() < give_up)
     seen = read_all(far.handle, "state", &version);
