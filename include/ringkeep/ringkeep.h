@@ -62,9 +62,9 @@ typedef struct rk_options {
   const char* socket_path; /* NULL: $RINGKEEP_SOCKET, then the user's default */
   const char* program;     /* for people, shown by `ringkeep status`; NULL: the program's name */
   uint32_t timeout_ms;     /* bound of each wait; 0: 10,000 */
-  /* Not 0: this process must not go on when its server may be out of the ring, because another one may do its work then.
-   * While the connection is open, the guard of the node kills it (SIGKILL) once the server has had no lease for 5 s: it
-   * is stopped, hangs, was killed, or lost its ring. Processes of a job are fenced without asking. */
+  /* Not 0: this process must not go on when its server may be out of the ring, because another one may do its work
+   * then. While the connection is open, the guard of the node kills it (SIGKILL) once the server has had no lease for 5
+   * s: it is stopped, hangs, was killed, or lost its ring. Processes of a job are fenced without asking. */
   uint32_t fenced;
 } rk_options;
 

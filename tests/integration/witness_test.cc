@@ -14,7 +14,7 @@ namespace {
 struct Client {
   rk_client* handle = nullptr;
   explicit Client(const std::string& socket) {
-    rk_options options{sizeof(rk_options), socket.c_str(), "witness_test", 0};
+    rk_options options{sizeof(rk_options), socket.c_str(), "witness_test", 0, 0};
     EXPECT_EQ(rk_open(&options, &handle), RK_OK) << rk_last_error();
   }
   ~Client() { rk_close(handle); }
