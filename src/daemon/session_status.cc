@@ -24,7 +24,7 @@ Status Server::handle_hello(Session& session, const wire::Frame& frame) {
         "this server belongs to another cluster than the client asks for: give the client this cluster's socket");
   RK_TRY(const std::uint16_t version, wire::agree(wire::VersionRange{}, hello.versions));
   if (hello.fenced) {
-    if (const Status fenced = fence(session.client); !fenced) return fenced;
+    if (Status fenced = fence(session.client); !fenced) return fenced;
   }
   session.greeted = true;
   session.program = printable(hello.program, kMaxProgramBytes);
