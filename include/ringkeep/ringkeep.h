@@ -39,7 +39,9 @@ enum rk_error {
   RK_ERR_FENCED = 9, /* a newer incarnation of this process or community exists */
   RK_ERR_PERMISSION = 10,
   RK_ERR_IO = 11,
-  RK_ERR_LOST = 12, /* every copy of a committed version is gone; or its server died, and nobody else knows of one */
+  /* Every copy of what was asked for is gone. Of version 0: the newest version is, or may be, for nobody is left who
+   * must know it. Older ones can be read by their numbers; the next commit ends it. */
+  RK_ERR_LOST = 12,
   RK_ERR_DIVERGENCE = 13,
   RK_ERR_UNSUPPORTED = 14,
   RK_ERR_EXISTS = 15,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "keep/catalogue.h"
 
+#include <algorithm>
+
 namespace rk::keep {
 namespace {
 
@@ -12,6 +14,17 @@ const VersionRecord* Entry::newest_committed() const {
   for (auto at = versions.rbegin(); at != versions.rend(); ++at)
     if (at->second.committed) return &at->second;
   return nullptr;
+}
+
+bool Entry::lost() const {
+  const VersionRecord* newest = newest_committed();
+  return owed > floor && (newest == nullptr || newest->content.version < owed);
+}
+
+Version Entry::reach() const {
+  for (auto at = versions.rbegin(); at != versions.rend(); ++at)
+    if (at->second.here && at->second.level != wire::CommitLevel::kLocal) return std::max(owed, at->first);
+  return owed;
 }
 
 Entry* Catalogue::find(const wire::KeepKey& key) {

@@ -7,6 +7,12 @@
 //
 // Kept versions: the two newest committed ones, those that a retained group record names, and those whose commit is
 // still open. Group records: the two newest committed ones; so only a group record lets go what an older one named.
+//
+// Who knows the newest version: the home does. A member that is not the home is *current* for a name while the home
+// confirms no version without its word: it gave that word by holding a copy of the version, or is told first that it is
+// current no more (currency.cc). If the home is gone, any member that is current says what a reader is *owed*; if none
+// is left, a newer version than all that are found may have been confirmed, and the name is lost until somebody
+// commits.
 #pragma once
 
 #include <cstdint>
@@ -31,22 +37,26 @@ struct Entry {
   wire::KeepKey key;
   bool home = false;           // this server answers for the name: it has heard every member of a view (Keep::claim)
   Member home_member;          // who did last, as far as known
-  bool removed = false;        // the last that was heard is its removal
-  bool lost = false;           // of the home: earlier homes had versions, for all that is known, and no copy is left
   Version highest;             // no number up to this one is free
   Version floor;               // copies of versions up to this one are refused: they were removed
-  Version committed;           // newest version known to have been committed
+  Version committed;           // newest version known to have been confirmed at level replicated
+  Version owed;                // what a reader must get, or a newer one; if there is no copy of such, it is lost
+  bool current = false;        // of others than the home: nothing above reach() was confirmed
   Incarnation fence;           // writers of an older life of the community are refused
   bool shared = false;         // more than one server has claimed it
   std::set<Member> claimants;  // members, other than this server, that have claimed it
   bool orphaned = false;       // one that had claimed it is a member no more: versions may have gone with it
-  Version inherited;           // numbers up to this one were given by earlier homes
   std::set<Member> told;       // members that know who is home
   std::set<Member> offered;    // servers that may have copies of some versions
+  std::map<Member, Version> informed;  // of the home: who may be current; and up to where that was told them last
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
 
   const VersionRecord* newest_committed() const;
+  // Of the home: what a reader is owed is gone.
+  bool lost() const;
+  // The newest version that can have been confirmed, for a server that is current: owed, or a complete copy here.
+  Version reach() const;
 };
 
 class Catalogue {

@@ -45,8 +45,9 @@ std::optional<Member> Keep::predecessor() const {
   return self == view_.members.begin() ? view_.members.back() : *(self - 1);
 }
 
-// Who missed a view cannot know whether another server claimed its names meanwhile.
-void Keep::forget_homes() {
+// Who missed a view cannot know whether another server claimed its names meanwhile. If it is `current`, nobody has
+// confirmed anything of them without it.
+void Keep::forget_homes(bool current) {
   std::vector<VersionKey> open;
   for (const auto& [version, pending] : pending_) open.push_back(version);
   for (const VersionKey& version : open) {
@@ -56,9 +57,11 @@ void Keep::forget_homes() {
     pending_.erase(version);
   }
   for (auto& [key, entry] : catalogue_.entries()) {
+    entry.current = current && (entry.current || entry.home);
     if (!entry.home) continue;
     entry.home = false;
     entry.told.clear();
+    entry.informed.clear();
     // What its group records name stays held until the next home of the group, likely this server, knows better.
   }
   to_heal_.clear();
@@ -74,7 +77,7 @@ void Keep::on(const ViewInstalled& event) {
   if (changed && view_.number == ViewNumber(1)) since_first_ = in_view(config_.self);
   if (changed && view_.number != ViewNumber(1) && (!was_member || !next || !in_view(config_.self))) {
     since_first_ = false;
-    forget_homes();
+    forget_homes(was_member && in_view(config_.self));
   }
   if (changed) {
     note_lost(before);
@@ -87,6 +90,7 @@ void Keep::on(const ViewInstalled& event) {
     for (auto& [key, entry] : catalogue_.entries()) {
       std::erase_if(entry.told, gone);
       std::erase_if(entry.offered, gone);
+      std::erase_if(entry.informed, [&](const auto& item) { return gone(item.first); });
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
       if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
@@ -221,6 +225,7 @@ void Keep::on(const Tick&) {
   retry_rounds();
   if (!view_.serving) return;
   retry_outgoing();
+  retry_outdating();
   retry_fetches();
   heal();
 }

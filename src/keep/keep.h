@@ -11,6 +11,9 @@
 //    |<------ OK --| visible                                |
 //    |             |---- CopyRetain ----------------------->| drops what is no longer kept
 //
+//  Between complete and OK, if a server that held copies before this predecessor may still take what it knows for the
+//  newest: KeepOutdate to it, and its answer (currency.cc).
+//
 // - A copy counts only if its answer arrives in the view in which it was offered. After a change of view an open commit
 //   is offered again, to the predecessor of the new view. A server that is in no serving view commits nothing.
 // - OK, and what is said to exist, are said under a lease of the ring; without one they wait (leases.cc). A name whose
@@ -51,6 +54,8 @@ enum class PlantedBug : std::uint8_t {
   kCountEmpty,             // a restarted server counts as the holder that its life before was
   kCountIncomplete,        // a new holder counts, and the old one is dropped, before the copy is complete
   kClaimIsLoss,            // a name that anybody has claimed, and of which there is no copy, is said to be lost
+  kOlderAfterLoss,         // what is left counts as the newest, although nobody who must know that is left
+  kNotOutdated,            // a version is confirmed before all that knew the one before were told
 };
 
 struct Config {
@@ -100,7 +105,8 @@ class Keep {
     std::uint64_t deadline_ms = 0;
     bool answered = false;
     std::set<Member> offered;
-    ViewNumber complete_in;  // nothing but the lease is missing, in that view
+    ViewNumber complete_in;           // the predecessor of that view has it
+    std::uint64_t outdate_at_ms = 0;  // who must be told that it comes is told again then
   };
   // A copy under way to another server.
   struct Outgoing {
@@ -142,7 +148,22 @@ class Keep {
     std::vector<ClientRequest> waiting;
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;  // 0: none
+    bool tells = false;             // that this server is the home, or about to be
     bool confirming = false;        // asked again, because the first answers together said that all is lost
+  };
+  // What this server and the answers of a round say of a name, all together (currency.cc).
+  struct Standing {
+    bool known = false;                // somebody has heard of it
+    bool sure = false;                 // one of them was in every view from the first on
+    Version committed;                 // newest version known to have been confirmed
+    Version floor;                     // versions up to here were removed
+    Version highest;                   // numbers up to here may be used up
+    std::optional<Version> reach;      // nothing above was confirmed, by those that are current; none: nobody is
+    std::optional<Version> home_owes;  // a member is the home, and says this is owed
+    bool may_be_lost = false;          // versions may have been confirmed
+    bool shows(Version version, bool confirmed) const {
+      return version > floor && (confirmed || !reach || version <= *reach);
+    }
   };
   // What waits for a lease.
   struct Parked {
@@ -164,7 +185,7 @@ class Keep {
   void on(const Tick& event);
   bool in_view(const Member& member) const;
   std::optional<Member> predecessor() const;
-  void forget_homes();
+  void forget_homes(bool current);
 
   template <class T>
   void emit(T effect) {
@@ -216,6 +237,14 @@ class Keep {
   void expire_pending();
   void retry_outgoing();
 
+  // currency.cc: who knows the newest version
+  Standing standing_of(const Round& round) const;
+  std::vector<Member> to_outdate(const Entry& entry, const VersionRecord& record) const;
+  void outdate_others(const Entry& entry, const VersionRecord& record, Pending& pending);
+  void retry_outdating();
+  void handle(const Member& from, const wire::KeepOutdate& message);
+  void handle(const Member& from, const wire::KeepOutdated& message);
+
   // healing.cc
   void heal();
   bool heal_entry(Entry& entry);
@@ -234,14 +263,13 @@ class Keep {
 
   // rounds.cc: lookup, claim, remove
   void start_round(Round round);
+  void address(Round& round) const;
   void put(std::uint64_t id, Round& round);
   void ask(std::uint64_t id, const Round& round, NodeId node);
   void finish_round(std::uint64_t id);
   void finish_claim(Round& round);
   void adopt(Entry& entry, const Round& round);
   void learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer);
-  bool may_be_lost(const wire::KeepLookupAnswer& answer) const;
-  static bool may_be_lost(const Entry& own);
   bool told_all(const Entry& entry) const;
   bool claims(const wire::KeepKey& key) const;
   void look_up(const wire::KeepKey& key, const ClientRequest& request, bool confirming = false);

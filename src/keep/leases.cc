@@ -19,15 +19,17 @@ void Keep::park(const ClientRequest& request) {
   parked_.push_back({request, now_ms_ + config_.answer_timeout_ms});
 }
 
-// Commits that waited for nothing else, in this view.
+// Commits that wait for nothing else, in this view.
 void Keep::confirm_commits() {
   std::vector<VersionKey> complete;
   for (const auto& [version, pending] : pending_)
     if (pending.complete_in == view_.number) complete.push_back(version);
   for (const VersionKey& version : complete) {
     Entry* entry = catalogue_.find(version.first);
-    if (entry != nullptr && entry->versions.contains(version.second))
-      commit(*entry, entry->versions.at(version.second));
+    if (entry == nullptr) continue;
+    if (const auto at = entry->versions.find(version.second);
+        at != entry->versions.end() && to_outdate(*entry, at->second).empty())
+      commit(*entry, at->second);
   }
 }
 

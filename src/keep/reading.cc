@@ -23,11 +23,13 @@ std::string missing(const std::string& name, Version version) {
   return "version " + std::to_string(version.value) + " of " + quoted(name) + " is not kept: the newest two are";
 }
 
-// Version 0: only servers that are gone knew the number.
-std::string lost(const std::string& name, Version committed) {
-  if (!committed)
-    return "every copy of " + quoted(name) + " is gone with the server that wrote it; its last version is unknown";
-  return "every copy of " + quoted(name) + " is gone; its last known version is " + std::to_string(committed.value);
+// `committed` 0: only servers that are gone knew the number. `older`: the newest version that is left; 0: none.
+std::string lost(const std::string& name, Version committed, Version older) {
+  const std::string last = committed ? "its last known version is " + std::to_string(committed.value)
+                                     : std::string("its last version is unknown");
+  if (!older) return "every copy of " + quoted(name) + " is gone with the servers that held it; " + last;
+  return "the newest version of " + quoted(name) + " is gone with the servers that held it; " + last + "; version " +
+         std::to_string(older.value) + " is left: ask for it by its number, or commit a new one";
 }
 
 }  // namespace
@@ -41,9 +43,10 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
   if (entry == nullptr || !entry->home || !told_all(*entry)) return look_up(key, request);
   if (!leased()) return park(request);
   const VersionRecord* record = choose(*entry, message.version);
-  const bool had_some = entry->lost || entry->committed > entry->floor;
-  if (record == nullptr && had_some && entry->newest_committed() == nullptr)
-    return refuse(request, ErrorCode::kLost, lost(message.name, entry->committed));
+  const VersionRecord* newest = entry->newest_committed();
+  if (entry->lost() && (!message.version || newest == nullptr))
+    return refuse(request, ErrorCode::kLost,
+                  lost(message.name, entry->committed, newest != nullptr ? newest->content.version : Version()));
   if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   if (!record->here && record->holders.empty())
     return refuse(request, ErrorCode::kLost,
@@ -67,59 +70,46 @@ void Keep::answer_content(const ClientRequest& request, const wire::VersionConte
   emit(std::move(answer));
 }
 
-// What the answers of a round, and this server, know of a name.
+// What the answers of a round, and this server, have of a name.
 struct Keep::Findings {
   struct Found {
     wire::VersionContent content;
     std::vector<Member> holders;
   };
+  Standing standing;
   std::map<Version, Found> found;
-  Version committed;
-  Version floor;  // versions up to here were let go of
-  bool removed = false;
-  bool has_home = false;
-  bool lost = false;         // the home says so
-  bool may_be_lost = false;  // nobody is the home, and a server that was it is gone
+  bool lost = false;  // what a reader is owed is not among them
 
-  void add(const Member& member, const wire::VersionContent& content, bool here) {
-    if (content.version <= floor) return;
-    Found& at = found[content.version];
-    if (!at.content.version) at.content = content;
-    if (here && at.content == content) at.holders.push_back(member);
+  void add(const Member& member, const wire::HeldVersion& held) {
+    if (!standing.shows(held.content.version, held.committed)) return;
+    Found& at = found[held.content.version];
+    if (!at.content.version) at.content = held.content;
+    if (held.here && at.content == held.content) at.holders.push_back(member);
   }
 };
 
 // If a member is the home, it alone says what exists; else every complete copy counts.
 Keep::Findings Keep::findings_of(const Round& round) const {
   Findings out;
-  const Entry* own = catalogue_.find(round.key);
-  for (const auto& [node, answer] : round.answers) {
-    out.floor = std::max(out.floor, answer.floor);
-    out.has_home = out.has_home || answer.home;
-    out.lost = out.lost || (answer.home && answer.lost);
-  }
-  if (own != nullptr) {
-    out.floor = std::max(out.floor, own->floor);
-    out.may_be_lost = may_be_lost(*own) || (config_.planted_bug == PlantedBug::kClaimIsLoss && own->home_member.node);
-    out.removed = own->removed;
-    out.committed = own->committed;
+  out.standing = standing_of(round);
+  if (const Entry* own = catalogue_.find(round.key); own != nullptr)
     for (const auto& [version, record] : own->versions)
-      if (record.here) out.add(config_.self, record.content, true);
-  }
+      if (record.here) out.add(config_.self, {record.content, record.committed, true});
   std::set<Version> visible;
   for (const auto& [answering, answer] : round.answers) {
     const NodeId node = answering;
-    out.may_be_lost = out.may_be_lost || may_be_lost(answer);
-    out.removed = out.removed || answer.removed;
-    out.committed = std::max(out.committed, answer.committed);
     const auto member =
         std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
     for (const wire::HeldVersion& held : answer.versions) {
-      out.add(*member, held.content, held.here);
+      out.add(*member, held);
       if (answer.home) visible.insert(held.content.version);
     }
   }
-  if (out.has_home) std::erase_if(out.found, [&](const auto& item) { return !visible.contains(item.first); });
+  if (out.standing.home_owes) std::erase_if(out.found, [&](const auto& item) { return !visible.contains(item.first); });
+  const Version newest = out.found.empty() ? Version() : out.found.rbegin()->first;
+  const auto owed = out.standing.home_owes ? out.standing.home_owes : out.standing.reach;
+  const bool older_will_do = config_.planted_bug == PlantedBug::kOlderAfterLoss && newest;
+  out.lost = owed ? *owed > std::max(newest, out.standing.floor) : out.standing.may_be_lost && !older_will_do;
   return out;
 }
 
@@ -128,7 +118,7 @@ void Keep::finish_lookup(Round& round) {
   if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home) {
     for (const auto& [node, answer] : round.answers)
       for (const Member& member : view_.members)
-        if (member.node == node) learn(*entry, member, answer);
+        if (member.node == node && round.tells) learn(*entry, member, answer);
     to_heal_.insert(round.key);
     return resume(round.waiting);
   }
@@ -136,7 +126,14 @@ void Keep::finish_lookup(Round& round) {
   for (const ClientRequest& request : round.waiting) {
     if (!leased()) {
       park(request);
+    } else if (all.lost && !round.confirming) {
+      // The answers are of different moments: copies may have moved from one member to another between them.
+      look_up(round.key, request, true);
     } else if (std::holds_alternative<wire::GroupQuery>(request.message)) {
+      if (all.lost) {
+        refuse(request, ErrorCode::kLost, lost(round.key.name, all.standing.committed, Version()));
+        continue;
+      }
       std::vector<const wire::VersionContent*> newest_first;
       for (auto at = all.found.rbegin(); at != all.found.rend(); ++at) newest_first.push_back(&at->second.content);
       Answer answer;
@@ -152,32 +149,24 @@ void Keep::finish_lookup(Round& round) {
 
 void Keep::answer_open(const Round& round, const Findings& all, const ClientRequest& request) {
   const auto& message = std::get<wire::CheckpointOpen>(request.message);
-  const auto at = message.version ? all.found.find(message.version)
-                                  : (all.found.empty() ? all.found.end() : std::prev(all.found.end()));
-  if (at != all.found.end()) {
-    const auto& [content, holders] = at->second;
-    if (holders.empty() && !round.confirming) {
-      look_up(round.key, request, true);
-    } else if (holders.empty()) {
-      refuse(request, ErrorCode::kLost,
-             "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
-                 " is gone: ask for another version");
-    } else if (std::find(holders.begin(), holders.end(), config_.self) != holders.end()) {
-      const Entry* own = catalogue_.find(round.key);
-      answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
-    } else {
-      fetch(round.key, content, holders, false, &request);
-    }
-    return;
-  }
-  const bool gone = all.found.empty() && !all.removed && (all.has_home ? all.lost : all.may_be_lost);
-  if (gone && !round.confirming) {
-    // The answers are of different moments: copies may have moved from one member to another between them.
-    look_up(round.key, request, true);
-  } else if (gone) {
-    refuse(request, ErrorCode::kLost, lost(message.name, all.committed));
-  } else {
+  const auto newest = all.found.empty() ? all.found.end() : std::prev(all.found.end());
+  const auto at = message.version ? all.found.find(message.version) : newest;
+  if (all.lost && (!message.version || all.found.empty())) {
+    refuse(request, ErrorCode::kLost,
+           lost(message.name, all.standing.committed, newest != all.found.end() ? newest->first : Version()));
+  } else if (at == all.found.end()) {
     refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
+  } else if (const auto& [content, holders] = at->second; holders.empty() && !round.confirming) {
+    look_up(round.key, request, true);
+  } else if (holders.empty()) {
+    refuse(request, ErrorCode::kLost,
+           "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
+               " is gone: ask for another version");
+  } else if (std::find(holders.begin(), holders.end(), config_.self) != holders.end()) {
+    const Entry* own = catalogue_.find(round.key);
+    answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
+  } else {
+    fetch(round.key, content, holders, false, &request);
   }
 }
 
@@ -209,7 +198,8 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointDelete& me
   const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
   const Entry* entry = catalogue_.find(key);
   if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
-  if (entry->versions.empty()) return refuse(request, ErrorCode::kNotFound, missing(message.name, Version()));
+  if (entry->versions.empty() && !entry->lost())
+    return refuse(request, ErrorCode::kNotFound, missing(message.name, Version()));
   for (const auto& [version, record] : entry->versions)
     if (const auto at = pending_.find({key, version}); at != pending_.end() && !at->second.answered)
       return refuse(request, ErrorCode::kUnavailable,

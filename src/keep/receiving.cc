@@ -31,6 +31,9 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
     if (item.key == message.key && item.content.version == content.version) earlier.push_back(slot);
   for (const SlotId slot : earlier) drop_incoming(slot);
   if (entry->home) return refused("it is the home of the name itself");
+  entry->current = true;
+  entry->committed = std::max(entry->committed, message.committed);
+  entry->owed = std::max(entry->owed, message.owed);
   if (content.version <= entry->floor) return refused("the version was removed");
   if (const auto held = entry->versions.find(content.version); held != entry->versions.end() && held->second.here) {
     if (held->second.content == content) return answer_copy(from, message.copy, wire::CopyResult::kComplete);
@@ -86,7 +89,6 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
   entry->versions[item.content.version] = std::move(record);
   entry->highest = std::max(entry->highest, item.content.version);
   entry->fence = std::max(entry->fence, item.content.incarnation);
-  entry->removed = false;
   answer_copy(item.from, item.copy, wire::CopyResult::kComplete);
 }
 
@@ -110,6 +112,7 @@ void Keep::handle(const Member& from, const wire::CopyRetain& message) {
   if (entry == nullptr || entry->home) return;
   entry->home_member = from;
   entry->committed = std::max(entry->committed, message.committed);
+  entry->owed = std::max(entry->owed, message.owed);
   entry->highest = std::max(entry->highest, message.up_to);
   const auto goes = [&](Version version) {
     return version <= message.up_to &&

@@ -39,9 +39,11 @@ void Keep::offer(std::uint64_t copy, Outgoing& outgoing, bool eager) {
   if (const auto pending = pending_.find(outgoing.version); pending != pending_.end())
     pending->second.offered.insert(outgoing.to);
   entry->offered.insert(outgoing.to);
+  entry->informed.try_emplace(outgoing.to);
   if (config_.planted_bug == PlantedBug::kCountIncomplete && !pending_.contains(outgoing.version))
     entry->versions.at(outgoing.version.second).holders.insert(outgoing.to);
-  emit(Send{outgoing.to.node, wire::CopyOffer{view_.number, copy, eager, outgoing.version.first, record.content}});
+  emit(Send{outgoing.to.node, wire::CopyOffer{view_.number, copy, eager, outgoing.version.first, record.content,
+                                              entry->committed, entry->owed}});
   outgoing.retry_at_ms = now_ms_ + config_.retry_ms;
   if (eager) stream(copy, outgoing);
 }
@@ -141,18 +143,21 @@ void Keep::copy_refused(const VersionKey& version, const Member& by, const std::
     entry->highest = Version(entry->highest.value - 1);
 }
 
-// Nothing but a lease is missing.
+// Its copy is made. Nothing but a lease is missing, and the word of those that must know that it comes.
 void Keep::complete(Entry& entry, VersionRecord& record, Pending& pending) {
   pending.complete_in = view_.number;
-  if (leased()) commit(entry, record);
+  outdate_others(entry, record, pending);
+  if (leased() && to_outdate(entry, record).empty()) commit(entry, record);
 }
 
 // The version is decided: visible from now on.
 void Keep::commit(Entry& entry, VersionRecord& record) {
   const VersionKey version{entry.key, record.content.version};
   record.committed = true;
-  entry.lost = false;
-  entry.committed = std::max(entry.committed, record.content.version);
+  if (record.level != wire::CommitLevel::kLocal) {
+    entry.committed = std::max(entry.committed, record.content.version);
+    entry.owed = std::max(entry.owed, record.content.version);
+  }
   const auto pending = pending_.find(version);
   if (pending != pending_.end()) {
     if (!pending->second.answered)
@@ -190,9 +195,13 @@ void Keep::expire_pending() {
   for (const VersionKey& version : late) {
     const bool offered = !pending_.at(version).offered.empty();
     const bool complete = pending_.at(version).complete_in == view_.number;
-    const std::string why = complete  ? "the ring gave this server no lease in time"
-                            : offered ? "the second copy was not acknowledged in time"
-                                      : "no server could be offered the second copy in time (" +
+    const Entry& entry = *catalogue_.find(version.first);
+    const auto silent = to_outdate(entry, entry.versions.at(version.second));
+    const std::string why = complete && !silent.empty()
+                                ? "server " + std::to_string(silent.front().node.value) + " did not answer in time"
+                            : complete ? "the ring gave this server no lease in time"
+                            : offered  ? "the second copy was not acknowledged in time"
+                                       : "no server could be offered the second copy in time (" +
                                             (view_.reason.empty() ? "no predecessor" : view_.reason) + ")";
     finish_pending(version, offered ? wire::CommitResult::kUnknown : wire::CommitResult::kFailed,
                    why + (offered ? ": read the checkpoint to learn its version" : ": nothing was committed"));
@@ -249,7 +258,7 @@ void Keep::tell_retained(Entry& entry) {
   for (const Member& member : entry.offered) {
     if (!entry.told.contains(member)) continue;  // it may hold what this home has not heard of yet
     const bool keeps = needed.contains(member);
-    emit(Send{member.node, wire::CopyRetain{view_.number, entry.key, entry.highest, entry.committed,
+    emit(Send{member.node, wire::CopyRetain{view_.number, entry.key, entry.highest, entry.committed, entry.owed,
                                             keeps ? retained : std::vector<Version>{}}});
     if (!keeps) released.push_back(member);
   }

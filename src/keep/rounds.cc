@@ -28,10 +28,18 @@ void Keep::start_round(Round round) {
     running.waiting.insert(running.waiting.end(), round.waiting.begin(), round.waiting.end());
     return;
   }
-  for (const Member& member : view_.members)
-    if (member != config_.self) round.awaited.insert(member.node);
+  address(round);
   const std::uint64_t id = ++last_round_;
   put(id, rounds_[id] = std::move(round));
+}
+
+void Keep::address(Round& round) const {
+  round.answers.clear();
+  round.awaited.clear();
+  for (const Member& member : view_.members)
+    if (member != config_.self) round.awaited.insert(member.node);
+  const Entry* entry = catalogue_.find(round.key);
+  round.tells = round.kind == Round::Kind::kClaim || (entry != nullptr && entry->home);
 }
 
 // Asks everybody, now or when it may.
@@ -49,19 +57,19 @@ void Keep::put(std::uint64_t id, Round& round) {
 void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
   if (round.kind == Round::Kind::kRemove || round.kind == Round::Kind::kRemovePrefix) {
     const bool prefix = round.kind == Round::Kind::kRemovePrefix;
+    if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home && !prefix)
+      for (const Member& member : view_.members)
+        if (member.node == node) entry->informed[member] = std::max(entry->informed[member], round.up_to);
     emit(Send{node, wire::KeepRemove{view_.number, id, prefix, round.key, round.up_to}});
   } else {
-    emit(Send{node, wire::KeepLookup{view_.number, id, round.kind == Round::Kind::kClaim, round.key}});
+    emit(Send{node, wire::KeepLookup{view_.number, id, round.tells, round.key}});
   }
 }
 
 void Keep::restart_rounds() {
   std::vector<std::uint64_t> all;
   for (auto& [id, round] : rounds_) {
-    round.answers.clear();
-    round.awaited.clear();
-    for (const Member& member : view_.members)
-      if (member != config_.self) round.awaited.insert(member.node);
+    address(round);
     all.push_back(id);
   }
   for (const std::uint64_t id : all)
@@ -143,71 +151,59 @@ void Keep::finish_claim(Round& round) {
   resume(round.waiting);
 }
 
-// This server becomes the home: what the members hold is what exists, and every complete copy is visible.
+// This server becomes the home: what the members hold is what exists, and what can have been confirmed is visible.
 void Keep::adopt(Entry& entry, const Round& round) {
-  entry.inherited = Version(UINT64_MAX);
-  bool known = entry.shared || !entry.versions.empty() || entry.highest || entry.home_member.node;
-  bool sure = since_first_;
-  bool lost = may_be_lost(entry);
+  const Standing standing = standing_of(round);
+  entry.floor = standing.floor;
+  entry.highest = standing.highest;
+  entry.committed = standing.committed;
+  std::vector<Version> hidden;
+  for (const auto& [version, record] : entry.versions)
+    if (!standing.shows(version, record.committed)) hidden.push_back(version);
+  for (const Version version : hidden) drop_version(entry, version);
   for (const auto& [node, answer] : round.answers) {
-    known = known || answer.known;
-    sure = sure || answer.since_first;
-    lost = lost || may_be_lost(answer);
-    entry.removed = entry.removed || (answer.removed && answer.floor > entry.committed);
-    entry.floor = std::max(entry.floor, answer.floor);
-    entry.highest = std::max(entry.highest, answer.highest);
-    entry.committed = std::max(entry.committed, answer.committed);
-  }
-  for (const auto& [node, answer] : round.answers)
+    for (const wire::HeldVersion& held : answer.versions) {
+      if (!standing.shows(held.content.version, held.committed)) continue;
+      VersionRecord& record = entry.versions[held.content.version];
+      if (!record.content.version) record.content = held.content;
+    }
     for (const Member& member : view_.members)
       if (member.node == node) learn(entry, member, answer);
+  }
   for (auto& [version, record] : entry.versions) {
     record.committed = true;
     if (record.content.total == 0) record.here = true;
     entry.highest = std::max(entry.highest, version);
-    entry.committed = std::max(entry.committed, version);
+    if (record.level != wire::CommitLevel::kLocal) entry.committed = std::max(entry.committed, version);
   }
   // Only a name that surely nobody has claimed before starts at 1.
-  if (known || !sure) entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
-  if (!entry.versions.empty()) entry.removed = false;
-  entry.lost = lost && entry.versions.empty() && !entry.removed;
-  entry.inherited = entry.highest;
+  if (standing.known || !standing.sure)
+    entry.highest = std::max(entry.highest, Version(view_.number.value << kViewShift));
+  const bool older_will_do = config_.planted_bug == PlantedBug::kOlderAfterLoss && !entry.versions.empty();
+  if (standing.reach) {
+    entry.owed = *standing.reach;
+  } else if (standing.may_be_lost && !older_will_do) {
+    // A number that no version has, until a newer one is committed.
+    entry.highest = entry.owed = Version(entry.highest.value + 1);
+  }
+  entry.current = false;
   entry.home = true;
   entry.home_member = config_.self;
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   to_heal_.insert(entry.key);
 }
 
-// May versions have existed? A server that claimed the name and is a member answers for itself: it keeps what it ever
-// committed, and says so. What one that is gone did with the name nobody can tell.
-bool Keep::may_be_lost(const wire::KeepLookupAnswer& answer) const {
-  if (config_.planted_bug == PlantedBug::kClaimIsLoss && answer.known) return true;
-  return (answer.known && !answer.claimants_live) || answer.lost || answer.committed > answer.floor;
-}
-
-bool Keep::may_be_lost(const Entry& own) { return own.orphaned || own.lost || own.committed > own.floor; }
-
-// What a member holds of earlier homes' versions. It may have been out of the view when this home asked first.
+// What a member has of the versions that are known here.
 void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer) {
   entry.told.insert(from);
   if (!answer.versions.empty()) entry.offered.insert(from);
+  if (answer.current) entry.informed.try_emplace(from);
   for (const wire::HeldVersion& held : answer.versions) {
-    const Version version = held.content.version;
-    const VersionRecord* newest = entry.newest_committed();
-    const bool newer = version <= entry.inherited && (newest == nullptr || newest->content.version < version);
-    if (version <= entry.floor || !(newer || !entry.home || entry.versions.contains(version))) continue;
-    VersionRecord& record = entry.versions[version];
-    if (!record.content.version) {
-      record.content = held.content;
-      record.committed = true;
-      record.here = record.content.total == 0;
-    }
-    if (held.here && record.content == held.content) record.holders.insert(from);
-    entry.lost = false;
-    entry.committed = std::max(entry.committed, record.committed ? version : Version());
+    const auto at = entry.versions.find(held.content.version);
+    if (at == entry.versions.end()) continue;
+    if (held.here && at->second.content == held.content) at->second.holders.insert(from);
     entry.fence = std::max(entry.fence, held.content.incarnation);
   }
-  if (entry.home && entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
 }
 
 bool Keep::told_all(const Entry& entry) const {
@@ -264,10 +260,10 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   }
   if (entry != nullptr) {
     answer.home = answer.home || entry->home;
-    answer.known = entry->shared || !entry->versions.empty() || entry->highest || entry->removed ||
+    answer.known = entry->shared || !entry->versions.empty() || entry->highest ||
                    (entry->home_member.node && entry->home_member != from);
-    answer.removed = entry->removed;
-    answer.lost = entry->lost;
+    answer.current = entry->current;
+    answer.owed = entry->home ? entry->owed : entry->reach();
     answer.claimants_live = !entry->orphaned;
     answer.floor = entry->floor;
     answer.highest = std::max(entry->highest, entry->floor);
@@ -333,10 +329,9 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     if (entry == nullptr) return;
     empty_entry(*entry, up_to);
     entry->floor = std::max(entry->floor, up_to);
+    entry->current = entry->current || (!entry->home && entry->highest <= up_to);
     entry->highest = std::max(entry->highest, up_to);
-    entry->lost = false;
     entry->orphaned = false;  // whatever it was, it has been removed
-    if (entry->versions.empty()) entry->removed = true;
     return;
   }
   std::vector<wire::KeepKey> keys;

@@ -161,12 +161,11 @@ void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
 
 void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms) {
   entry.highest = Version(entry.highest.value + 1);
-  entry.removed = false;
   const VersionKey version{entry.key, entry.highest};
   record.content.version = entry.highest;
   VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
-  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}};
+  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0};
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
     return commit(entry, placed), replicate(version);
   replicate(version);

@@ -107,6 +107,8 @@ enum class MessageType : std::uint32_t {
   kKeepLookupAnswer,
   kKeepRemove,
   kKeepRemoved,
+  kKeepOutdate,
+  kKeepOutdated,
   kLogFirst = 0x270,
   kLogRecords = kLogFirst,
   kLogArrived,

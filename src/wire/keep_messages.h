@@ -35,7 +35,8 @@ struct VersionContent {
   bool operator==(const VersionContent&) const = default;
 };
 
-// Home -> a server that shall hold a copy. If `eager`, the chunks follow at once; else after an answer kWanted.
+// Home -> a server that shall hold a copy. If `eager`, the chunks follow at once; else after an answer kWanted. The
+// receiver is current from now on (KeepOutdate).
 struct CopyOffer {
   static constexpr MessageType kType = MessageType::kCopyOffer;
   ViewNumber view;
@@ -43,7 +44,9 @@ struct CopyOffer {
   bool eager = false;
   KeepKey key;
   VersionContent content;
-  RK_FIELDS(view, copy, eager, key, content)
+  Version committed;  // newest version known to have been confirmed
+  Version owed;       // what a reader must get, or a newer one
+  RK_FIELDS(view, copy, eager, key, content, committed, owed)
 };
 
 inline constexpr std::size_t kCopyChunkBytes = std::size_t{1} << 20U;
@@ -93,9 +96,10 @@ struct CopyRetain {
   ViewNumber view;
   KeepKey key;
   Version up_to;
-  Version committed;  // newest one
+  Version committed;  // as in CopyOffer
+  Version owed;
   std::vector<Version> retained;
-  RK_FIELDS(view, key, up_to, committed, retained)
+  RK_FIELDS(view, key, up_to, committed, owed, retained)
 };
 
 // What do you know of this name? With `claim`: I am its home from now on, unless somebody else is.
@@ -121,17 +125,35 @@ struct KeepLookupAnswer {
   std::uint64_t round = 0;
   bool home = false;                  // I am the home: what I say is all there is
   bool known = false;                 // I have heard of the name before this lookup
-  bool removed = false;               // and the last thing I heard was its removal
+  bool current = false;               // no version newer than `owed` was confirmed: its home would have told me before
   Version floor;                      // versions up to this one were removed
   Version highest;                    // no number up to this one may be used again
-  Version committed;                  // newest version known to have been committed
+  Version committed;                  // newest version known to have been confirmed
+  Version owed;                       // what a reader must get, or a newer one; else it is lost
   std::vector<HeldVersion> versions;  // complete copies here; of the home: all that is committed
   bool since_first = false;           // I was in every view from the first on: I know each name that was ever claimed
   KeepKey key;
-  bool lost = false;            // of the home: versions may have existed, and no copy of one is left
   bool claimants_live = false;  // every server that claimed the name, as far as I heard, is a member: it can be asked
-  RK_FIELDS(view, round, home, known, removed, floor, highest, committed, versions, since_first, key, lost,
+  RK_FIELDS(view, round, home, known, current, floor, highest, committed, owed, versions, since_first, key,
             claimants_live)
+};
+
+// Home -> a server that may be current and will not have `version`: a version newer than those that it knows is about
+// to be confirmed. It is confirmed after the answer only.
+struct KeepOutdate {
+  static constexpr MessageType kType = MessageType::kKeepOutdate;
+  ViewNumber view;
+  KeepKey key;
+  Version version;
+  RK_FIELDS(view, key, version)
+};
+
+struct KeepOutdated {
+  static constexpr MessageType kType = MessageType::kKeepOutdated;
+  ViewNumber view;
+  KeepKey key;
+  Version version;
+  RK_FIELDS(view, key, version)
 };
 
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with

@@ -75,11 +75,16 @@ void Clients::ask(Operation operation, Incarnation sender) {
   operation.life = cluster_.hosts().life(operation.host);
   if (writes || std::holds_alternative<wire::CheckpointDelete>(operation.request))
     claimants_[operation.key].insert(life->self());
+  if (!std::holds_alternative<wire::CheckpointOpen>(operation.request))
+    asked_[operation.key].try_emplace(life->self(), life->view().members);
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
+  operation.least_request = ok_request_[operation.key];
+  operation.knew = knew_[operation.key];
   operation.removals = removals_[operation.key];
   operation.removed = removed_[operation.key];
   const std::uint64_t number = ++last_request_;
+  if (std::holds_alternative<wire::GroupCommit>(operation.request)) undecided_[operation.key][number] = life->self();
   const keep::ClientMessage request = operation.request;
   cluster_.note({1, number, operation.host}, "client " + std::to_string(operation.host + 1) + " request " +
                                                  std::to_string(number) + " kind " + std::to_string(request.index()) +
@@ -147,6 +152,9 @@ void Clients::answered(sim::HostId host, const keep::Answer& answer) {
   cluster_.note({2, answer.request, answer.message.index()}, "answer to request " + std::to_string(answer.request) +
                                                                  " kind " + std::to_string(answer.message.index()) +
                                                                  " " + operation.key.name);
+  const auto* commit = std::get_if<wire::CommitAnswer>(&answer.message);
+  if (commit == nullptr || commit->result != wire::CommitResult::kUnknown)
+    undecided_[operation.key].erase(answer.request);
   std::visit([&](const auto& message) { judge(operation, answer, message); }, answer.message);
 }
 
@@ -169,6 +177,25 @@ bool Clients::newer_is_lost(const Operation& operation) const {
   return newest > operation.least && cluster_.holders(operation.host, operation.key, newest).empty();
 }
 
+// Was a commit after it under way at a server that is gone? It may have been confirmed without anybody left to say so.
+bool Clients::may_be_overtaken(const Operation& operation) const {
+  const auto undecided = undecided_.find(operation.key);
+  if (undecided == undecided_.end()) return false;
+  const auto& members = cluster_.host(operation.host)->view().members;
+  return std::any_of(undecided->second.begin(), undecided->second.end(), [&](const auto& item) {
+    const auto& [request, server] = item;
+    return request > operation.least_request && std::find(members.begin(), members.end(), server) == members.end();
+  });
+}
+
+// Is one left that knows the name, since the server that said OK asked it before?
+bool Clients::anybody_left(const Operation& operation) const {
+  const auto& members = cluster_.host(operation.host)->view().members;
+  return std::any_of(operation.knew.begin(), operation.knew.end(), [&](const keep::Member& each) {
+    return std::find(members.begin(), members.end(), each) != members.end();
+  });
+}
+
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message) {
   Operation commit = operation;
   std::vector<wire::SectionPlace> table = message.sections;
@@ -187,6 +214,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
     KeepHost* life = cluster_.host(commit.host);
     const std::uint64_t number = ++last_request_;
     open_[number] = commit;
+    if (commit.level == wire::CommitLevel::kReplicated) undecided_[commit.key][number] = life->self();
     cluster_.note({3, number}, "commit request " + std::to_string(number) + " " + commit.key.name);
     life->feed(keep::ClientRequest{kSession, kOwner, number, {}, commit.request});
   });
@@ -221,7 +249,7 @@ void Clients::check_copies(const Operation& operation, Version version) {
     cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before.node.value));
 }
 
-void Clients::judge(const Operation& operation, const keep::Answer&, const wire::CommitAnswer& message) {
+void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CommitAnswer& message) {
   Outcomes& totals = Clients::totals();
   if (message.result == wire::CommitResult::kUnknown) {
     ++totals.unknown;
@@ -239,7 +267,11 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
   check_only_home(operation, message.version);
   if (operation.level == wire::CommitLevel::kReplicated) {
     check_copies(operation, message.version);
-    if (operation.removals == removals_[operation.key]) cluster_.checker().committed(operation.key, message.version);
+    knew_[operation.key] = asked_.at(operation.key).at(cluster_.host(operation.host)->self());
+    if (operation.removals == removals_[operation.key]) {
+      if (message.version > cluster_.checker().newest_ok(operation.key)) ok_request_[operation.key] = answer.request;
+      cluster_.checker().committed(operation.key, message.version);
+    }
   }
   const std::uint64_t life = cluster_.hosts().life(kGroupHost);
   if (operation.host == kGroupHost && group_life_ != life) {
@@ -296,13 +328,13 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   if (wire::version_sum(table) != message.sum) checker.violated(what + " with bytes that are not its own");
   if (failed_sums_.contains(message.sum)) checker.violated(what + ", whose commit was answered FAILED");
   const bool removed_meanwhile = operation.removals != removals_[operation.key];
-  if (message.version < operation.least && !removed_meanwhile && still_held(operation))
+  if (message.version < operation.least && !removed_meanwhile)
     checker.violated(what + " after version " + std::to_string(operation.least.value) + " was OK");
   if (message.version <= operation.removed) checker.violated(what + ", which had been removed");
 }
 
 void Clients::judge(const Operation& operation, const keep::Answer&, const wire::GroupAnswer& message) {
-  if (message.version < operation.least && still_held(operation))
+  if (message.version < operation.least && (message.version || anybody_left(operation)))
     cluster_.checker().violated("the group is said to be at version " + std::to_string(message.version.value) +
                                 " after " + std::to_string(operation.least.value) + " was OK");
   if (message.version)
@@ -321,13 +353,19 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
   if (std::holds_alternative<wire::CheckpointCommit>(operation.request) && operation.sum != 0)
     failed_sums_.insert(operation.sum);
   if (!std::holds_alternative<wire::CheckpointOpen>(operation.request)) return;
+  check_denial(operation, message);
+}
+
+void Clients::check_denial(const Operation& operation, const wire::Refusal& message) {
   const auto code = static_cast<ErrorCode>(message.code);
   if (code == ErrorCode::kLost) check_loss(operation);
-  const bool denied = code == ErrorCode::kNotFound || code == ErrorCode::kLost;
-  const bool lost = code == ErrorCode::kLost && newer_is_lost(operation);
-  if (denied && !lost && operation.removals == removals_[operation.key] && still_held(operation))
-    cluster_.checker().violated("a read of " + operation.key.name + " was refused (" + message.message +
-                                ") while a server has version " + std::to_string(operation.least.value));
+  if (operation.removals != removals_[operation.key] || !operation.least) return;
+  const std::string what = "a read of " + operation.key.name + " was refused (" + message.message + ") ";
+  const std::string version = "version " + std::to_string(operation.least.value);
+  if (code == ErrorCode::kNotFound && (still_held(operation) || anybody_left(operation)))
+    cluster_.checker().violated(what + "after " + version + " was OK");
+  if (code == ErrorCode::kLost && still_held(operation) && !newer_is_lost(operation) && !may_be_overtaken(operation))
+    cluster_.checker().violated(what + "while a server has " + version);
 }
 
 // While every server that was ever asked to write the name is a member, nothing of it can be lost.

@@ -43,6 +43,8 @@ class Clients {
     wire::CommitLevel level = wire::CommitLevel::kReplicated;
     Version least;                      // newest version that had been answered OK
     std::vector<keep::Member> holders;  // and the servers of the view that had it
+    std::uint64_t least_request = 0;    // the commit that it came from
+    std::vector<keep::Member> knew;     // members that knew the name before it was OK
     std::uint64_t sum = 0;              // of what is being committed
     std::uint64_t removals = 0;
     Version removed;  // versions up to this one had been removed
@@ -68,6 +70,9 @@ class Clients {
   void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;
+  bool may_be_overtaken(const Operation& operation) const;
+  bool anybody_left(const Operation& operation) const;
+  void check_denial(const Operation& operation, const wire::Refusal& message);
   void check_group_parts();
   void check_loss(const Operation& operation);
 
@@ -81,8 +86,14 @@ class Clients {
   std::map<wire::KeepKey, std::set<keep::Member>> claimants_;  // servers that were asked for something that claims it
   std::uint64_t last_race_ = 0;
   std::map<wire::KeepKey, std::pair<Version, keep::Member>> newest_ok_;  // and who said so
-  std::map<wire::KeepKey, Version> removed_;                             // versions up to this one must not come back
-  std::map<wire::KeepKey, std::uint64_t> removals_;                      // asked for
+  // Members when a server was first asked to write the name: they heard of it before any OK.
+  std::map<wire::KeepKey, std::map<keep::Member, std::vector<keep::Member>>> asked_;
+  std::map<wire::KeepKey, std::vector<keep::Member>> knew_;  // of them, those of the server that said OK last
+  // Commits at level replicated that were never answered, or UNKNOWN, and by which server; and the last that was OK.
+  std::map<wire::KeepKey, std::map<std::uint64_t, keep::Member>> undecided_;
+  std::map<wire::KeepKey, std::uint64_t> ok_request_;
+  std::map<wire::KeepKey, Version> removed_;         // versions up to this one must not come back
+  std::map<wire::KeepKey, std::uint64_t> removals_;  // asked for
   // Of the life of the group's home: parts committed, and the parts of its two newest group versions.
   std::uint64_t group_life_ = 0;
   std::map<std::string, wire::GroupPart> parts_;

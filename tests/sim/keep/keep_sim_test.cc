@@ -97,6 +97,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NoFence", Bug::kNoFence, "was OK|is OK at server|two contents"},
                     Planted{"CountEmpty", Bug::kCountEmpty, "not complete at the predecessor|was OK|second copy"},
                     Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"},
+                    Planted{"OlderAfterLoss", Bug::kOlderAfterLoss, "was OK"},
+                    Planted{"NotOutdated", Bug::kNotOutdated, "was OK"},
                     Planted{"ClaimIsLoss", Bug::kClaimIsLoss, "no server that wrote it is gone"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
 

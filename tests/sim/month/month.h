@@ -42,9 +42,8 @@ struct Options {
 struct Result {
   std::uint64_t failures = 0, leaves = 0, restarts = 0, views = 0, takeovers = 0;
   std::uint64_t commits = 0, not_confirmed = 0, reads = 0, moves = 0;
-  std::uint64_t lost = 0;                        // newest confirmed versions of which no server had a copy any more
-  std::uint64_t older_given = 0, told_none = 0;  // reads of those that were answered by an older version, or NOT FOUND
-  std::uint64_t told_lost = 0;                   // reads that were answered LOST
+  std::uint64_t lost = 0;       // newest confirmed versions of which no server had a copy any more
+  std::uint64_t told_lost = 0;  // reads that were answered LOST
   double run_s = 0, skipped_s = 0;
   double single_s = 0;  // service-seconds in which a newest confirmed version had one holder only
   std::string violation;

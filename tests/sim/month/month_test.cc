@@ -29,9 +29,6 @@ TEST(Month, TwoAdjacentFailuresLoseAsOftenAsPredicted) {
   const Options options = failing_often(6'000);
   const Result result = Month(options, 1).run();
   EXPECT_EQ(result.violation, "");
-  // An older version may come instead of LOST when nobody is left who knew the newest one (docs/loss.md); nothing else.
-  EXPECT_EQ(result.told_none, 0U);
-  EXPECT_LE(4 * result.older_given, result.lost);
   EXPECT_GE(result.lost, 30U);
   const double predicted = predicted_losses(options);
   EXPECT_GT(static_cast<double>(result.lost), predicted / 2);

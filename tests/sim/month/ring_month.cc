@@ -23,12 +23,12 @@ int main(int argc, char** argv) {
   fmt::print(
       R"({{"kind":"{}","servers":{},"services":{},"duration_s":{:.0f},"mtbf_s":{:.0f},"failures":{},"leaves":{},)"
       R"("restarts":{},"views":{},"takeovers":{},"commits":{},"not_confirmed":{},"reads":{},"moves":{},"lost":{},)"
-      R"("told_lost":{},"older_given":{},"told_none":{},"predicted_lost":{:.6g},"single_copy_s":{:.1f},"run_s":{:.0f},)"
+      R"("told_lost":{},"predicted_lost":{:.6g},"single_copy_s":{:.1f},"run_s":{:.0f},)"
       R"("skipped_s":{:.0f},"violation":"{}"}})"
       "\n",
       kind, options.servers, options.services, options.duration_s, options.mtbf_s, result.failures, result.leaves,
       result.restarts, result.views, result.takeovers, result.commits, result.not_confirmed, result.reads, result.moves,
-      result.lost, result.told_lost, result.older_given, result.told_none, rk::month::predicted_losses(options),
-      result.single_s, result.run_s, result.skipped_s, result.violation);
+      result.lost, result.told_lost, rk::month::predicted_losses(options), result.single_s, result.run_s,
+      result.skipped_s, result.violation);
   return result.violation.empty() ? 0 : 1;
 }

@@ -109,17 +109,13 @@ void Service::judge(const keep::Answer& answer, const wire::CheckpointContent& m
     section.sum = checksum(ByteView(month_.host(host_)->slot(answer.slot)).subspan(section.offset, section.size));
   const auto known = sums_.find(message.version);
   const bool older = message.version < newest_;
-  if (older && !lost_)
-    month_.checker().violated(key_.name + " was given in an older version while a server has the newest");
+  if (older)
+    month_.checker().violated(key_.name + " was given in an older version than was confirmed");
   else if (wire::version_sum(table) != message.sum || (known != sums_.end() && known->second != message.sum))
     month_.checker().violated(key_.name + " was given with other bytes");
   else if (lost_ && message.version == newest_)
     month_.checker().violated(key_.name + " was given although no server had it");
-  if (older)
-    ++month_.result().older_given;
-  else if (lost_)
-    --month_.result().lost;  // a newer one, not confirmed, was there
-  if (older) newest_ = message.version;
+  if (lost_) --month_.result().lost;  // a newer one, not confirmed, was there
   lost_ = needs_read_ = false;
   urgent_ = true;
   again(0);
@@ -128,7 +124,8 @@ void Service::judge(const keep::Answer& answer, const wire::CheckpointContent& m
 void Service::judge(const keep::Answer&, const wire::Refusal& message) {
   const auto code = static_cast<ErrorCode>(message.code);
   if (needs_read_ && (code == ErrorCode::kNotFound || code == ErrorCode::kLost)) {
-    ++(code == ErrorCode::kLost ? month_.result().told_lost : month_.result().told_none);
+    ++month_.result().told_lost;
+    if (code == ErrorCode::kNotFound) month_.checker().violated(key_.name + " is said never to have been");
     if (!lost_) month_.checker().violated(key_.name + " is said to be gone while a server has it");
     // The service knows it, and begins anew.
     newest_ = {};

@@ -236,41 +236,43 @@ void add_peer_rows(std::vector<Row>& rows) {
 }
 
 void add_keep_and_log_rows(std::vector<Row>& rows) {
-  rows.push_back(row(0x240, CopyOffer{ViewNumber(1), 2, true, kKey, kContent},
+  rows.push_back(row(0x240, CopyOffer{ViewNumber(1), 2, true, kKey, kContent, Version(3), Version(4)},
                      "0100000000000000020000000000000001e8030000010100000067020000000000000003000000000000000020000000"
                      "000000040000000000000001000000040000006461746100100000000000000500000000000000090000000000000001"
-                     "000000040000007061727403000000000000000400000000000000"));
+                     "00000004000000706172740300000000000000040000000000000003000000000000000400000000000000"));
   rows.push_back(
       row(0x241, CopyChunk{0x0102, 0x10, bytes({0xaa, 0xbb})}, "0201000000000000100000000000000002000000aabb"));
   rows.push_back(row(0x242, CopyAnswer{ViewNumber(3), 4, CopyResult::kRefused, "no"},
                      "0300000000000000040000000000000002020000006e6f"));
   rows.push_back(row(0x243, CopyFetch{ViewNumber(1), kFetchBit + 2, kKey, Version(3)},
                      "01000000000000000200000000000080e80300000101000000670300000000000000"));
-  rows.push_back(row(0x244, CopyRetain{ViewNumber(1), kKey, Version(2), Version(3), {Version(4)}},
-                     "0100000000000000e803000001010000006702000000000000000300000000000000010000000400000000000000"));
+  rows.push_back(row(0x244, CopyRetain{ViewNumber(1), kKey, Version(2), Version(3), Version(5), {Version(4)}},
+                     "0100000000000000e8030000010100000067020000000000000003000000000000000500000000000000010000000400"
+                     "000000000000"));
   rows.push_back(
       row(0x245, KeepLookup{ViewNumber(1), 2, true, kKey}, "0100000000000000020000000000000001e8030000010100000067"));
-  rows.push_back(row(0x246,
-                     KeepLookupAnswer{ViewNumber(1),
-                                      2,
-                                      true,
-                                      false,
-                                      true,
-                                      Version(3),
-                                      Version(4),
-                                      Version(5),
-                                      {{kContent, true, false}},
-                                      true,
-                                      kKey,
-                                      true,
-                                      true},
-                     "010000000000000002000000000000000100010300000000000000040000000000000005000000000000000100000002"
-                     "000000000000000300000000000000002000000000000004000000000000000100000004000000646174610010000000"
-                     "000000050000000000000009000000000000000100000004000000706172740300000000000000040000000000000001"
-                     "0001e80300000101000000670101"));
+  KeepLookupAnswer answer;
+  answer.view = ViewNumber(1);
+  answer.round = 2;
+  answer.home = answer.current = answer.since_first = answer.claimants_live = true;
+  answer.floor = Version(3);
+  answer.highest = Version(4);
+  answer.committed = Version(5);
+  answer.owed = Version(6);
+  answer.versions = {{kContent, true, false}};
+  answer.key = kKey;
+  rows.push_back(row(0x246, answer,
+                     "010000000000000002000000000000000100010300000000000000040000000000000005000000000000000600000000"
+                     "000000010000000200000000000000030000000000000000200000000000000400000000000000010000000400000064"
+                     "617461001000000000000005000000000000000900000000000000010000000400000070617274030000000000000004"
+                     "00000000000000010001e803000001010000006701"));
   rows.push_back(row(0x247, KeepRemove{ViewNumber(1), 2, true, kKey, Version(3)},
                      "0100000000000000020000000000000001e80300000101000000670300000000000000"));
   rows.push_back(row(0x248, KeepRemoved{ViewNumber(1), 2}, "01000000000000000200000000000000"));
+  rows.push_back(
+      row(0x249, KeepOutdate{ViewNumber(1), kKey, Version(2)}, "0100000000000000e80300000101000000670200000000000000"));
+  rows.push_back(row(0x24a, KeepOutdated{ViewNumber(1), kKey, Version(2)},
+                     "0100000000000000e80300000101000000670200000000000000"));
   rows.push_back(
       row(0x270, LogRecords{JobId(1), Rank(2), Rank(3), 4, {{Ssn(5), 6, 7, -8, Incarnation(9), 10, 11, bytes({0xaa})}}},
           "010000000000000002000000030000000400000000000000010000000500000000000000060000000000000007000000"
