@@ -85,8 +85,9 @@ typedef struct rk_section {
 } rk_section;
 
 typedef enum rk_level {
-  RK_LEVEL_LOCAL = 0,     /* in this server's memory */
-  RK_LEVEL_REPLICATED = 1 /* and complete, checksummed, in its predecessor's */
+  /* In this server's memory. If the server is lost, reads give the newest replicated version, and do not miss this. */
+  RK_LEVEL_LOCAL = 0,
+  RK_LEVEL_REPLICATED = 1 /* And complete, checksummed, in its predecessor's. */
 } rk_level;
 
 /* Takes shared memory for the next version of `name`. Nothing is visible before rk_commit. */

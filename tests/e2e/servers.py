@@ -294,6 +294,8 @@ class Tail(threading.Thread):
         self._ended = True
         os.write(self._wake_writer, b"x")
         self.join()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
         for watcher in self._watchers:
             watcher.kill()
             watcher.wait()
@@ -316,8 +318,6 @@ class Tail(threading.Thread):
             if key.data is not None:
                 self._forget(key)
         self._selector.close()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
 
     def _read(self, key):
         piece = os.read(key.fd, 1 << 16)
