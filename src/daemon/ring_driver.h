@@ -40,6 +40,8 @@ class RingDriver {
   Status on_frame(std::uint64_t now_ms, const io::ProvenPeer& from, const wire::Frame& frame);
   void on_persisted(std::uint64_t now_ms, std::uint64_t token) { feed(now_ms, ring::Persisted{token}); }
   void leave(std::uint64_t now_ms) { feed(now_ms, ring::LeaveRequest{}); }
+  // The answer is an effect: ViewInstalled or OverrideRefused. `at_ms`: wall clock.
+  void override_quorum(std::uint64_t now_ms, std::uint64_t at_ms) { feed(now_ms, ring::OverrideRequest{at_ms}); }
 
   RingState state() const;
   const ring::Core& core() const { return core_; }
@@ -60,6 +62,8 @@ class RingDriver {
   void carry(const ring::ViewInstalled&) {}
   void carry(const ring::Wedged&) {}
   void carry(const ring::Unwedged&) {}
+  // Who asked is told by the hook.
+  void carry(const ring::OverrideRefused&) {}
 
   ring::Core core_;
   PeerPort& peers_;

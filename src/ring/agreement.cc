@@ -33,7 +33,7 @@ bool Core::quorum_of(const std::set<NodeId>& voters) const {
 
 // What this server has to decide now, if it is the one to decide.
 void Core::decide(Effects& out) {
-  if (proposal_) return;
+  if (proposal_ || is_overridden()) return;
   // Somebody before this server in line is heard again: promises that were given on his silence are void.
   if (!heads_line()) return preparation_.reset();
   const Memory& memory = memory_;

@@ -153,6 +153,10 @@ Core::Fault Core::find_fault() const {
     return {timings_differ_, name(timings_differ_) + " has other timings of the ring; give every server the same"};
   if (conflict_)
     return {NodeId(), "two different views with the same number were seen; end the ring, its memory is inconsistent"};
+  if (memory_.committed.number && is_overridden())
+    return {told_by_, name(told_by_) +
+                          " has gone on in a newer generation, by an operator's override; this server "
+                          "joins it as soon as the two can talk to each other"};
   if (!memory_.committed.number) return first_view_fault();
   Fault fault = leads() ? leader_fault() : member_fault();
   return fault.reason.empty() ? lease_fault() : fault;

@@ -51,6 +51,7 @@ enum class PlantedBug : std::uint8_t {
   kNoHold,             // members answer PREPAREs although they hold
   kNoFence,            // nobody waits for the leases of those that a view removes
   kIgnoreRacks,        // the ring is in the order in which the servers came
+  kSurviveOverride,    // who acted in an older generation joins the new one with all that it holds
   kIgnoreWitness,      // the witness is in the ring like any other server
 };
 

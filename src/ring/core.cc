@@ -117,6 +117,7 @@ void Core::step(const Event& event, Effects& out) {
   report_silent(out);
   watch_line(out);
   consider_promise(out);
+  watch_override(out);
   decide(out);
   if (!over()) settle_condition(out);
 }
@@ -156,6 +157,7 @@ void Core::on_time(Effects& out) {
     send_heartbeats(out);
     ask_for_membership(out);
     hand_over(out);
+    ask_all(out);
   }
   const auto due = [&](const auto& round) {
     return round && round->sent_ms != 0 && now_ms_ - round->sent_ms >= config_.timings.propose_ms;
@@ -171,6 +173,8 @@ void Core::on(const Received& event, Effects& out) {
 
 void Core::on(const LinkUp& event, Effects& out) {
   if (!ready_ || !admit(event.peer)) return;
+  // It may be of an older generation, with a quorum there.
+  if (generation(memory_.committed.number) > 0) send_heartbeat(event.peer.node, false, out);
   const bool asked_now = peers_.others() <= kAskedAtOnce || event.peer.node == head_of_line().node;
   if (asked_now && !contains(memory_.committed, self_) && !leaving_)
     send(event.peer.node, wire::RingJoin{memory_.committed.number, memory_.since}, out);
@@ -244,7 +248,8 @@ void Core::on(const Persisted& event, Effects& out) {
   held_.erase(held_.begin(), end);
   for (Held& held : released) {
     for (Effect& effect : held.effects) out.push_back(std::move(effect));
-    if (held.installs) act_in(*held.installs, out);
+    // Not in a line of views that was dropped meanwhile.
+    if (held.installs && held.installs->overridden == memory_.committed.overridden) act_in(*held.installs, out);
     if (over()) return;
     if (!ready_) ask_for_membership(out);
     ready_ = true;
@@ -281,6 +286,8 @@ void Core::learn(const View& view, std::uint64_t fence_ms, Effects& out) {
   leaderless_ms_.reset();
   watch_anew(before);
   for (auto& [node, peer] : peers_) {
+    // The quorum that it lacked is not asked any more.
+    if (view.overridden != before.overridden) peer.helpless_ms.reset();
     const Member* member = find(view, node);
     if (member == nullptr)
       peer.leaves = false;
@@ -320,7 +327,7 @@ void Core::watch_anew(const View& before) {
 void Core::act_in(const View& view, Effects& out) {
   if (!view.number || view.number <= installed_.number) return;
   if (!contains(view, self_) && config_.planted_bug != PlantedBug::kActOutside) {
-    if (!ends_this_life(view)) return;
+    if (!ends_this_life(view) && !overridden_by(view)) return;
     if (handing_over_) return hand_over(out);
     return end_life(out);
   }
@@ -353,12 +360,20 @@ bool Core::names_older_life(const View& view) const {
 
 void Core::end_life(Effects& out) {
   state_ = leaving_ ? State::kLeft : State::kEvicted;
-  reason_ = leaving_ ? "" : "the other servers have gone on without this one; restart it to join again";
+  const View& view = memory_.committed;
+  const bool overridden = installed_.number && view.overridden != installed_.overridden;
+  if (leaving_)
+    reason_.clear();
+  else if (overridden)
+    reason_ = "an operator's override at " + name(view.overridden.by) + " has dropped the views after " +
+              std::to_string(view.overridden.from.value) + "; what was committed in them is lost";
+  else
+    reason_ = "the other servers have gone on without this one; restart it to join again";
   missing_ = {};
   if (leaving_)
     out.emplace_back(Left{});
   else
-    out.emplace_back(Evicted{memory_.committed.number});
+    out.emplace_back(Evicted{view.number, overridden ? reason_ : ""});
 }
 
 }  // namespace rk::ring

@@ -70,6 +70,8 @@ class Core {
   std::uint64_t fence_left_ms() const { return fenced_until_ms_ - std::min(fenced_until_ms_, waited_ms_); }
   const std::string& reason() const { return reason_; }
   NodeId missing() const { return missing_; }
+  // Why an operator's override is refused before anybody is asked: cause and cure; empty: it is not.
+  std::string override_refusal() const;
   // Heard of within the suspicion time.
   bool hears(NodeId node) const;
   // Messages ignored because they can not come from a correct server of this cluster.
@@ -143,6 +145,14 @@ class Core {
     std::uint64_t token = 0;
     Effects effects;
     std::optional<View> installs;  // act in it: it is durable as the committed one
+  };
+
+  // An operator wants to go on without a quorum; all servers are asked who is there.
+  struct Override {
+    std::uint64_t at_ms = 0;     // wall clock of the request
+    std::uint64_t since_ms = 0;  // all are asked since then
+    ViewNumber from;             // the committed view, then
+    std::set<NodeId> heard;      // have answered
   };
 
   explicit Core(Config config, Memory memory);
@@ -242,6 +252,17 @@ class Core {
   void ask_for_membership(Effects& out);
   void hand_over(Effects& out);
 
+  // override.cc
+  void on(const OverrideRequest& event, Effects& out);
+  void ask_all(Effects& out) const;
+  void note_answer(NodeId node, const wire::RingLease& lease);
+  void watch_override(Effects& out);
+  std::string refusal_of_others(const std::set<NodeId>& heard) const;
+  void go_on_without_quorum(const Override& asked, Effects& out);
+  bool is_overridden() const;
+  bool overridden_by(const View& view) const;
+  void note_generation(NodeId node, ViewNumber committed);
+
   // detection.cc
   void handle(const Member& from, const wire::RingHeartbeat& message, Effects& out);
   void handle(const Member& from, const wire::RingAccuse& message, Effects& out);
@@ -288,6 +309,9 @@ class Core {
   std::optional<Preparation> preparation_;
   std::optional<Proposal> proposal_;
   std::optional<Asked> asked_;
+  std::optional<Override> override_;
+  ViewNumber told_;      // the newest view that another server has said that it knows
+  NodeId told_by_;       // likewise
   Ballot overtaken_by_;  // highest one that refused ours, for the next number
   std::uint64_t prepared_ms_ = 0;
   std::optional<std::uint64_t> leaderless_ms_;   // since then the leader of the committed view is gone

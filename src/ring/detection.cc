@@ -64,6 +64,7 @@ void Core::heal(NodeId node, ViewNumber theirs, Effects& out) {
 void Core::handle(const Member& from, const wire::RingHeartbeat& message, Effects& out) {
   Peer& peer = peers_[from.node];
   peer.committed = message.committed;
+  note_generation(from.node, message.committed);
   note_memory(from.node, message.memory_since);
   peer.missing = message.missing;
   if (!message.missing)
@@ -85,6 +86,10 @@ void Core::send_heartbeats(Effects& out) {
   if (leads()) {
     for (const Member& member : view.members)
       if (member.node != self_.node) send_heartbeat(member.node, true, out);
+    // Those of an older generation may have a ring of their own, which ends when it hears of this one.
+    if (generation(view.number) > 0)
+      for (const RosterEntry& entry : config_.roster)
+        if (find(view, entry.node) == nullptr) send_heartbeat(entry.node, false, out);
     return;
   }
   // Whoever says nothing would never learn that the others have gone on: the witness has the leader only.

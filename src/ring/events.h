@@ -37,11 +37,16 @@ struct Persisted {
 };
 // This server wants to leave the ring; Left comes when it has.
 struct LeaveRequest {};
+// The operator wants a view of those that answer this server, whatever became of the others: they have suspicion_ms for
+// it. Answered by ViewInstalled or OverrideRefused. `at_ms`: wall clock, for the view (wire::RingOverride).
+struct OverrideRequest {
+  std::uint64_t at_ms = 0;
+};
 
 // `now_ms` is any clock that never goes back and counts the time in which the machine slept; only differences count.
 struct Event {
   std::uint64_t now_ms = 0;
-  std::variant<Start, Tick, Received, LinkUp, LinkDown, Refused, Persisted, LeaveRequest> what;
+  std::variant<Start, Tick, Received, LinkUp, LinkDown, Refused, Persisted, LeaveRequest, OverrideRequest> what;
 };
 
 // --- effects, to be carried out in order ----------------------------------------------------------------------------
@@ -73,12 +78,17 @@ struct Wedged {
 struct Unwedged {};
 // The leave is complete: the process may end.
 struct Left {};
+// Nothing has changed. Otherwise ViewInstalled follows, of a view whose `overridden` names this server.
+struct OverrideRefused {
+  std::string reason;  // for people: cause and cure
+};
 // A committed view has ended this life of the server. Only a new incarnation, which holds nothing, can join again.
 struct Evicted {
   ViewNumber view;
+  std::string reason{};  // for people; empty: it was silent for too long
 };
 
-using Effect = std::variant<Send, Persist, MemberLost, ViewInstalled, Wedged, Unwedged, Left, Evicted>;
+using Effect = std::variant<Send, Persist, MemberLost, ViewInstalled, Wedged, Unwedged, Left, Evicted, OverrideRefused>;
 using Effects = std::vector<Effect>;
 
 }  // namespace rk::ring

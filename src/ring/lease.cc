@@ -19,7 +19,7 @@ namespace rk::ring {
 
 // Our time since which a quorum of the committed view holds for us.
 std::optional<std::uint64_t> Core::held_since() const {
-  if (!leads()) return std::nullopt;
+  if (!leads() || is_overridden()) return std::nullopt;
   if (config_.planted_bug == PlantedBug::kNoLeaderLease) return now_ms_;
   const View& view = memory_.committed;
   const std::size_t size = view.members.size();
@@ -104,6 +104,7 @@ void Core::take_lease(const Member& from, ViewNumber committed, const wire::Ring
     timings_differ_ = from.node;
     return;
   }
+  note_answer(from.node, lease);
   Peer& peer = peers_[from.node];
   if (lease.sent_ms > peer.echo_ms) {
     peer.echo_ms = lease.sent_ms;

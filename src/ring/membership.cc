@@ -12,7 +12,7 @@ void Core::ask_for_membership(Effects& out) {
     if (leaving_ && !leads()) send(view.members.front().node, wire::RingLeave{view.number}, out);
     return;
   }
-  if (leaving_ || ends_this_life(view)) return;
+  if (leaving_ || ends_this_life(view) || overridden_by(view)) return;
   const wire::RingJoin join{view.number, memory_.since};
   // In a large ring who should decide and some others: whoever is asked tells who does. Each time others.
   const std::size_t servers = config_.roster.size();
@@ -28,6 +28,7 @@ void Core::ask_for_membership(Effects& out) {
 void Core::handle(const Member& from, const wire::RingJoin& message, Effects& out) {
   Peer& peer = peers_[from.node];
   peer.committed = message.committed;
+  note_generation(from.node, message.committed);
   note_memory(from.node, message.memory_since);
   peer.joins = true;
   count_again(from.node, peer);
@@ -102,6 +103,7 @@ std::optional<View> Core::wanted_view() const {
     if (next.members == view.members) return std::nullopt;
   }
   next.number = ViewNumber(view.number.value + 1);
+  next.overridden = view.overridden;
   // Nobody has copies before the first view.
   arrange(next, view.number ? view.ring.entries() : std::vector<NodeId>(), racks_, witness_);
   for (const auto* list : {&view.retired, view.number ? &view.members : &view.retired})

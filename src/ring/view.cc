@@ -50,6 +50,11 @@ bool is_quorum(const View& view, std::size_t votes, bool first_votes) {
   return view.number && !view.members.empty() && 2 * votes == view.members.size() && first_votes;
 }
 
+ViewNumber override_number(ViewNumber known, std::size_t place, std::size_t servers) {
+  constexpr std::uint64_t kFirstNumbers = std::uint64_t{1} << (kGenerationShift - 1);
+  return ViewNumber(((generation(known) + 1) << kGenerationShift) + place * (kFirstNumbers / servers));
+}
+
 std::string to_text(const View& view) {
   std::string text = "view " + std::to_string(view.number.value) + ":";
   for (const Member& member : view.members)

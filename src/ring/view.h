@@ -38,6 +38,18 @@ std::vector<Member> ring_of(const View& view);
 inline std::optional<Member> backup_of(const View& view, NodeId home) { return predecessor(view, home); }
 inline std::optional<Member> kept_by(const View& view, NodeId holder) { return successor(view, holder); }
 
+// View numbers are below 2^32 (the keep puts them into the high half of its versions). Their highest 8 bits are the
+// generation: how often an operator has gone on without a quorum, at most 255 times. The views of a generation count on
+// from its first number, which is another one for each server that may have been asked (override_number): at least 2^23
+// views until the numbers of the next generation, in generation 0 2^24. That is a view a minute for 16 years.
+inline constexpr unsigned kGenerationShift = 24;
+inline constexpr std::uint64_t kMaxGeneration = 255;
+inline constexpr std::uint64_t generation(ViewNumber number) { return number.value >> kGenerationShift; }
+// The first view of the generation after that of `known`, made by the server that is number `place` (from 0) of the
+// `servers` of the roster, at most wire::kMaxServers. Two servers that are asked at once, and do not hear each other,
+// make different numbers: 2^23 / servers views apart (512 of 16,384, 8,192 of 1,024), of which the higher one wins.
+ViewNumber override_number(ViewNumber known, std::size_t place, std::size_t servers);
+
 // Above every round that a server can have come to in its life.
 inline constexpr std::uint32_t kMaxRound = 1U << 30U;
 

@@ -26,18 +26,28 @@ struct RingMember {
   auto operator<=>(const RingMember&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 };
 
+// The operator's word that took the place of a quorum: `by` went on from view `from` with those that it heard.
+struct RingOverride {
+  NodeId by;                // 0: there was none
+  ViewNumber from;          // the newest view that it knew; what later views of that line decided is dropped
+  std::uint64_t at_ms = 0;  // of its wall clock, since 1970-01-01 UTC; for people
+  RK_FIELDS(by, from, at_ms)
+  bool operator==(const RingOverride&) const = default;
+};
+
 // `members` are in the order of ranks: members[0] leads (rank 0), the others are the line of succession. `retired` are
 // the newest incarnations of nodes that were members and are not now: such a life never returns. `ring` has the nodes
 // of the members in the order of the ring: ring[i + 1] is the successor of ring[i], ring[0] that of the last. Whoever
 // proposes the view chooses it (ring/placement.h). `witness` is a member that votes and holds no data, so it is not in
-// the ring; 0: there is none.
+// the ring; 0: there is none. `overridden`: the last override that the view descends from.
 struct RingView {
   ViewNumber number;
   NodeList<RingMember> members;
   NodeList<RingMember> retired;
   NodeList<NodeId> ring;
   NodeId witness;
-  RK_FIELDS(number, members, retired, ring, witness)
+  RingOverride overridden{};
+  RK_FIELDS(number, members, retired, ring, witness, overridden)
   bool operator==(const RingView&) const = default;
 };
 

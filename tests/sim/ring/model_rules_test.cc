@@ -84,6 +84,22 @@ class ModelRulesTest : public testing::Test {
     EXPECT_NE(checker_.violation().find(what), std::string::npos) << checker_.violation();
   }
 
+  // All act in view 1; C's override, as the operator who asks there makes it.
+  View after_view_1() {
+    wire::RingCommit told;
+    told.view = all_;
+    has(kA, {}, all_);
+    has(kB, {}, all_);
+    for (const NodeId node : {kA, kB, kC}) {
+      rules_.on_delivered(node, {kA, Incarnation(1)}, told);
+      commits(node, all_);
+    }
+    View view = view_of({kC});
+    view.number = override_number(ViewNumber(1), 2, 3);
+    view.overridden = {kC, ViewNumber(1), 0};
+    return view;
+  }
+
   static View view_of(std::initializer_list<NodeId> nodes) {
     View view;
     view.number = ViewNumber(1);
@@ -268,6 +284,45 @@ TEST_F(ModelRulesTest, ProposesByBallotZeroAfterAPromise) {
   memory.accepted_ballot = {};
   rules_.on_durable(kA, memory);
   fails("has promised another");
+}
+
+TEST_F(ModelRulesTest, AnOverrideThatAnOperatorAskedFor) {
+  const View view = after_view_1();
+  checker_.on_override({kC, Incarnation(1)});
+  commits(kC, view);
+  holds();
+}
+
+TEST_F(ModelRulesTest, AnOverrideThatNobodyAskedFor) {
+  const View view = after_view_1();
+  commits(kC, view);
+  fails("without the ACKs of a quorum");
+}
+
+TEST_F(ModelRulesTest, AnOverrideThatAnotherServerWasAskedFor) {
+  const View view = after_view_1();
+  checker_.on_override({kB, Incarnation(1)});
+  commits(kC, view);
+  fails("without the ACKs of a quorum");
+}
+
+TEST_F(ModelRulesTest, AnOverrideWithoutMemoryOfTheViewBefore) {
+  const View view = after_view_1();
+  checker_.on_start({kC, Incarnation(2)}, true);
+  commits(kC, all_);
+  checker_.on_override({kC, Incarnation(1)});
+  commits(kC, view);
+  fails("without the ACKs of a quorum");
+}
+
+TEST_F(ModelRulesTest, ASecondOverrideAfterTheFirst) {
+  View view = after_view_1();
+  checker_.on_override({kC, Incarnation(1)});
+  commits(kC, view);
+  holds();
+  view.number.value += 5;
+  commits(kC, view);
+  fails("without the ACKs of a quorum");
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ void RingChecker::violate(const std::string& what) {
 }
 
 void RingChecker::on_start(const Member& self, bool memory_lost) {
+  heard_of_.erase(self.node);
   if (!memory_lost) return;
   memory_since_[self.node] = self.incarnation;
   durable_.erase(self.node);
@@ -69,6 +70,29 @@ void RingChecker::on_sent(NodeId node, const wire::RingMessage& message) {
 
 void RingChecker::on_told(NodeId node, ViewNumber committed) { told_[node] = std::max(told_[node], committed); }
 
+void RingChecker::on_heard_of(NodeId node, ViewNumber committed) {
+  heard_of_[node] = std::max(heard_of_[node], committed);
+}
+
+void RingChecker::on_acts(const Member& self, const View& view) {
+  const ViewNumber newest = heard_of_[self.node];
+  if (generation(newest) > generation(view.number))
+    violate("server " + std::to_string(self.node.value) + " may act in " + to_text(view) +
+            " although it has heard of view " + std::to_string(newest.value) + " of a newer generation");
+}
+
+void RingChecker::on_override(const Member& by) {
+  const ViewNumber from = durable_[by.node].committed.number;
+  overridden_by_[generation(from) + 1] = by;
+}
+
+bool RingChecker::is_override(NodeId by, const View& view) const {
+  const auto asked = overridden_by_.find(generation(view.number));
+  if (asked == overridden_by_.end() || asked->second.node != by || view.overridden.by != by) return false;
+  const auto first = first_views_.find(asked->first);
+  return first == first_views_.end() ? contains(view, asked->second) : first->second == view;
+}
+
 const View* RingChecker::committed(ViewNumber number) const {
   const auto it = committed_.find(number.value);
   return it == committed_.end() ? nullptr : &it->second;
@@ -88,8 +112,18 @@ void RingChecker::on_committed(const View& view) {
     if (it->second != view) violate("two values were committed: " + to_text(it->second) + " and " + to_text(view));
     return;
   }
+  const std::uint64_t current = generation(view.number);
+  if (overridden_by_.contains(current) && !first_views_.contains(current)) {
+    first_views_[current] = view;
+    if (view.members.front() != overridden_by_[current] || view.overridden.by != view.members.front().node)
+      violate(to_text(view) + " is not led by the server that was asked for it");
+    check_lives({}, view);
+    return check_placement({}, view);
+  }
   const auto before = committed_.find(number - 1);
   if (before == committed_.end()) return violate(to_text(view) + " was committed, but not the one before");
+  if (view.overridden != before->second.overridden)
+    violate(to_text(view) + " names another override than the view before");
   check_successor(before->second, view);
   check_placement(before->second, view);
 }
@@ -151,11 +185,23 @@ void RingChecker::check_successor(const View& before, const View& view) {
     accepted_before = true;
   }
   if (!decided) violate(to_text(view) + " was committed without a quorum of " + to_text(before));
+  check_lives(before, view);
+}
+
+void RingChecker::check_lives(const View& before, const View& view) {
+  const std::uint64_t current = generation(view.number);
   for (const Member& member : view.members) {
-    Incarnation& newest = newest_life_[member.node];
-    const bool stays = contains(before, member);
-    if (stays ? member.incarnation < newest : member.incarnation <= newest)
-      violate(to_text(view) + " brings back an older life of server " + std::to_string(member.node.value));
+    const bool stays = before.members.empty() || contains(before, member);
+    bool older = false;
+    for (const auto& [of, lives] : newest_life_) {
+      const auto newest = lives.find(member.node);
+      if (of > current || newest == lives.end()) continue;
+      // A view of an older generation may have named it, as long as it did not act there (check_generation).
+      const bool again = !stays && of == current && member.incarnation == newest->second;
+      older = older || again || member.incarnation < newest->second;
+    }
+    if (older) violate(to_text(view) + " brings back an older life of server " + std::to_string(member.node.value));
+    Incarnation& newest = newest_life_[current][member.node];
     newest = std::max(newest, member.incarnation);
   }
 }
@@ -169,13 +215,22 @@ void RingChecker::on_installed(const Member& self, const View& view) {
       return entry.second.value == view && (entry.first.round ? entry.first.node == self.node : leads(self.node, view));
     });
   };
-  if (!own(accepted_[view.number.value]) && told_[self.node] < view.number)
+  if (!is_override(self.node, view) && !own(accepted_[view.number.value]) && told_[self.node] < view.number)
     violate(who + " acts in " + to_text(view) + " before it was told of the commit");
   auto& [life, number] = installed_[self.node];
   const bool rises = self.incarnation == life ? view.number >= number : self.incarnation > life && view.number > number;
+  if (self.incarnation == life) check_generation(self, number, view);
   if (!rises) violate(who + " goes back to " + to_text(view) + " after view " + std::to_string(number.value));
   life = self.incarnation;
   number = view.number;
+}
+
+void RingChecker::check_generation(const Member& self, ViewNumber before, const View& view) {
+  const auto first = first_views_.find(generation(view.number));
+  if (generation(before) == generation(view.number) || first == first_views_.end()) return;
+  if (!contains(first->second, self))
+    violate("server " + std::to_string(self.node.value) + " acts in " + to_text(view) +
+            " with what it holds of the generation before");
 }
 
 // Was the node rank 0 of the view before?

@@ -8,6 +8,8 @@
 //  - a server acts only in views that contain its life, and only after it was told of the commit
 //  - view numbers and incarnations only rise
 //  - who wedges says why and names a server
+//  - a generation begins with an operator's override only, and of those who acted in the one before only the servers of
+//    its first view act in it; who has heard of a newer generation acts no more in its own
 //  - of the n servers of a view that hold data, m with the most frequent rack, max(0, 2m - n) have a predecessor of
 //  their own rack;
 //    the witness, and it alone, is not in the ring, and leads only if nobody else is there
@@ -31,10 +33,16 @@ class RingChecker {
   void on_start(const Member& self, bool memory_lost);
   void on_durable(NodeId node, const Memory& memory);
   void on_sent(NodeId node, const wire::RingMessage& message);
-  void on_told(NodeId node, ViewNumber committed);  // a message that says so was delivered there
-  void on_committed(const View& view);              // somebody says that it is committed
+  void on_told(NodeId node, ViewNumber committed);      // a message with that view was delivered there
+  void on_heard_of(NodeId node, ViewNumber committed);  // a message that names it
+  void on_acts(const Member& self, const View& view);   // it may act now
+  void on_committed(const View& view);                  // somebody says that it is committed
+  void on_override(const Member& by);                   // an operator has asked it
   void on_installed(const Member& self, const View& view);
   void on_wedged(const Member& self, const Wedged& wedged);
+
+  // Is the view the one that the server was asked for by an operator, in place of a quorum?
+  bool is_override(NodeId by, const View& view) const;
 
   // The first violation; empty if there is none.
   const std::string& violation() const { return violation_; }
@@ -65,6 +73,8 @@ class RingChecker {
 
  private:
   void check_successor(const View& before, const View& view);
+  void check_lives(const View& before, const View& view);
+  void check_generation(const Member& self, ViewNumber before, const View& view);
   void check_placement(const View& before, const View& view);
   void check_ballots(NodeId node, const Memory& before, const Memory& memory);
   bool leads(NodeId node, const View& view) const;
@@ -81,8 +91,11 @@ class RingChecker {
   std::map<NodeId, Memory> durable_;
   std::map<NodeId, Incarnation> memory_since_;  // in truth, whatever the server says
   std::map<NodeId, ViewNumber> told_;
+  std::map<std::uint64_t, Member> overridden_by_;  // by generation
+  std::map<std::uint64_t, View> first_views_;      // likewise
+  std::map<NodeId, ViewNumber> heard_of_;          // the newest view that a message there has named
   std::map<NodeId, std::pair<Incarnation, ViewNumber>> installed_;
-  std::map<NodeId, Incarnation> newest_life_;  // in any committed view
+  std::map<std::uint64_t, std::map<NodeId, Incarnation>> newest_life_;  // in any committed view of that generation
   Counts counts_;
   std::string violation_;
 };

@@ -137,17 +137,22 @@ bool RingCluster::run_until(std::uint64_t within_us, const std::function<bool()>
 
 // Do all that are up serve in one view, of them and nobody else?
 bool RingCluster::healthy() const {
+  std::set<sim::HostId> up;
+  for (sim::HostId host = 0; host < hosts_.count(); ++host)
+    if (hosts_.up(host)) up.insert(host);
+  return serve_together(up);
+}
+
+bool RingCluster::serve_together(const std::set<sim::HostId>& hosts) const {
   const View* view = nullptr;
-  std::size_t up = 0;
-  for (sim::HostId host = 0; host < hosts_.count(); ++host) {
-    if (!hosts_.up(host)) continue;
-    ++up;
+  for (const sim::HostId host : hosts) {
+    if (!hosts_.up(host)) return false;
     const Core& core = *servers_.core(host);
     if (core.state() != State::kServing || core.committed() != core.view()) return false;
     if (view == nullptr) view = &core.view();
     if (core.view() != *view || !contains(*view, servers_.self(host))) return false;
   }
-  return view == nullptr || view->members.size() == up;
+  return view == nullptr || view->members.size() == hosts.size();
 }
 
 bool RingCluster::all_refuse() const {
@@ -198,12 +203,18 @@ void RingCluster::last_fault() {
   const std::size_t size = view.members.size();
   const NodeId leader = view.members.front().node;
   const NodeId member = view.members[size == 1 ? 0 : prng_.between(1, size - 1)].node;
-  switch (prng_.below(4)) {
+  switch (prng_.below(8)) {
     case 0:
-      return kill_for_good(RingServers::host_of(member));
     case 1:
-      return kill_for_good(RingServers::host_of(leader));
+      return kill_for_good(RingServers::host_of(member));
     case 2:
+    case 3:
+      return kill_for_good(RingServers::host_of(leader));
+    case 4:
+      return last_override(false);
+    case 5:
+      return last_override(true);
+    case 6:
       return last_leave(member);
     default:
       return last_leave(leader);
@@ -253,6 +264,73 @@ void RingCluster::last_leave(NodeId node) {
     servers_.checker().violate("a leave is not complete in time");
 }
 
+// An operator asks the server to go on with the others of `rest`; all else is gone, or cut off.
+bool RingCluster::override_at(sim::HostId host, const std::set<sim::HostId>& rest) {
+  RingChecker& checker = servers_.checker();
+  if (!run_until(kBound_us, [&] { return servers_.core(host)->override_refusal().empty(); }))
+    checker.violate("an override is refused although the majority is gone: " + servers_.core(host)->override_refusal());
+  if (!checker.violation().empty()) return false;
+  ++servers_.counts().overrides;
+  checker.on_override(servers_.self(host));
+  servers_.step(host, OverrideRequest{clock_.now_us() / 1000});
+  if (!run_until(kBound_us, [&] { return serve_together(rest); }))
+    checker.violate("the servers of an override do not serve in time");
+  return checker.violation().empty();
+}
+
+// A majority that is only cut off goes on by itself, some of it with lives that the other side has never heard of.
+bool RingCluster::go_on_apart(const std::set<sim::HostId>& majority) {
+  RingChecker& checker = servers_.checker();
+  const auto serve = [&] { return serve_together(majority); };
+  if (!run_until(kBound_us, serve)) checker.violate("a majority that was cut off does not go on");
+  if (checker.violation().empty() && prng_.chance(1, 2)) {
+    const sim::HostId host = *majority.begin();
+    servers_.crash(host);
+    servers_.start(host, false, false);
+    if (!run_until(kBound_us, serve)) checker.violate("a restarted server is not admitted in time");
+  }
+  ++servers_.counts().two_rings;
+  return checker.violation().empty();
+}
+
+// Most servers are lost, or only cut off; an operator overrides at one of the rest. When they are back, all are in one
+// ring of the new generation, and they are there with new lives.
+void RingCluster::last_override(bool cut_off) {
+  const View view = servers_.core(0)->view();
+  const std::size_t size = view.members.size();
+  const NodeId leader = view.members.front().node;
+  // Alone, or with its witness, a server goes on by itself; and neither of two does.
+  if (size == 1 || (size == 2 && (view.witness || cut_off))) return last_leave(leader);
+  const std::size_t stay = size == 2 ? 1 : prng_.between(1, (size - 1) / 2);
+  std::size_t first = prng_.below(size);
+  if (view.members[first].node == view.witness) first = 0;
+  std::set<sim::HostId> rest;
+  std::set<sim::HostId> majority;
+  for (std::size_t i = 0; i < size; ++i)
+    (i < stay ? rest : majority).insert(RingServers::host_of(view.members[(first + i) % size].node));
+  if (cut_off)
+    servers_.shut_out(rest);
+  else
+    for (const sim::HostId host : majority) servers_.crash(host);
+  if (!override_at(RingServers::host_of(view.members[first].node), rest)) return;
+  ended_ = false;
+  if (cut_off) {
+    if (!go_on_apart(majority)) return;
+    network_.mend_all();
+  } else {
+    for (const sim::HostId host : majority) {
+      const bool same_life = servers_.same_life_possible(host) && prng_.chance(1, 3);
+      servers_.start(host, same_life, !same_life && prng_.chance(1, 4));
+    }
+  }
+  std::set<sim::HostId> all = rest;
+  all.insert(majority.begin(), majority.end());
+  const auto one_ring = [&] {
+    return serve_together(all) && generation(servers_.core(*rest.begin())->view().number) > 0;
+  };
+  if (!run_until(kBound_us, one_ring)) servers_.checker().violate("two generations are not one ring in time");
+}
+
 void RingCluster::add_to(RingCounts& counts) const {
   const RingCounts& own = servers_.counts();
   counts.views += own.views;
@@ -280,6 +358,8 @@ void RingCluster::add_to(RingCounts& counts) const {
   counts.apart += servers_.checker().counts().apart;
   counts.moved += servers_.checker().counts().moved;
   counts.witness_votes += servers_.checker().counts().witness_votes;
+  counts.overrides += own.overrides;
+  counts.two_rings += own.two_rings;
   counts.single += servers_.checker().counts().single;
   counts.crashes += chaos_.counts().crashes;
   counts.pauses += chaos_.counts().pauses;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 
 #include "base/prng.h"
@@ -32,10 +33,14 @@ class RingCluster {
   void calm_down();
   bool run_until(std::uint64_t within_us, const std::function<bool()>& condition);
   bool healthy() const;
+  bool serve_together(const std::set<sim::HostId>& hosts) const;
   bool all_refuse() const;
   void last_fault();
   void kill_for_good(sim::HostId host);
   void last_leave(NodeId node);
+  void last_override(bool cut_off);
+  bool go_on_apart(const std::set<sim::HostId>& majority);
+  bool override_at(sim::HostId host, const std::set<sim::HostId>& rest);
 
   Prng prng_;
   sim::Scheduler clock_;

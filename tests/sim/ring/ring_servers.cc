@@ -158,10 +158,13 @@ bool RingServers::acts(sim::HostId host) const {
 
 // A server that may act is not one whose place another may take already.
 void RingServers::check_leases(sim::HostId host) {
+  if (acts(host)) checker_.on_acts(servers_[host].self, servers_[host].core->view());
   for (sim::HostId other = 0; other < servers_.size(); ++other) {
     for (const auto& [older, newer] : {std::pair(host, other), std::pair(other, host)}) {
       if (older == newer || !servers_[newer].core || !acts(older)) continue;
       const View& view = servers_[newer].core->view();
+      // An override takes the operator's word for it.
+      if (generation(view.number) != generation(servers_[older].core->view().number)) continue;
       if (view.number <= servers_[older].core->view().number || contains(view, servers_[older].self)) continue;
       if (servers_[newer].core->fence_left_ms() == 0)
         return checker_.violate("server " + std::to_string(older + 1) + " may act although " + to_text(view) +
@@ -206,6 +209,12 @@ void RingServers::receive(sim::HostId from, sim::HostId host, const wire::Frame&
     checker_.on_told(node_of(host), propose->committed.number);
   if (const auto* prepare = std::get_if<wire::RingPrepare>(&*message))
     checker_.on_told(node_of(host), prepare->committed.number);
+  // What a server ignores, for it is not ready or the sender's life is over, is not heard.
+  if (servers_[host].core && servers_[host].core->view().number && frame.sender == servers_[from].self.incarnation) {
+    if (const auto* heartbeat = std::get_if<wire::RingHeartbeat>(&*message))
+      checker_.on_heard_of(node_of(host), heartbeat->committed);
+    if (const auto* join = std::get_if<wire::RingJoin>(&*message)) checker_.on_heard_of(node_of(host), join->committed);
+  }
   rules_.on_delivered(node_of(host), {node_of(from), frame.sender}, *message);
   step(host, Received{{node_of(from), frame.sender}, std::move(*message)});
 }
@@ -271,6 +280,10 @@ void RingServers::carry_out(sim::HostId host, Evicted& evicted) {
                     [&] { return "  server " + std::to_string(host + 1) + " is evicted"; });
   servers_[host].ended = true;
   hooks_.on_over(host);
+}
+
+void RingServers::carry_out(sim::HostId host, OverrideRefused& refused) {
+  checker_.violate("server " + std::to_string(host + 1) + " refuses an override: " + refused.reason);
 }
 
 }  // namespace rk::ring

@@ -25,7 +25,7 @@ struct RingCounts {
   std::uint64_t jumps = 0, quick_restarts = 0, majority_restarts = 0, shrunken_cold_starts = 0;
   std::uint64_t member_deaths = 0, leader_deaths = 0, half_deaths = 0, witness_deaths = 0, leader_dies_proposing = 0;
   std::uint64_t takeovers = 0, adopted = 0, ties = 0, apart = 0, moved = 0, witness_votes = 0, single = 0, fenced = 0,
-                waits = 0, refused = 0;
+                waits = 0, refused = 0, overrides = 0, two_rings = 0;
 };
 
 // Nodes 1 to `servers`, without racks or a witness.
@@ -102,6 +102,7 @@ class RingServers {
   void carry_out(sim::HostId host, Unwedged& unwedged);
   void carry_out(sim::HostId host, Left& left);
   void carry_out(sim::HostId host, Evicted& evicted);
+  void carry_out(sim::HostId host, OverrideRefused& refused);
   void finish_write(sim::HostId host);
   void make_durable(Server& server, const Bytes& bytes);
 

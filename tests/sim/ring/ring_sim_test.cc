@@ -62,6 +62,8 @@ TEST(RingSim, KeepsItsPromisesUnderFaults) {
       {"views that the witness's vote decided", counts.witness_votes},
       {"views of one server and the witness", counts.single},
       {"last fault the death of a witness", counts.witness_deaths},
+      {"overrides", counts.overrides},
+      {"two rings after an override, until the network heals", counts.two_rings},
       {"rings in another order than the ranks", counts.apart},
       {"copies moved for racks or newcomers", counts.moved},
       {"clocks that jump", counts.jumps},
@@ -117,6 +119,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NoLeaderLease", PlantedBug::kNoLeaderLease, "may act although"},
                     Planted{"NoHold", PlantedBug::kNoHold, "may act although"},
                     Planted{"NoFence", PlantedBug::kNoFence, "may act although"},
+                    Planted{"SurviveOverride", PlantedBug::kSurviveOverride,
+                            "brings back an older life|of the generation before|not one ring"},
                     Planted{"IgnoreWitness", PlantedBug::kIgnoreWitness, "has not the witness"},
                     Planted{"IgnoreRacks", PlantedBug::kIgnoreRacks, "neighbours of one rack"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });

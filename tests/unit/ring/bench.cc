@@ -74,6 +74,8 @@ void Bench::carry_out(std::uint32_t node, Effects& effects) {
       server.left = true;
     } else if (std::holds_alternative<Evicted>(effect)) {
       server.evicted = true;
+    } else if (auto* refused = std::get_if<OverrideRefused>(&effect)) {
+      server.override_refused.push_back(std::move(refused->reason));
     }
   }
   for (const std::uint64_t token : written) feed(node, Event{now_ms, Persisted{token}});

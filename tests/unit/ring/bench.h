@@ -28,6 +28,7 @@ class Bench {
     int unwedged = 0;
     bool left = false;
     bool evicted = false;
+    std::vector<std::string> override_refused;
     bool hold_writes = false;
     std::vector<std::uint64_t> writes_held;
   };

@@ -18,7 +18,8 @@ const RingView kView{ViewNumber(2),
                      {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
                      {{NodeId(2), {}}},
                      {NodeId(4)},
-                     NodeId(1)};
+                     NodeId(1),
+                     {NodeId(4), ViewNumber(9), 17}};
 const char kViewHex[] =
     "0200000000000000"
     "02000000"
@@ -31,7 +32,10 @@ const char kViewHex[] =
     "0000000000000000"
     "01000000"
     "04000000"
-    "01000000";
+    "01000000"
+    "04000000"
+    "0900000000000000"
+    "1100000000000000";
 
 TEST(RingGolden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kRingHeartbeat), 0x210);
