@@ -140,6 +140,7 @@ void RingServers::step(sim::HostId host, decltype(Event::what) what) {
   if (!server.core) return;
   Effects effects;
   const std::size_t kind = what.index();
+  if (std::holds_alternative<LeaveRequest>(what)) server.ended = true;
   server.core->step(Event{world_.clocks.now_ms(host), std::move(what)}, effects);
   if (!effects.empty())
     world_.trace.note(world_.clock, {21, host, kind, effects.size()}, [&] {

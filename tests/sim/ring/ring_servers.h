@@ -85,7 +85,7 @@ class RingServers {
     std::unique_ptr<Core> core;
     Bytes durable;
     bool has_run = false;
-    bool ended = false;        // on purpose: it left, or was evicted
+    bool ended = false;        // on purpose: it left, or asked to, or was evicted
     std::deque<Write> writes;  // under way, in order
     ViewNumber proposes;       // has sent a proposal of that number, and knows of no commit
   };
