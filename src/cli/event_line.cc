@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cli/override.h"
 #include "cli/terminal.h"
 
 namespace rk::cli {
@@ -67,10 +68,12 @@ std::string other(const wire::ServerEvent& event) {
 std::string details(const wire::ServerEvent& event) {
   const std::string& name = event.event;
   if (name == "view_installed") return view(event);
+  if (name == "overridden") return override_mark(event.overridden);
   if (name == "wedged") return event.reason;
   if (name == "unwedged") return "acts again in view " + std::to_string(event.view.value);
   if (name == "evicted")
-    return "view " + std::to_string(event.view.value) + " goes on without this server, which begins anew";
+    return "view " + std::to_string(event.view.value) + " goes on without this server, which begins anew" +
+           (event.reason.empty() ? "" : "; " + event.reason);
   if (name == "peer_refused") return refusal(event);
   if (name == "copies_lost")
     return amount(event, "version", "versions") + " without a second copy now" +
@@ -87,7 +90,8 @@ std::string details(const wire::ServerEvent& event) {
 }
 
 const char* colour(const std::string& name) {
-  for (const char* bad : {"wedged", "evicted", "member_suspected", "link_down", "peer_refused", "copies_lost"})
+  for (const char* bad :
+       {"wedged", "overridden", "evicted", "member_suspected", "link_down", "peer_refused", "copies_lost"})
     if (name == bad) return "31";
   for (const char* good : {"unwedged", "member_heard", "link_up", "copying_done", "view_installed"})
     if (name == good) return "32";

@@ -7,8 +7,10 @@
 namespace rk::cli {
 
 inline constexpr int kSuccess = 0;
-inline constexpr int kNotRunning = 1;    // status, ring, events: no server answers
+inline constexpr int kNotRunning = 1;    // status, ring, events, override: no server answers
 inline constexpr int kUnhealthy = 1;     // doctor: a problem
+inline constexpr int kNotConfirmed = 2;  // override: without --yes
+inline constexpr int kRefused = 3;       // override: where it would only lose data
 inline constexpr int kUsage = 64;        // options, partition, --kill
 inline constexpr int kDiffers = 65;      // --strict-output, a divergence
 inline constexpr int kNoInput = 66;      // a program or file that was named does not exist

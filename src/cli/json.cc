@@ -3,11 +3,10 @@
 #include "cli/json.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "cli/override.h"
 #include "cli/ring_picture.h"
 #include "cli/terminal.h"
 #include "recovery/report.h"
@@ -113,18 +112,6 @@ Json community_json(const recovery::RunRecord& record, CommunityId community) {
   return out;
 }
 
-// ISO 8601, UTC.
-std::string utc(std::uint64_t time_us) {
-  const auto whole = static_cast<std::time_t>(time_us / 1'000'000);
-  std::tm parts{};
-  ::gmtime_r(&whole, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  char fraction[12];
-  std::snprintf(fraction, sizeof fraction, ".%06uZ", static_cast<unsigned>(time_us % 1'000'000));
-  return std::string(text, size) + fraction;
-}
-
 // Events come fast: one object a line. Bytes that are no UTF-8 may stand in a reason.
 std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -134,6 +121,20 @@ Json event_head(const wire::ServerEvent& event, const std::string& name) {
   out["monotonic_ns"] = event.monotonic_ns;
   out["server"] = event.server.value;
   out["event"] = name;
+  return out;
+}
+
+void put_mark(Json& to, const wire::OverrideMark& mark) {
+  to["generation"] = mark.generation;
+  to["override"] =
+      mark.generation == 0
+          ? Json()
+          : Json({{"server", mark.by.value}, {"from_view", mark.from.value}, {"time", utc(mark.at_ms * 1000)}});
+}
+
+Json nodes(const std::vector<NodeId>& list) {
+  Json out = Json::array();
+  for (const NodeId node : list) out.push_back(node.value);
   return out;
 }
 
@@ -153,8 +154,13 @@ void put_details(Json& out, const wire::ServerEvent& event) {
   const bool copies = is({"copies_lost", "copying_started", "copying_progress", "copying_done"});
   const bool job = is({"job_created", "job_ended"});
   const bool life = is({"server_started", "server_stopping", "evicted", "member_suspected", "member_heard", "link_up"});
-  const bool any = !view && !copies && !job && !life && !is({"wedged", "unwedged", "link_down", "peer_refused"});
-  if (view || any || copies || is({"wedged", "unwedged", "server_started", "evicted"})) out["view"] = event.view.value;
+  const bool overridden = is({"overridden"});
+  const bool any =
+      !view && !copies && !job && !life && !overridden && !is({"wedged", "unwedged", "link_down", "peer_refused"});
+  if (view || any || copies || overridden || is({"wedged", "unwedged", "server_started", "evicted"}))
+    out["view"] = event.view.value;
+  if (any || overridden) put_mark(out, event.overridden);
+  if (view) out["generation"] = event.overridden.generation;
   if (view || any) {
     out["previous"] = event.previous.value;
     out["members"] = lives(event.members);
@@ -165,7 +171,7 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["lost"] = lives(event.lost);
     out["left"] = lives(event.left);
   }
-  if (any || copies || life || is({"wedged", "link_down", "peer_refused"}))
+  if (any || copies || life || overridden || is({"wedged", "link_down", "peer_refused"}))
     out["node"] = event.node ? Json(event.node.value) : Json();
   if (any || life) out["incarnation"] = event.incarnation.value;
   if (any || copies || is({"peer_refused"})) out["count"] = event.count;
@@ -175,8 +181,9 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["owner"] = event.owner.value;
   }
   if (any || is({"job_created"})) out["ranks"] = event.ranks;
-  if (any || is({"server_started", "wedged", "member_suspected", "link_down", "peer_refused", "server_stopping",
-                 "copies_lost"}))
+  if (any || overridden ||
+      is({"server_started", "evicted", "wedged", "member_suspected", "link_down", "peer_refused", "server_stopping",
+          "copies_lost"}))
     out["reason"] = event.reason;
 }
 
@@ -202,6 +209,7 @@ std::string to_json(const wire::StatusAnswer& status) {
   out["incarnation"] = status.incarnation.value;
   out["pid"] = status.pid;
   out["view"] = status.view.value;
+  put_mark(out, status.overridden);
   out["state"] = status.state;
   out["reason"] = status.reason;
   out["members"] = Json::array();
@@ -246,6 +254,7 @@ std::string to_json(const wire::RingAnswer& ring) {
   out["monotonic_ns"] = ring.monotonic_ns;
   out["view"] = ring.view.value;
   out["committed"] = ring.committed.value;
+  put_mark(out, ring.overridden);
   out["state"] = ring.state;
   out["reason"] = ring.reason;
   out["missing"] = ring.missing ? Json(ring.missing.value) : Json();
@@ -287,6 +296,19 @@ std::string to_json(const wire::RingAnswer& ring) {
   out["turned_away_peers"] = ring.turned_away_peers;
   out["malformed_peers"] = ring.malformed_peers;
   out["refused_messages"] = ring.refused_messages;
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string to_json(const wire::OverrideAnswer& answer) {
+  Json out;
+  out["done"] = answer.done;
+  out["refusal"] = answer.refusal.empty() ? Json() : Json(answer.refusal);
+  out["view"] = answer.view.value;
+  put_mark(out, answer.overridden);
+  out["members"] = nodes(answer.members);
+  out["missing"] = nodes(answer.missing);
+  out["lost_with_both"] = Json::array();
+  for (const auto& [home, keeper] : lost_with_both(answer)) out["lost_with_both"].push_back({home.value, keeper.value});
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -13,6 +13,7 @@ namespace rk::cli {
 
 std::string to_json(const wire::StatusAnswer& status);
 std::string to_json(const wire::RingAnswer& ring);
+std::string to_json(const wire::OverrideAnswer& answer);
 std::string to_json(const doctor::Findings& findings);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);

@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/exit_codes.h"
+#include "cli/override.h"
 #include "launch/exec_rank.h"
 #include "launch/options.h"
 #include "launch/private_ring.h"
@@ -107,6 +108,17 @@ void describe_keygen(CLI::App& keygen, rk::cli::KeygenOptions& options) {
   change->require_option(0, 1);
 }
 
+void describe_override(CLI::App& app, rk::cli::OverrideOptions& options) {
+  app.add_option("--dir", options.directory, kRingHelp);
+  CLI::Option* const socket = app.add_option("--socket", options.socket, "of the server that is asked to go on");
+  app.add_option("-s,--server", options.server,
+                 "number of the server that is asked, of a ring that `ringkeep up` started")
+      ->check(CLI::PositiveNumber)
+      ->excludes(socket);
+  app.add_flag("--yes", options.confirmed, "do it; else it is only said what would be given up and lost");
+  app.add_flag("--json", options.json, "as JSON");
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app("Ringkeep: fault tolerance for services and MPI programs in the memory of a cluster.", "ringkeep");
   app.set_version_flag("--version", std::string("ringkeep ") + kRelease);
@@ -146,6 +158,10 @@ int dispatch(int argc, char** argv) {
   events_app->add_flag("-f,--follow", events.follow, "and what happens from now on, until a signal");
   events_app->add_flag("--json", events.json, "one JSON object a line");
 
+  rk::cli::OverrideOptions override_options;
+  CLI::App* const override_app = app.add_subcommand("override", "go on without a quorum that is lost for good");
+  describe_override(*override_app, override_options);
+
   rk::cli::RunCommand run;
   RawRun raw_run;
   CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
@@ -175,6 +191,7 @@ int dispatch(int argc, char** argv) {
   if (*doctor_app) return rk::cli::doctor(doctor);
   if (*ring_app) return rk::cli::ring(ring);
   if (*events_app) return rk::cli::events(events);
+  if (*override_app) return rk::cli::override_quorum(override_options);
   if (*keygen_app) return rk::cli::keygen(keygen);
   if (*run_app) return run_command(run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);

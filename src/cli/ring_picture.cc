@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cli/override.h"
 #include "cli/terminal.h"
 
 namespace rk::cli {
@@ -71,6 +72,8 @@ class Picture {
     const bool serving = ring_.state == "serving";
     out += ": " + coloured(ring_.state, serving ? "32" : "31", style_.colours) + "\n";
     if (!ring_.reason.empty()) out += "  why: " + ring_.reason + "\n";
+    if (const std::string mark = override_mark(ring_.overridden); !mark.empty())
+      out += "  " + coloured(mark, "33", style_.colours) + "\n";
     return out;
   }
 

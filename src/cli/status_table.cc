@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status_table.h"
 
+#include "cli/override.h"
 #include "cli/terminal.h"
 
 namespace rk::cli {
@@ -13,6 +14,8 @@ std::string status_table(const wire::StatusAnswer& status, bool colours) {
                     std::to_string(status.view.value) + ": " + coloured(status.state, serving ? "32" : "31", colours);
   if (!status.reason.empty()) out += " (" + status.reason + ")";
   out += "\n";
+  if (const std::string mark = override_mark(status.overridden); !mark.empty())
+    out += "  " + coloured(mark, "33", colours) + "\n";
   if (!status.members.empty()) out += "  server  address                role     copies kept by  link\n";
   for (std::size_t i = 0; i < status.members.size(); ++i) {
     const wire::MemberStatus& member = status.members[i];

@@ -8,6 +8,7 @@
 
 #include <cinttypes>
 #include <cstdlib>
+#include <ctime>
 #include <string_view>
 
 namespace rk::cli {
@@ -47,6 +48,17 @@ std::string hex(std::uint64_t value) {
   char text[17];
   std::snprintf(text, sizeof text, "%016" PRIx64, value);
   return text;
+}
+
+std::string utc(std::uint64_t time_us) {
+  const auto whole = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm parts{};
+  ::gmtime_r(&whole, &parts);
+  char text[32];
+  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  char fraction[12];
+  std::snprintf(fraction, sizeof fraction, ".%06uZ", static_cast<unsigned>(time_us % 1'000'000));
+  return std::string(text, size) + fraction;
 }
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }

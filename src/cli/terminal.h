@@ -20,6 +20,8 @@ std::string padded(std::string text, std::size_t width);
 std::string mebibytes(std::uint64_t bytes);
 // 16 digits.
 std::string hex(std::uint64_t value);
+// ISO 8601, UTC, microseconds.
+std::string utc(std::uint64_t time_us);
 // On standard output.
 void print(const std::string& text);
 

@@ -20,6 +20,7 @@ namespace events {
 inline constexpr char kServerStarted[] = "server_started";
 inline constexpr char kServerStopping[] = "server_stopping";
 inline constexpr char kViewInstalled[] = "view_installed";
+inline constexpr char kOverridden[] = "overridden";
 inline constexpr char kWedged[] = "wedged";
 inline constexpr char kUnwedged[] = "unwedged";
 inline constexpr char kEvicted[] = "evicted";

@@ -49,14 +49,34 @@ void EventWriter::on_effect(const ring::Effect& effect) {
   std::visit([this](const auto& one) { write(one); }, effect);
 }
 
+wire::OverrideMark mark_of(const ring::View& view) {
+  if (!view.overridden.by) return {};
+  return {static_cast<std::uint32_t>(ring::generation(view.number)), view.overridden.by, view.overridden.from,
+          view.overridden.at_ms};
+}
+
+// A line of its own, before that of the view.
+void EventWriter::write_override(const ring::View& view) {
+  wire::ServerEvent event = event_of(events::kOverridden);
+  event.node = view.overridden.by;
+  event.view = view.number;
+  event.previous = view.overridden.from;
+  event.overridden = mark_of(view);
+  event.reason = "an operator went on without a quorum of view " + std::to_string(view.overridden.from.value) +
+                 ": what was committed elsewhere may be stale or lost";
+  log_.record(std::move(event));
+}
+
 void EventWriter::write(const ring::ViewInstalled& effect) {
   const ring::View& view = effect.view;
+  if (view.overridden != view_.overridden) write_override(view);
   wire::ServerEvent event = event_of(events::kViewInstalled);
   event.node = view.members.front().node;
   event.incarnation = view.members.front().incarnation;
   event.view = view.number;
   event.previous = view_.number;
   event.witness = view.witness;
+  event.overridden = mark_of(view);
   for (const ring::Member& member : ring::ring_of(view)) event.members.push_back(life_of(member));
   for (const ring::Member& member : view.members) {
     // View 0 is the roster, whose incarnations nobody knows.
@@ -94,6 +114,7 @@ void EventWriter::write(const ring::Evicted& effect) {
   event.node = self_.node;
   event.incarnation = self_.incarnation;
   event.view = effect.view;
+  event.reason = effect.reason;
   log_.record(std::move(event));
 }
 

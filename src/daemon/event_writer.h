@@ -14,6 +14,9 @@
 
 namespace rk::daemon {
 
+// For people and clients: the last override that the view descends from.
+wire::OverrideMark mark_of(const ring::View& view);
+
 class EventWriter {
  public:
   // At most one refusal of a link is told in this time: strangers must not push everything else out of the buffer.
@@ -45,6 +48,7 @@ class EventWriter {
 
  private:
   void write(const ring::ViewInstalled& effect);
+  void write_override(const ring::View& view);
   void write(const ring::Wedged& effect);
   void write(const ring::Unwedged& effect);
   void write(const ring::Evicted& effect);

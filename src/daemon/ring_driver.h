@@ -22,7 +22,7 @@ class RingDriver {
     std::function<void(const RingState&)> on_state;      // after every change
     std::function<void(const ring::Member&)> on_member_lost;
     std::function<void()> on_left;
-    std::function<void()> on_evicted;
+    std::function<void(const ring::Evicted&)> on_evicted;
     // Makes the bytes durable, then calls on_persisted(); not before it has returned.
     std::function<void(std::uint64_t token, Bytes bytes)> persist;
   };
@@ -57,7 +57,7 @@ class RingDriver {
   void carry(const ring::Persist& effect);
   void carry(const ring::MemberLost& effect) { hooks_.on_member_lost(effect.member); }
   void carry(const ring::Left&) { hooks_.on_left(); }
-  void carry(const ring::Evicted&) { hooks_.on_evicted(); }
+  void carry(const ring::Evicted& effect) { hooks_.on_evicted(effect); }
   // What these change is seen in state().
   void carry(const ring::ViewInstalled&) {}
   void carry(const ring::Wedged&) {}

@@ -66,18 +66,22 @@ Status Server::on_peer_frame(const io::ProvenPeer& from, const wire::Frame& fram
 
 RingDriver::Hooks Server::ring_hooks() {
   RingDriver::Hooks hooks;
-  hooks.on_effect = [this](const ring::Effect& effect) { event_writer_.on_effect(effect); };
+  hooks.on_effect = [this](const ring::Effect& effect) {
+    event_writer_.on_effect(effect);
+    answer_override(effect);
+  };
   hooks.on_state = [this](const RingState& state) { on_ring_state(state); };
   hooks.on_member_lost = [this](const ring::Member& member) { on_member_lost(member); };
   hooks.on_left = [this] { stop(ExitCode::kOk); };
-  hooks.on_evicted = [this] { on_evicted(); };
+  hooks.on_evicted = [this](const ring::Evicted& evicted) { on_evicted(evicted); };
   hooks.persist = [this](std::uint64_t token, Bytes bytes) { state_writer_->write(token, std::move(bytes)); };
   return hooks;
 }
 
-void Server::on_evicted() {
-  const std::string text = "the ring went on without " + server_name(config_.node) +
-                           ", which was silent for too long: it begins anew and holds nothing of before";
+void Server::on_evicted(const ring::Evicted& evicted) {
+  const std::string text = "the ring went on without " + server_name(config_.node) + ": " +
+                           (evicted.reason.empty() ? "it was silent for too long" : evicted.reason) +
+                           "; it begins anew and holds nothing of before";
   logger::error(text);
   notify_creators({true, text});
   end_sessions(Error{ErrorCode::kPeerGone, text + ", connect again"});

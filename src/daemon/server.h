@@ -78,7 +78,7 @@ class Server final : private ClientPort, private PeerPort {
   Status on_peer_frame(const io::ProvenPeer& from, const wire::Frame& frame);
   void on_ring_state(const RingState& state);
   void on_member_lost(const ring::Member& member);
-  void on_evicted();
+  void on_evicted(const ring::Evicted& evicted);
   std::string server_name(NodeId node) const;
 
   // sessions.cc
@@ -90,17 +90,20 @@ class Server final : private ClientPort, private PeerPort {
   // The client's process must not outlive this server's lease.
   Status fence(const ClientIdentity& client);
   void send(std::uint64_t session, const wire::Frame& frame, std::span<const int> descriptors) override;
-  Status handle_hello(Session& session, const wire::Frame& frame);   // session_status.cc
-  Status handle_status(Session& session, const wire::Frame& frame);  // session_status.cc
-  wire::StatusAnswer describe() const;                               // session_status.cc
-  Status handle_ring(Session& session, const wire::Frame& frame);    // session_ring.cc
-  wire::RingAnswer describe_ring() const;                            // session_ring.cc
-  wire::RingServer describe_server(NodeId node) const;               // session_ring.cc
-  Status handle_events(Session& session, const wire::Frame& frame);  // session_status.cc
-  Status handle_job(Session& session, const wire::Frame& frame);     // session_job.cc
-  Status handle_keep(Session& session, const wire::Frame& frame);    // session_keep.cc
-  void continue_grows();                                             // session_job.cc
-  void drop_ended_jobs();                                            // session_job.cc
+  Status handle_hello(Session& session, const wire::Frame& frame);     // session_status.cc
+  Status handle_status(Session& session, const wire::Frame& frame);    // session_status.cc
+  wire::StatusAnswer describe() const;                                 // session_status.cc
+  Status handle_ring(Session& session, const wire::Frame& frame);      // session_ring.cc
+  wire::RingAnswer describe_ring() const;                              // session_ring.cc
+  wire::RingServer describe_server(NodeId node) const;                 // session_ring.cc
+  Status handle_override(Session& session, const wire::Frame& frame);  // session_override.cc
+  wire::OverrideAnswer plan_override() const;                          // session_override.cc
+  void answer_override(const ring::Effect& effect);                    // session_override.cc
+  Status handle_events(Session& session, const wire::Frame& frame);    // session_status.cc
+  Status handle_job(Session& session, const wire::Frame& frame);       // session_job.cc
+  Status handle_keep(Session& session, const wire::Frame& frame);      // session_keep.cc
+  void continue_grows();                                               // session_job.cc
+  void drop_ended_jobs();                                              // session_job.cc
 
   // PeerPort
   bool send(NodeId to, const wire::Frame& frame) override;
@@ -127,6 +130,13 @@ class Server final : private ClientPort, private PeerPort {
   std::uint64_t next_session_ = 1;
   std::uint64_t malformed_clients_ = 0;
   bool grows_scheduled_ = false;
+  // Asked for an override, and not answered yet: the ring's core has the question.
+  struct AskedOverride {
+    std::uint64_t session = 0;
+    std::uint64_t request = 0;
+    wire::OverrideAnswer before;
+  };
+  std::optional<AskedOverride> asked_override_;
   io::Timer tick_;
   io::Timer leaving_;
   bool stopping_ = false;

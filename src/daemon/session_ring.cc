@@ -40,6 +40,7 @@ wire::RingAnswer Server::describe_ring() const {
   out.turned_away_peers = links.turned_away;
   out.malformed_peers = links.malformed;
   out.refused_messages = core.refused_messages();
+  out.overridden = mark_of(core.committed());
   return out;
 }
 

@@ -56,6 +56,7 @@ wire::StatusAnswer Server::describe() const {
   status.incarnation = incarnation_;
   status.pid = static_cast<std::uint32_t>(::getpid());
   status.view = ring_.view;
+  status.overridden = mark_of(ring_driver_->core().committed());
   status.state = ring_.word;
   status.reason = ring_.reason;
   std::vector<RingMember> members = ring_.members;

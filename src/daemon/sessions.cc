@@ -53,6 +53,7 @@ Status Server::on_client_frame(Session& session, const wire::Frame& frame) {
   if (!session.greeted) return handle_hello(session, frame);
   if (frame.type == MessageType::kStatusQuery) return handle_status(session, frame);
   if (frame.type == MessageType::kRingQuery) return handle_ring(session, frame);
+  if (frame.type == MessageType::kOverrideRequest) return handle_override(session, frame);
   if (frame.type == MessageType::kEventsSubscribe) return handle_events(session, frame);
   if (in_range(frame.type, MessageType::kJobCreate, static_cast<MessageType>(0x150))) return handle_job(session, frame);
   if (in_range(frame.type, MessageType::kCheckpointBegin, MessageType::kJobCreate)) return handle_keep(session, frame);

@@ -157,6 +157,9 @@ Core::Fault Core::find_fault() const {
     return {told_by_, name(told_by_) +
                           " has gone on in a newer generation, by an operator's override; this server "
                           "joins it as soon as the two can talk to each other"};
+  const wire::RingOverride& newest = memory_.committed.overridden;
+  if (installed_.number && installed_.overridden != newest)
+    return {newest.by, "an operator's override at " + name(newest.by) + " is about to take effect here"};
   if (!memory_.committed.number) return first_view_fault();
   Fault fault = leads() ? leader_fault() : member_fault();
   return fault.reason.empty() ? lease_fault() : fault;

@@ -74,6 +74,17 @@ struct JobStatus {
   RK_FIELDS(job, owner, ranks, attached, log_bytes)
 };
 
+// The last override of the ring: how often an operator has gone on without a quorum, and the last time. What was
+// committed elsewhere before it, and since the view `from`, may be stale or lost.
+struct OverrideMark {
+  std::uint32_t generation = 0;  // 0: never; the rest is empty then
+  NodeId by;                     // the server that was asked
+  ViewNumber from;               // the view it went on from
+  std::uint64_t at_ms = 0;       // of its wall clock, since 1970-01-01 UTC
+  RK_FIELDS(generation, by, from, at_ms)
+  bool operator==(const OverrideMark&) const = default;
+};
+
 struct StatusAnswer {
   static constexpr MessageType kType = MessageType::kStatusAnswer;
   ClusterId cluster;
@@ -89,8 +100,9 @@ struct StatusAnswer {
   std::uint64_t checkpoints = 0;  // names with a committed version, copies kept for others included
   std::vector<JobStatus> jobs;
   LinkStatus links;
+  OverrideMark overridden{};
   RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs,
-            links)
+            links, overridden)
 };
 
 // --- events ---------------------------------------------------------------------------------------------------------
@@ -135,9 +147,10 @@ struct ServerEvent {
   JobId job;
   OwnerId owner;
   std::uint32_t ranks = 0;
-  NodeId witness;  // of the view; 0: none
+  NodeId witness;             // of the view; 0: none
+  OverrideMark overridden{};  // of the view
   RK_FIELDS(sequence, missed, time_us, monotonic_ns, server, event, node, incarnation, reason, view, previous, members,
-            joined, restarted, lost, left, count, bytes, job, owner, ranks, witness)
+            joined, restarted, lost, left, count, bytes, job, owner, ranks, witness, overridden)
 };
 
 // --- ring -----------------------------------------------------------------------------------------------------------
@@ -188,8 +201,30 @@ struct RingAnswer {
   std::uint64_t turned_away_peers = 0;  // connections for which there was no place
   std::uint64_t malformed_peers = 0;    // links that ended with a malformed frame
   std::uint64_t refused_messages = 0;   // of the ring, that no correct server of this cluster sends
+  OverrideMark overridden{};
   RK_FIELDS(monotonic_ns, cluster, node, incarnation, view, committed, state, reason, missing, servers, messages,
-            refused_peers, turned_away_peers, malformed_peers, refused_messages)
+            refused_peers, turned_away_peers, malformed_peers, refused_messages, overridden)
+};
+
+// Go on without a quorum: the servers that answer this one become a view of a new generation (ring/override.cc), and
+// those that do not are given up. Only for the user that runs the server, and root. Answer: OverrideAnswer, after the
+// server has asked all others who is there.
+struct OverrideRequest {
+  static constexpr MessageType kType = MessageType::kOverrideRequest;
+  bool confirmed = false;  // false: only say what it would be; answered at once
+  RK_FIELDS(confirmed)
+};
+
+struct OverrideAnswer {
+  static constexpr MessageType kType = MessageType::kOverrideAnswer;
+  bool done = false;
+  std::string refusal;  // why not: cause and cure; empty: it is done, or would be
+  ViewNumber view;      // done: the new one; otherwise the newest that the server knows
+  OverrideMark overridden;
+  std::vector<NodeId> members;  // done: of the new view; otherwise of that view, those that have a link to the server
+  std::vector<NodeId> missing;  // the other members of the view before
+  std::vector<NodeId> ring;     // of the view before: the second copies of ring[i + 1] are at ring[i]
+  RK_FIELDS(done, refusal, view, overridden, members, missing, ring)
 };
 
 // --- keep -----------------------------------------------------------------------------------------------------------

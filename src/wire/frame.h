@@ -54,6 +54,8 @@ enum class MessageType : std::uint32_t {
   kServerEvent,
   kRingQuery,
   kRingAnswer,
+  kOverrideRequest,
+  kOverrideAnswer,
   kCheckpointBegin = 0x110,
   kCheckpointSlot,
   kCheckpointCommit,

@@ -5,6 +5,7 @@
 
 #include "cli/exit_codes.h"
 #include "cli/json.h"
+#include "cli/override.h"
 #include "cli/status_table.h"
 
 namespace rk::cli {
@@ -51,6 +52,48 @@ TEST(StatusTable, SaysWhereLinksAreNotEncrypted) {
   EXPECT_NE(status_table(status, false).find("connected, not encrypted\n"), std::string::npos);
 }
 
+// 2001-09-09T01:46:40Z
+constexpr wire::OverrideMark kMark{2, NodeId(3), ViewNumber(16777230), 1'000'000'000'000};
+
+TEST(StatusTable, SaysThatThereWasAnOverride) {
+  auto status = ring_of_three();
+  EXPECT_EQ(status_table(status, false).find("override"), std::string::npos);
+  status.overridden = kMark;
+  const std::string text = status_table(status, false);
+  EXPECT_NE(text.find("generation 2 since an override at server 3 at 2001-09-09T01:46:40.000000Z, from view 16777230: "
+                      "what was committed elsewhere may be stale or lost\n"),
+            std::string::npos)
+      << text;
+  const auto json = nlohmann::json::parse(to_json(status));
+  EXPECT_EQ(json["generation"], 2);
+  EXPECT_EQ(json["override"]["server"], 3);
+  EXPECT_EQ(json["override"]["from_view"], 16777230);
+  EXPECT_EQ(json["override"]["time"], "2001-09-09T01:46:40.000000Z");
+}
+
+TEST(Override, SaysWhatWouldBeLost) {
+  wire::OverrideAnswer answer;
+  answer.view = ViewNumber(7);
+  for (const std::uint32_t node : {4U, 5U}) answer.members.push_back(NodeId(node));
+  for (const std::uint32_t node : {1U, 2U, 3U}) answer.missing.push_back(NodeId(node));
+  // 2 keeps the copies of 1, 5 those of 3: of the three that are gone only 1's are nowhere else.
+  for (const std::uint32_t node : {4U, 2U, 1U, 5U, 3U}) answer.ring.push_back(NodeId(node));
+  const std::string text = override_text(answer);
+  for (const char* words :
+       {"servers 4, 5 would go on without a quorum of view 7, in generation 1", "given up: servers 1, 2, 3",
+        "what clients of server 1 saved would be lost: its second copies are at server 2"})
+    EXPECT_NE(text.find(words), std::string::npos) << text;
+  for (const char* words : {"clients of server 2", "clients of server 3", "clients of server 4"})
+    EXPECT_EQ(text.find(words), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(to_json(answer));
+  EXPECT_EQ(json["done"], false);
+  EXPECT_TRUE(json["refusal"].is_null());
+  EXPECT_EQ(json["lost_with_both"].dump(), "[[1,2]]");
+  answer.done = true;
+  answer.overridden = kMark;
+  EXPECT_NE(override_text(answer).find("servers 4, 5 go on in view 7, generation 2"), std::string::npos);
+}
+
 TEST(Json, OfAStatus) {
   const auto json = nlohmann::json::parse(to_json(ring_of_three()));
   EXPECT_EQ(json["state"], "serving");
@@ -58,6 +101,8 @@ TEST(Json, OfAStatus) {
   EXPECT_EQ(json["members"][2]["connected"], false);
   EXPECT_EQ(json["members"][1]["key"], "0123456789abcdef");
   EXPECT_EQ(json["links"]["encrypted"], true);
+  EXPECT_EQ(json["generation"], 0);
+  EXPECT_TRUE(json["override"].is_null());
   EXPECT_EQ(json["links"]["refused"], 3);
   EXPECT_EQ(json["links"]["turned_away"], 5);
   EXPECT_EQ(json["jobs"][0]["job"], "00000000000000ff");

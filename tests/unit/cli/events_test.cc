@@ -97,6 +97,17 @@ TEST(EventJson, OfAViewHasWhatProgramsRead) {
   EXPECT_FALSE(json.contains("job"));
 }
 
+TEST(EventJson, OfAnOverride) {
+  wire::ServerEvent event = event_of("overridden");
+  event.overridden = {1, NodeId(3), ViewNumber(7), 1'000'000'000'000};
+  const auto json = nlohmann::json::parse(to_json(event));
+  EXPECT_EQ(json["generation"], 1);
+  EXPECT_EQ(json["override"]["from_view"], 7);
+  for (const char* field : {"view", "node", "reason"}) EXPECT_TRUE(json.contains(field)) << field;
+  EXPECT_FALSE(json.contains("members"));
+  EXPECT_NE(event_line(event, false).find("generation 1 since an override at server 3"), std::string::npos);
+}
+
 TEST(EventJson, AbsentServersAreNull) {
   EXPECT_TRUE(nlohmann::json::parse(to_json(event_of("peer_refused")))["node"].is_null());
 }

@@ -49,6 +49,16 @@ A --> B: A watches B and keeps the second copies of what B's clients save
 )");
 }
 
+TEST(RingPicture, SaysThatThereWasAnOverride) {
+  wire::RingAnswer ring = ring_of(2);
+  EXPECT_EQ(ring_picture(ring, {}).find("override"), std::string::npos);
+  ring.overridden = {1, NodeId(2), ViewNumber(7), 1'000'000'000'000};
+  EXPECT_NE(ring_picture(ring, {}).find("\n  generation 1 since an override at server 2 at 2001-09-09T"),
+            std::string::npos)
+      << ring_picture(ring, {});
+  EXPECT_EQ(nlohmann::json::parse(to_json(ring))["override"]["server"], 2);
+}
+
 TEST(RingPicture, AnOddRingClosesRoundTheCorner) {
   EXPECT_EQ(ring_picture(ring_of(3), {.utf8 = true}), R"(ring of 3, view 7, as server 1 sees it: serving
 

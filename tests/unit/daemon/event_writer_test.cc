@@ -91,6 +91,29 @@ TEST_F(EventWriterTest, ALifeThatLeftIsNotWhatANewLifeOfItDoes) {
   EXPECT_TRUE(last().left.empty());
 }
 
+TEST_F(EventWriterTest, AnOverrideIsToldOnceAndMarksTheViewsBehindIt) {
+  start(7, {member(1, 5), member(2, 6), member(3, 7)});
+  ring::View first = view(1U << ring::kGenerationShift, {member(1, 5)});
+  first.overridden = {NodeId(1), ViewNumber(7), 99};
+  const std::size_t before = sent_.size();
+  writer_.on_effect(ring::ViewInstalled{first});
+  ASSERT_EQ(sent_.size(), before + 2);
+  const wire::ServerEvent& event = sent_[before];
+  EXPECT_EQ(event.event, "overridden");
+  EXPECT_EQ(event.node, NodeId(1));
+  EXPECT_EQ(event.view, first.number);
+  EXPECT_EQ(event.overridden, (wire::OverrideMark{1, NodeId(1), ViewNumber(7), 99}));
+  EXPECT_NE(event.reason.find("may be stale or lost"), std::string::npos) << event.reason;
+  EXPECT_EQ(last().event, "view_installed");
+  ring::View second = view(first.number.value + 1, {member(1, 5), member(2, 8)});
+  second.overridden = first.overridden;
+  writer_.on_effect(ring::ViewInstalled{second});
+  EXPECT_EQ(sent_.size(), before + 3);
+  EXPECT_EQ(last().overridden, event.overridden);
+  writer_.on_effect(ring::Evicted{ViewNumber(9), "why"});
+  EXPECT_EQ(last().reason, "why");
+}
+
 TEST_F(EventWriterTest, TellsWhyItStoppedActing) {
   start(4, {member(1, 5), member(3, 7)});
   writer_.on_effect(ring::Wedged{NodeId(3), "server 3 is silent"});

@@ -134,6 +134,7 @@ TEST(Override, NobodyActsInItBeforeItIsDurable) {
   ask(bench, 3);
   bench.advance(kAsking_ms + 500);
   EXPECT_EQ(bench[3].installed.size(), 1U);
+  EXPECT_EQ(bench.core(3).state(), State::kWedged);
   EXPECT_EQ(bench.sent["COMMIT"], 0);
   bench.complete_writes(3);
   EXPECT_EQ(bench[3].installed.size(), 2U);
