@@ -2,11 +2,11 @@
 #include "cli/terminal.h"
 
 #include <langinfo.h>
-#include <locale.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cinttypes>
+#include <clocale>
 #include <cstdlib>
 #include <ctime>
 #include <string_view>

@@ -57,8 +57,8 @@ enum class PlantedBug : std::uint8_t {
 
 struct Config {
   NodeId self;
-  // Higher than in every life before; the same one only if all that the server held has outlived its process, and it had
-  // not asked to leave: whoever asks acts no more, and others rely on that.
+  // Higher than in every life before; the same one only if all that the server held has outlived its process, and it
+  // had not asked to leave: whoever asks acts no more, and others rely on that.
   Incarnation incarnation;
   wire::NodeList<RosterEntry> roster;
   Timings timings;

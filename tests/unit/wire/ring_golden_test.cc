@@ -14,12 +14,9 @@ const std::string kLeaseHex =
     "2003000000000000"
     "2c010000"
     "f4010000";
-const RingView kView{ViewNumber(2),
-                     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
-                     {{NodeId(2), {}}},
-                     {NodeId(4)},
-                     NodeId(1),
-                     {NodeId(4), ViewNumber(9), 17}};
+const RingView kView{ViewNumber(2),     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
+                     {{NodeId(2), {}}}, {NodeId(4)},
+                     NodeId(1),         {NodeId(4), ViewNumber(9), 17}};
 const char kViewHex[] =
     "0200000000000000"
     "02000000"
