@@ -49,6 +49,7 @@ struct Entry {
   std::set<Member> told;       // members that know who is home
   std::set<Member> offered;    // servers that may have copies of some versions
   std::map<Member, Version> informed;  // of the home: who may be current; and up to where that was told them last
+  std::set<Member> surely_current;     // those of them that have said so
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
 

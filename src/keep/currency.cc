@@ -25,6 +25,7 @@
 #include <algorithm>
 
 #include "keep/keep.h"
+#include "keep/possible.h"
 
 namespace rk::keep {
 
@@ -71,24 +72,31 @@ std::vector<Member> Keep::to_outdate(const Entry& entry, const VersionRecord& re
   return out;
 }
 
-void Keep::outdate_others(const Entry& entry, const VersionRecord& record, Pending& pending) {
+void Keep::outdate_others(Entry& entry, const VersionRecord& record, Pending& pending) {
   pending.outdate_at_ms = now_ms_ + config_.retry_ms;
-  for (const Member& member : to_outdate(entry, record))
+  for (const Member& member : to_outdate(entry, record)) {
+    entry.surely_current.erase(member);
     emit(Send{member.node, wire::KeepOutdate{view_.number, entry.key, record.content.version}});
+  }
 }
 
 void Keep::retry_outdating() {
   for (auto& [version, pending] : pending_) {
     if (pending.complete_in != view_.number || now_ms_ < pending.outdate_at_ms) continue;
-    const Entry& entry = *catalogue_.find(version.first);
+    Entry& entry = *catalogue_.find(version.first);
     outdate_others(entry, entry.versions.at(version.second), pending);
   }
 }
 
 void Keep::handle(const Member& from, const wire::KeepOutdate& message) {
-  if (Entry* entry = catalogue_.find(message.key); entry != nullptr && !entry->home) {
+  if (!possible(message.version)) return;
+  // Also of a name that is new here: a removal from before may come once more.
+  Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
+  if (entry != nullptr && !entry->home) {
     entry->current = false;
     entry->highest = std::max(entry->highest, message.version);
+    entry->home_member = from;
+    entry->claimants.insert(from);
   }
   emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version}});
 }

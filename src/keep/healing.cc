@@ -52,7 +52,8 @@ bool Keep::heal_entry(Entry& entry) {
       if (record.holders.empty()) continue;  // lost; a read says so
       complete = false;
       fetch(entry.key, record.content, {record.holders.begin(), record.holders.end()}, true, nullptr);
-    } else if (second && record.level == wire::CommitLevel::kReplicated && !record.holders.contains(*second)) {
+    } else if (second && record.level == wire::CommitLevel::kReplicated &&
+               !(record.holders.contains(*second) && entry.surely_current.contains(*second))) {
       complete = false;
       replicate({entry.key, version});
     }

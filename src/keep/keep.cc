@@ -62,6 +62,7 @@ void Keep::forget_homes(bool current) {
     entry.home = false;
     entry.told.clear();
     entry.informed.clear();
+    entry.surely_current.clear();
     // What its group records name stays held until the next home of the group, likely this server, knows better.
   }
   to_heal_.clear();
@@ -90,6 +91,7 @@ void Keep::on(const ViewInstalled& event) {
     for (auto& [key, entry] : catalogue_.entries()) {
       std::erase_if(entry.told, gone);
       std::erase_if(entry.offered, gone);
+      std::erase_if(entry.surely_current, gone);
       std::erase_if(entry.informed, [&](const auto& item) { return gone(item.first); });
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
       if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;

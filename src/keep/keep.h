@@ -240,7 +240,7 @@ class Keep {
   // currency.cc: who knows the newest version
   Standing standing_of(const Round& round) const;
   std::vector<Member> to_outdate(const Entry& entry, const VersionRecord& record) const;
-  void outdate_others(const Entry& entry, const VersionRecord& record, Pending& pending);
+  void outdate_others(Entry& entry, const VersionRecord& record, Pending& pending);
   void retry_outdating();
   void handle(const Member& from, const wire::KeepOutdate& message);
   void handle(const Member& from, const wire::KeepOutdated& message);
@@ -263,6 +263,7 @@ class Keep {
 
   // rounds.cc: lookup, claim, remove
   void start_round(Round round);
+  void ask_anew(const wire::KeepKey& key);
   void address(Round& round) const;
   void put(std::uint64_t id, Round& round);
   void ask(std::uint64_t id, const Round& round, NodeId node);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keep/keep.h"
+#include "keep/possible.h"
 #include "wire/version_sum.h"
 
 namespace rk::keep {
@@ -20,6 +21,8 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
   const auto refused = [&](std::string reason) {
     answer_copy(from, message.copy, wire::CopyResult::kRefused, std::move(reason));
   };
+  if (!possible(message.content) || !possible(message.committed) || !possible(message.owed))
+    return refused("the offer is damaged");
   Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
   if (entry == nullptr) return refused("the user has too many names in the keep");
   std::uint64_t& last = entry->last_copy[from];
@@ -108,6 +111,7 @@ void Keep::expire_incoming() {
 }
 
 void Keep::handle(const Member& from, const wire::CopyRetain& message) {
+  if (!possible(message.up_to) || !possible(message.committed) || !possible(message.owed)) return;
   Entry* entry = catalogue_.find(message.key);
   if (entry == nullptr || entry->home) return;
   entry->home_member = from;
@@ -133,7 +137,8 @@ void Keep::handle(const Member& from, const wire::CopyRetain& message) {
 void Keep::handle(const Member& from, const wire::CopyFetch& message) {
   const Entry* entry = catalogue_.find(message.key);
   if (entry != nullptr)
-    if (const auto at = entry->versions.find(message.version); at != entry->versions.end() && at->second.here) {
+    if (const auto at = entry->versions.find(message.version);
+        at != entry->versions.end() && at->second.here && at->second.content.total > 0) {
       emit(SendCopy{from.node, message.copy, at->second.slot, at->second.content.total});
       return;
     }

@@ -26,7 +26,9 @@ void Keep::replicate(const VersionKey& version) {
   }
   for (const auto& [copy, outgoing] : outgoing_)
     if (outgoing.version == version && outgoing.to == *to) return;
-  const bool first = pending == pending_.end() || pending->second.offered.empty();
+  const auto* entry = catalogue_.find(version.first);
+  const bool has_it = entry->versions.at(version.second).holders.contains(*to);  // it shall know that it is current
+  const bool first = !has_it && (pending == pending_.end() || pending->second.offered.empty());
   const std::uint64_t copy = ++last_copy_;
   Outgoing& outgoing = outgoing_[copy] = Outgoing{version, *to, false, 0};
   offer(copy, outgoing, first);
@@ -118,6 +120,7 @@ void Keep::copy_complete(const VersionKey& version, const Member& holder) {
   const auto at = entry->versions.find(version.second);
   if (at == entry->versions.end()) return;
   at->second.holders.insert(holder);
+  entry->surely_current.insert(holder);
   if (const auto pending = pending_.find(version); pending != pending_.end()) {
     complete(*entry, at->second, pending->second);
   } else {

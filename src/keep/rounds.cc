@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keep/keep.h"
+#include "keep/possible.h"
 
 namespace rk::keep {
 namespace {
@@ -68,12 +69,22 @@ void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
 
 void Keep::restart_rounds() {
   std::vector<std::uint64_t> all;
-  for (auto& [id, round] : rounds_) {
+  std::vector<ClientRequest> anew;  // removals that the home began, which this server is no more
+  for (auto at = rounds_.begin(); at != rounds_.end();) {
+    auto& [id, round] = *at;
+    const Entry* entry = catalogue_.find(round.key);
+    if (round.kind == Round::Kind::kRemove && (entry == nullptr || !entry->home)) {
+      anew.insert(anew.end(), round.waiting.begin(), round.waiting.end());
+      at = rounds_.erase(at);
+      continue;
+    }
+    ++at;
     address(round);
     all.push_back(id);
   }
   for (const std::uint64_t id : all)
     if (rounds_.contains(id)) put(id, rounds_.at(id));
+  resume(anew);
 }
 
 void Keep::retry_rounds() {
@@ -140,9 +151,9 @@ void Keep::finish_claim(Round& round) {
              "\"" + round.key.name + "\" is written at server " + std::to_string(node.value) +
                  ": write it there, or use another name here");
     }
-    if (others.empty()) return;
-    round.waiting = std::move(others);
-    return finish_lookup(round);
+    // The one that says so may only be about to become it, and not know yet what exists.
+    for (const ClientRequest& request : others) look_up(round.key, request);
+    return;
   }
   Entry* entry = catalogue_.obtain(round.key, config_.max_names_per_owner);
   if (entry == nullptr)
@@ -161,6 +172,10 @@ void Keep::adopt(Entry& entry, const Round& round) {
   for (const auto& [version, record] : entry.versions)
     if (!standing.shows(version, record.committed)) hidden.push_back(version);
   for (const Version version : hidden) drop_version(entry, version);
+  // What this server knew in an earlier time as the home: all members say what they have now.
+  entry.told.clear();
+  entry.offered.clear();
+  for (auto& [version, record] : entry.versions) record.holders.clear();
   for (const auto& [node, answer] : round.answers) {
     for (const wire::HeldVersion& held : answer.versions) {
       if (!standing.shows(held.content.version, held.committed)) continue;
@@ -195,9 +210,12 @@ void Keep::adopt(Entry& entry, const Round& round) {
 
 // What a member has of the versions that are known here.
 void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer) {
-  entry.told.insert(from);
+  if (!entry.told.insert(from).second) return;  // it may have let go since of what it says
   if (!answer.versions.empty()) entry.offered.insert(from);
-  if (answer.current) entry.informed.try_emplace(from);
+  if (answer.current) {
+    entry.informed.try_emplace(from);
+    entry.surely_current.insert(from);
+  }
   for (const wire::HeldVersion& held : answer.versions) {
     const auto at = entry.versions.find(held.content.version);
     if (at == entry.versions.end()) continue;
@@ -240,6 +258,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   // Nor can one that is about to become the home.
   if (!message.claim && claims(message.key)) return;
   if (message.claim) {
+    ask_anew(message.key);
     // Two servers claim at once: the lower node id wins, the other one's writers are told to try again.
     std::vector<std::uint64_t> losing;
     for (const auto& [id, round] : rounds_) {
@@ -285,7 +304,21 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   emit(Send{from.node, std::move(answer)});
 }
 
+// Answers from before and after another server became the home say together what was never true: it may not confirm
+// anything before this server has answered it.
+void Keep::ask_anew(const wire::KeepKey& key) {
+  std::vector<std::uint64_t> mixed;
+  for (const auto& [id, round] : rounds_)
+    if (round.kind == Round::Kind::kLookup && round.key == key) mixed.push_back(id);
+  for (const std::uint64_t id : mixed) {
+    Round round = std::move(rounds_.at(id));
+    rounds_.erase(id);
+    start_round(std::move(round));
+  }
+}
+
 void Keep::handle(const Member& from, const wire::KeepLookupAnswer& message) {
+  if (!possible(message)) return;
   if (message.round == 0) {
     Entry* entry = catalogue_.find(message.key);
     if (entry != nullptr && entry->home && !message.home) learn(*entry, from, message);
@@ -298,14 +331,15 @@ void Keep::handle(const Member& from, const wire::KeepLookupAnswer& message) {
 }
 
 void Keep::handle(const Member& from, const wire::KeepRemove& message) {
+  if (!possible(message.up_to)) return;
   remove_here(message.key, message.prefix, message.up_to, from);
   emit(Send{from.node, wire::KeepRemoved{view_.number, message.round}});
 }
 
 void Keep::handle(const Member& from, const wire::KeepRemoved& message) {
   const auto at = rounds_.find(message.round);
-  if (at == rounds_.end() || at->second.awaited.erase(from.node) == 0) return;
-  if (at->second.awaited.empty()) finish_round(message.round);
+  if (at == rounds_.end() || at->second.kind == Round::Kind::kLookup || at->second.kind == Round::Kind::kClaim) return;
+  if (at->second.awaited.erase(from.node) != 0 && at->second.awaited.empty()) finish_round(message.round);
 }
 
 // `by`: whose wish it is. A prefix removed by another server leaves alone what this server is the home of.
@@ -329,7 +363,8 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     if (entry == nullptr) return;
     empty_entry(*entry, up_to);
     entry->floor = std::max(entry->floor, up_to);
-    entry->current = entry->current || (!entry->home && entry->highest <= up_to);
+    // Its home counts with what it makes known; nobody else's removal does.
+    entry->current = entry->current || (entry->home_member == by && !entry->home && entry->highest <= up_to);
     entry->highest = std::max(entry->highest, up_to);
     entry->orphaned = false;  // whatever it was, it has been removed
     return;

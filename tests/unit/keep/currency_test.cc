@@ -2,6 +2,8 @@
 // Who knows the newest version, and what is said when nobody is left who does.
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "tests/unit/keep/keep_core.h"
 #include "wire/version_sum.h"
 
@@ -199,6 +201,129 @@ TEST_F(KeepCurrency, ALostNameCanBeRemoved) {
   EXPECT_TRUE(answered<wire::Done>());
   ask(wire::CheckpointOpen{"state", {}});
   EXPECT_EQ(refused(), ErrorCode::kNotFound);
+}
+
+// A removal that comes once more must not undo it.
+TEST_F(KeepCurrency, WhoIsToldOfANewVersionRemembersItOfANewNameToo) {
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(6)}});
+  step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(1), 4, false, kKey, Version(5)}});
+  EXPECT_FALSE(looked_up().current);
+  EXPECT_EQ(looked_up().highest, Version(6));
+}
+
+TEST_F(KeepCurrency, OnlyTheHomesRemovalIsTheLastWord) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 4, true, kKey}});
+  step(PeerFrame{member(1), wire::KeepRemove{ViewNumber(1), 4, false, kKey, Version(5)}});
+  EXPECT_FALSE(looked_up().current);
+  step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(1), 4, false, kKey, Version(5)}});
+  EXPECT_TRUE(looked_up().current);
+}
+
+TEST_F(KeepCurrency, ARemovalIsBegunAnewByWhoIsNoLongerTheHome) {
+  commit_ok("state");
+  ask(wire::CheckpointDelete{"state"});
+  view(3, {1, 2, 3});  // view 2 was missed
+  std::size_t claims = 0;
+  for (const Send& send : all<Send>()) {
+    EXPECT_FALSE(std::holds_alternative<wire::KeepRemove>(send.message));
+    if (const auto* lookup = std::get_if<wire::KeepLookup>(&send.message)) claims += lookup->claim ? 1U : 0U;
+  }
+  EXPECT_EQ(claims, 2U);
+}
+
+// A holder that was told of a newer version, which then was lost, has all bytes and must hear that they are the newest.
+TEST_F(KeepCurrency, APredecessorThatHasAllIsMadeCurrent) {
+  view(2, {1, 2});
+  step(ClientRequest{kSession, kOwner, ++request_, {}, wire::CheckpointBegin{"state", {{"data", 100}}}});
+  for (const Send& send : all<Send>()) {
+    const auto* lookup = std::get_if<wire::KeepLookup>(&send.message);
+    if (lookup == nullptr) continue;
+    wire::KeepLookupAnswer answer;
+    answer.view = ViewNumber(2);
+    answer.round = lookup->round;
+    answer.key = kKey;
+    answer.known = answer.claimants_live = true;
+    answer.versions = {{content(7), true, true}};
+    step(PeerFrame{member(1), answer});
+  }
+  later(200);
+  ASSERT_TRUE(offered());
+  EXPECT_EQ(offered()->second.content.version, Version(7));
+  EXPECT_FALSE(offered()->second.eager);
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(offered());
+}
+
+// What members held when this server was the home before says nothing of what they hold now.
+TEST_F(KeepCurrency, AHomeAnewKnowsOnlyTheHoldersThatSaySo) {
+  commit_ok("state");
+  view(3, {1, 2, 3});  // view 2 was missed
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+  later(200);
+  EXPECT_TRUE(offered());  // to server 1, which answered that it has nothing
+}
+
+TEST_F(KeepCurrency, AQuestionIsAskedAnewWhenSomebodyClaimsTheName) {
+  step(ClientRequest{kSession, kOwner, ++request_, {}, wire::CheckpointOpen{"state", {}}});
+  const auto rounds = [&] {
+    std::set<std::uint64_t> out;
+    for (const Send& send : all<Send>())
+      if (const auto* lookup = std::get_if<wire::KeepLookup>(&send.message)) out.insert(lookup->round);
+    return out;
+  };
+  const auto before = rounds();
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 4, true, kKey}});
+  ASSERT_EQ(rounds().size(), 1U);
+  EXPECT_NE(rounds(), before);
+}
+
+// Server 1 is about to become the home of the group, and has not heard yet what exists.
+TEST_F(KeepCurrency, AGroupQuestionThatLosesAClaimIsAskedOfTheHome) {
+  step(ClientRequest{kSession, kOwner, ++request_, {}, wire::GroupQuery{"g"}});
+  std::optional<wire::KeepLookup> claim;
+  for (const Send& send : all<Send>())
+    if (const auto* message = std::get_if<wire::KeepLookup>(&send.message)) claim = *message;
+  ASSERT_TRUE(claim && claim->claim);
+  wire::KeepLookupAnswer answer;
+  answer.view = ViewNumber(1);
+  answer.round = claim->round;
+  answer.key = claim->key;
+  step(PeerFrame{member(3), answer});
+  answer.home = true;
+  step(PeerFrame{member(1), answer});
+  EXPECT_TRUE(all<Answer>().empty());
+  std::size_t asked = 0;
+  for (const Send& send : all<Send>())
+    if (const auto* lookup = std::get_if<wire::KeepLookup>(&send.message)) asked += lookup->claim ? 0U : 1U;
+  EXPECT_EQ(asked, 2U);
+}
+
+TEST_F(KeepCurrency, WhatNoCorrectServerSendsIsRefused) {
+  wire::CopyOffer offer{ViewNumber(1), 1, true, kKey, content(1), {}, {}};
+  offer.content.total = 4096;
+  const auto refused_with = [&](std::uint64_t offset, std::uint64_t size) {
+    offer.content.sections = {{"data", offset, size, 7}};
+    offer.content.sum = wire::version_sum(offer.content.sections);
+    ++offer.copy;
+    step(PeerFrame{member(3), offer});
+    const auto* answer = all<Send>().empty() ? nullptr : std::get_if<wire::CopyAnswer>(&all<Send>().at(0).message);
+    return answer != nullptr && answer->result == wire::CopyResult::kRefused;
+  };
+  EXPECT_TRUE(refused_with(8192, 1));
+  EXPECT_TRUE(refused_with(UINT64_MAX, 2));
+  EXPECT_TRUE(refused_with(1, 4096));
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(UINT64_MAX)}});
+  EXPECT_TRUE(all<Send>().empty());
+  EXPECT_TRUE(core_.catalogue().entries().empty());
+  EXPECT_FALSE(refused_with(0, 4096));
+}
+
+// It is all in the offer: nobody has bytes to ask for.
+TEST_F(KeepCurrency, AVersionWithoutBytesIsNotFetched) {
+  copy_arrives(1, 1, Version());
+  step(PeerFrame{member(1), wire::CopyFetch{ViewNumber(1), wire::kFetchBit + 1, kKey, Version(1)}});
+  EXPECT_TRUE(all<SendCopy>().empty());
+  EXPECT_EQ(std::get<wire::CopyAnswer>(all<Send>().at(0).message).result, wire::CopyResult::kRefused);
 }
 
 // A newcomer that is asked must also be told: it may be the last that knows the name.
