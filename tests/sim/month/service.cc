@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/month/service.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/checksum.h"
@@ -85,6 +86,17 @@ void Service::judge(const keep::Answer& answer, const wire::CheckpointSlot& mess
   });
 }
 
+// At the predecessor, if that lives: it may have died since it said so.
+bool Service::second_copy() const {
+  const keep_sim::KeepHost& home = *month_.host(host_);
+  const auto& members = home.view().members;
+  const auto self = std::find(members.begin(), members.end(), home.self());
+  if (self == members.end() || members.size() < 2) return false;
+  const keep::Member before = self == members.begin() ? members.back() : *(self - 1);
+  const keep_sim::KeepHost* second = month_.host(before.node.value - 1);
+  return second == nullptr || second->self() != before || second->holds(key_, newest_);
+}
+
 void Service::judge(const keep::Answer&, const wire::CommitAnswer& message) {
   if (message.result != wire::CommitResult::kOk) {
     ++month_.result().not_confirmed;
@@ -97,7 +109,7 @@ void Service::judge(const keep::Answer&, const wire::CommitAnswer& message) {
   newest_ = message.version;
   sums_[newest_] = message.sum;
   lost_ = false;
-  if (month_.holders(key_, newest_) < 2)
+  if (!month_.host(host_)->holds(key_, newest_) || !second_copy())
     month_.checker().violated(key_.name + " was confirmed with less than two copies");
   write_later();
 }

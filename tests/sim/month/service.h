@@ -46,6 +46,7 @@ class Service {
   void judge(const keep::Answer& answer, const wire::CommitAnswer& message);
   void judge(const keep::Answer& answer, const wire::CheckpointContent& message);
   void judge(const keep::Answer& answer, const wire::Refusal& message);
+  bool second_copy() const;
   template <class Other>
   void judge(const keep::Answer&, const Other&) {}
 
