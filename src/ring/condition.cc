@@ -60,8 +60,9 @@ Core::Fault Core::quorum_fault() const {
     for (const Member& member : view.members)
       if (member.node != self_.node && (superseded(member) || !hears(member.node))) missing.push_back(member.node);
   if (missing.empty()) return {};
-  return {missing.front(), "no quorum of view " + std::to_string(view.number.value) +
-                               " answers (missing: " + names(missing) + "); restart them with their state"};
+  return {missing.front(),
+          "no quorum of view " + std::to_string(view.number.value) + " answers (missing: " + names(missing) +
+              "); restart them with their state, or see `ringkeep override` if they are gone for good"};
 }
 
 Core::Fault Core::leader_fault() const {
