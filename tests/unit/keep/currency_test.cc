@@ -306,7 +306,8 @@ TEST_F(KeepCurrency, WhatNoCorrectServerSendsIsRefused) {
     offer.content.sum = wire::version_sum(offer.content.sections);
     ++offer.copy;
     step(PeerFrame{member(3), offer});
-    const auto* answer = all<Send>().empty() ? nullptr : std::get_if<wire::CopyAnswer>(&all<Send>().at(0).message);
+    const auto sent = all<Send>();
+    const auto* answer = sent.empty() ? nullptr : std::get_if<wire::CopyAnswer>(&sent.at(0).message);
     return answer != nullptr && answer->result == wire::CopyResult::kRefused;
   };
   EXPECT_TRUE(refused_with(8192, 1));
