@@ -91,10 +91,13 @@ class Ours:
         return self.view(others) - before
 
     def restore(self, node, how):
-        """How long a server that starts again needs until all have it."""
+        """How long a server that starts again needs until all have it; None: it begins anew by itself."""
         if how == "stopped":
             self.ring.signal(node, signal.SIGCONT)
         self.lab.heal()
+        if how in ("stopped", "cut"):
+            self.view(self.all)
+            return None
         self.ring.await_end(node)
         before = time.monotonic()
         self.ring.start(node)
@@ -121,7 +124,9 @@ def failures(options, emit, progress):
                 node = chance.choice(ours.all)
                 led = ours.ring.leader() == node
                 times[how, led].append(ours.fail(node, how) * 1000)
-                rejoins.append(ours.restore(node, how) * 1000)
+                took_s = ours.restore(node, how)
+                if took_s is not None:
+                    rejoins.append(took_s * 1000)
             # The others are slower: fewer rounds, spread over ours.
             turns = [one * options.peer_rounds // options.rounds for one in (number, number + 1)]
             for peer in others if turns[0] != turns[1] else []:
