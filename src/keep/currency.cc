@@ -9,16 +9,13 @@
 //    | OK                  |                                 |
 //
 // - The home knows who may be current: whoever it sent a CopyOffer or a KeepRemove, and, when it claimed the name,
-// whoever
-//   said so. It confirms a version when each of them has a copy of it, has answered a KeepOutdate, or is a member no
-//   more. So it costs a round trip more for the first commit after a change of the predecessor, and nothing else.
+//   whoever said so. It confirms a version when each of them has a copy of it, has answered a KeepOutdate, or is a
+//   member no more. So the first commit after a change of the predecessor costs a round trip more, and nothing else.
 // - That goes out when the predecessor is current, not before: there is always one besides the home.
 // - Each member that is current knows a version above which none was confirmed. If the home is gone, the lowest of
-// these is
-//   what exists: found, or lost. Versions above it were not confirmed, and are not shown.
-// - If no member is current, two servers failed before the second could be replaced. A version above all that are found
-// may
-//   have been confirmed: nothing but LOST can be said.
+//   these is what exists: found, or lost. Versions above it were not confirmed, and are not shown.
+// - If no member is current, two servers failed before the second could be replaced. A version above all that are
+//   found may have been confirmed: nothing but LOST can be said.
 // - A version at level local makes nobody current or outdated: it goes with its server.
 //
 // A server that is removed from the ring comes back in another life, with no memory; so no member missed a KeepOutdate.
@@ -72,12 +69,15 @@ std::vector<Member> Keep::to_outdate(const Entry& entry, const VersionRecord& re
   return out;
 }
 
-void Keep::outdate_others(Entry& entry, const VersionRecord& record, Pending& pending) {
+// Whether nobody had to be told.
+bool Keep::outdate_others(Entry& entry, const VersionRecord& record, Pending& pending) {
   pending.outdate_at_ms = now_ms_ + config_.retry_ms;
-  for (const Member& member : to_outdate(entry, record)) {
+  const std::vector<Member> others = to_outdate(entry, record);
+  for (const Member& member : others) {
     entry.surely_current.erase(member);
     emit(Send{member.node, wire::KeepOutdate{view_.number, entry.key, record.content.version}});
   }
+  return others.empty();
 }
 
 void Keep::retry_outdating() {

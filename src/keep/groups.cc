@@ -82,10 +82,7 @@ void Keep::handle(const ClientRequest& request, const wire::GroupQuery& message)
   if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
   if (!told_all(*entry)) return look_up(key, request);
   if (!leased()) return park(request);
-  if (entry->lost())
-    return refuse(
-        request, ErrorCode::kLost,
-        "every copy of the newest version of group \"" + message.group + "\" is gone with the servers that held it");
+  if (entry->lost()) return refuse(request, ErrorCode::kLost, lost_text(message.group, entry->committed, Version()));
   std::vector<const wire::VersionContent*> newest_first;
   for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at)
     if (at->second.committed) newest_first.push_back(&at->second.content);

@@ -39,6 +39,13 @@ bool Keep::in_view(const Member& member) const {
   return std::find(view_.members.begin(), view_.members.end(), member) != view_.members.end();
 }
 
+// The life of that node in this view; none: null.
+const Member* Keep::member_of(NodeId node) const {
+  const auto at = std::find_if(view_.members.begin(), view_.members.end(),
+                               [&](const Member& member) { return member.node == node; });
+  return at != view_.members.end() ? &*at : nullptr;
+}
+
 std::optional<Member> Keep::predecessor() const {
   const auto self = std::find(view_.members.begin(), view_.members.end(), config_.self);
   if (!view_.serving || self == view_.members.end() || view_.members.size() < 2) return std::nullopt;
@@ -84,9 +91,7 @@ void Keep::on(const ViewInstalled& event) {
     note_lost(before);
     const bool by_node = config_.planted_bug == PlantedBug::kCountEmpty;
     const auto gone = [&](const Member& member) {
-      return by_node ? std::none_of(view_.members.begin(), view_.members.end(),
-                                    [&](const Member& other) { return other.node == member.node; })
-                     : !in_view(member);
+      return by_node ? member_of(member.node) == nullptr : !in_view(member);
     };
     for (auto& [key, entry] : catalogue_.entries()) {
       std::erase_if(entry.told, gone);

@@ -184,6 +184,7 @@ class Keep {
   void on(const PrefixRemoved& event);
   void on(const Tick& event);
   bool in_view(const Member& member) const;
+  const Member* member_of(NodeId node) const;
   std::optional<Member> predecessor() const;
   void forget_homes(bool current);
 
@@ -240,7 +241,7 @@ class Keep {
   // currency.cc: who knows the newest version
   Standing standing_of(const Round& round) const;
   std::vector<Member> to_outdate(const Entry& entry, const VersionRecord& record) const;
-  void outdate_others(Entry& entry, const VersionRecord& record, Pending& pending);
+  bool outdate_others(Entry& entry, const VersionRecord& record, Pending& pending);
   void retry_outdating();
   void handle(const Member& from, const wire::KeepOutdate& message);
   void handle(const Member& from, const wire::KeepOutdated& message);

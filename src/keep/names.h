@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of checkpoints, groups and sections: 1 to kMaxNameBytes bytes without control bytes.
+// Names of checkpoints, groups and sections: 1 to kMaxNameBytes bytes without control bytes. What is said of one that
+// is lost.
 #pragma once
 
 #include <algorithm>
 #include <string>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "wire/client_messages.h"
 
@@ -18,5 +20,9 @@ inline Status check_name(const char* what, const std::string& name) {
                                                " bytes or control bytes in it: use 1 to " +
                                                std::to_string(wire::kMaxNameBytes) + " printable bytes");
 }
+
+// For people. `committed` 0: only servers that are gone knew the number. `older`: the newest version that is left; 0:
+// none. reading.cc
+std::string lost_text(const std::string& name, Version committed, Version older);
 
 }  // namespace rk::keep

@@ -23,16 +23,15 @@ std::string missing(const std::string& name, Version version) {
   return "version " + std::to_string(version.value) + " of " + quoted(name) + " is not kept: the newest two are";
 }
 
-// `committed` 0: only servers that are gone knew the number. `older`: the newest version that is left; 0: none.
-std::string lost(const std::string& name, Version committed, Version older) {
+}  // namespace
+
+std::string lost_text(const std::string& name, Version committed, Version older) {
   const std::string last = committed ? "its last known version is " + std::to_string(committed.value)
                                      : std::string("its last version is unknown");
   if (!older) return "every copy of " + quoted(name) + " is gone with the servers that held it; " + last;
   return "the newest version of " + quoted(name) + " is gone with the servers that held it; " + last + "; version " +
          std::to_string(older.value) + " is left: ask for it by its number, or commit a new one";
 }
-
-}  // namespace
 
 void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& message) {
   if (const Status named = check_name("checkpoint", message.name); !named)
@@ -46,7 +45,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
   const VersionRecord* newest = entry->newest_committed();
   if (entry->lost() && (!message.version || newest == nullptr))
     return refuse(request, ErrorCode::kLost,
-                  lost(message.name, entry->committed, newest != nullptr ? newest->content.version : Version()));
+                  lost_text(message.name, entry->committed, newest != nullptr ? newest->content.version : Version()));
   if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   if (!record->here && record->holders.empty())
     return refuse(request, ErrorCode::kLost,
@@ -96,10 +95,8 @@ Keep::Findings Keep::findings_of(const Round& round) const {
     for (const auto& [version, record] : own->versions)
       if (record.here) out.add(config_.self, {record.content, record.committed, true});
   std::set<Version> visible;
-  for (const auto& [answering, answer] : round.answers) {
-    const NodeId node = answering;
-    const auto member =
-        std::find_if(view_.members.begin(), view_.members.end(), [&](const Member& item) { return item.node == node; });
+  for (const auto& [node, answer] : round.answers) {
+    const Member* member = member_of(node);  // questions are put anew in each view
     for (const wire::HeldVersion& held : answer.versions) {
       out.add(*member, held);
       if (answer.home) visible.insert(held.content.version);
@@ -117,8 +114,7 @@ Keep::Findings Keep::findings_of(const Round& round) const {
 void Keep::finish_lookup(Round& round) {
   if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home) {
     for (const auto& [node, answer] : round.answers)
-      for (const Member& member : view_.members)
-        if (member.node == node && round.tells) learn(*entry, member, answer);
+      if (const Member* member = member_of(node); member != nullptr && round.tells) learn(*entry, *member, answer);
     to_heal_.insert(round.key);
     return resume(round.waiting);
   }
@@ -131,7 +127,7 @@ void Keep::finish_lookup(Round& round) {
       look_up(round.key, request, true);
     } else if (std::holds_alternative<wire::GroupQuery>(request.message)) {
       if (all.lost) {
-        refuse(request, ErrorCode::kLost, lost(round.key.name, all.standing.committed, Version()));
+        refuse(request, ErrorCode::kLost, lost_text(round.key.name, all.standing.committed, Version()));
         continue;
       }
       std::vector<const wire::VersionContent*> newest_first;
@@ -153,7 +149,7 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
   const auto at = message.version ? all.found.find(message.version) : newest;
   if (all.lost && (!message.version || all.found.empty())) {
     refuse(request, ErrorCode::kLost,
-           lost(message.name, all.standing.committed, newest != all.found.end() ? newest->first : Version()));
+           lost_text(message.name, all.standing.committed, newest != all.found.end() ? newest->first : Version()));
   } else if (at == all.found.end()) {
     refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
   } else if (const auto& [content, holders] = at->second; holders.empty() && !round.confirming) {

@@ -149,8 +149,7 @@ void Keep::copy_refused(const VersionKey& version, const Member& by, const std::
 // Its copy is made. Nothing but a lease is missing, and the word of those that must know that it comes.
 void Keep::complete(Entry& entry, VersionRecord& record, Pending& pending) {
   pending.complete_in = view_.number;
-  outdate_others(entry, record, pending);
-  if (leased() && to_outdate(entry, record).empty()) commit(entry, record);
+  if (outdate_others(entry, record, pending) && leased()) commit(entry, record);
 }
 
 // The version is decided: visible from now on.

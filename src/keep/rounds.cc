@@ -58,9 +58,9 @@ void Keep::put(std::uint64_t id, Round& round) {
 void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
   if (round.kind == Round::Kind::kRemove || round.kind == Round::Kind::kRemovePrefix) {
     const bool prefix = round.kind == Round::Kind::kRemovePrefix;
-    if (Entry* entry = catalogue_.find(round.key); entry != nullptr && entry->home && !prefix)
-      for (const Member& member : view_.members)
-        if (member.node == node) entry->informed[member] = std::max(entry->informed[member], round.up_to);
+    Entry* entry = catalogue_.find(round.key);
+    if (const Member* member = member_of(node); entry != nullptr && entry->home && !prefix && member != nullptr)
+      entry->informed[*member] = std::max(entry->informed[*member], round.up_to);
     emit(Send{node, wire::KeepRemove{view_.number, id, prefix, round.key, round.up_to}});
   } else {
     emit(Send{node, wire::KeepLookup{view_.number, id, round.tells, round.key}});
@@ -182,8 +182,7 @@ void Keep::adopt(Entry& entry, const Round& round) {
       VersionRecord& record = entry.versions[held.content.version];
       if (!record.content.version) record.content = held.content;
     }
-    for (const Member& member : view_.members)
-      if (member.node == node) learn(entry, member, answer);
+    if (const Member* member = member_of(node); member != nullptr) learn(entry, *member, answer);
   }
   for (auto& [version, record] : entry.versions) {
     record.committed = true;
