@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/event_line.h"
 
-#include <cstdio>
-#include <ctime>
-
 #include "cli/override.h"
 #include "cli/terminal.h"
 
@@ -11,17 +8,6 @@ namespace rk::cli {
 namespace {
 
 constexpr std::size_t kNameWidth = 16;  // and two blanks
-
-std::string local_time(std::uint64_t time_us) {
-  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
-  std::tm parts{};
-  ::localtime_r(&seconds, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-  char fraction[8];
-  std::snprintf(fraction, sizeof fraction, ".%03u", static_cast<unsigned>(time_us / 1000 % 1000));
-  return std::string(text, size) + fraction;
-}
 
 std::string server(NodeId node) { return "server " + std::to_string(node.value); }
 

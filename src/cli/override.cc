@@ -30,12 +30,8 @@ Result<launch::ReachedServer> reach(const OverrideOptions& options) {
     socket = wire::server_socket(ring, options.server);
   }
   if (socket.empty()) return launch::reach_server(options.directory);
-  client::ConnectOptions connect;
-  connect.socket_path = socket;
-  connect.program = "ringkeep";
-  connect.timeout_ms = launch::kAskTimeoutMs;
   launch::ReachedServer reached;
-  RK_TRY(reached.connection, client::Connection::open(connect));
+  RK_TRY(reached.connection, launch::ask_server(socket));
   return reached;
 }
 

@@ -12,6 +12,25 @@
 #include <string_view>
 
 namespace rk::cli {
+namespace {
+
+using BreakDown = std::tm* (*)(const std::time_t*, std::tm*);
+
+std::string broken_down(BreakDown how, const char* format, std::uint64_t time_us) {
+  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm parts{};
+  how(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, format, &parts)};
+}
+
+std::string digits(std::uint64_t value, int count) {
+  char text[21];
+  std::snprintf(text, sizeof text, "%0*" PRIu64, count, value);
+  return text;
+}
+
+}  // namespace
 
 bool colours_on(FILE* stream) { return ::isatty(::fileno(stream)) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
@@ -51,14 +70,11 @@ std::string hex(std::uint64_t value) {
 }
 
 std::string utc(std::uint64_t time_us) {
-  const auto whole = static_cast<std::time_t>(time_us / 1'000'000);
-  std::tm parts{};
-  ::gmtime_r(&whole, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  char fraction[12];
-  std::snprintf(fraction, sizeof fraction, ".%06uZ", static_cast<unsigned>(time_us % 1'000'000));
-  return std::string(text, size) + fraction;
+  return broken_down(::gmtime_r, "%Y-%m-%dT%H:%M:%S.", time_us) + digits(time_us % 1'000'000, 6) + "Z";
+}
+
+std::string local_time(std::uint64_t time_us) {
+  return broken_down(::localtime_r, "%Y-%m-%d %H:%M:%S.", time_us) + digits(time_us / 1000 % 1000, 3);
 }
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }

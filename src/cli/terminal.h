@@ -22,6 +22,8 @@ std::string mebibytes(std::uint64_t bytes);
 std::string hex(std::uint64_t value);
 // ISO 8601, UTC, microseconds.
 std::string utc(std::uint64_t time_us);
+// For people, milliseconds.
+std::string local_time(std::uint64_t time_us);
 // On standard output.
 void print(const std::string& text);
 

@@ -2,19 +2,12 @@
 #include "daemon/event_log.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <utility>
 
+#include "daemon/clock.h"
+
 namespace rk::daemon {
-namespace {
-
-template <class Unit, class Clock>
-std::uint64_t since_epoch() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<Unit>(Clock::now().time_since_epoch()).count());
-}
-
-}  // namespace
 
 std::string printable(std::string text, std::size_t limit) {
   text.resize(std::min(text.size(), limit));

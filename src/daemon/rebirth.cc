@@ -11,12 +11,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
+#include "daemon/clock.h"
 #include "daemon/logger.h"
 
 namespace rk::daemon {
@@ -32,10 +32,7 @@ sigset_t handled_signals() {
   return set;
 }
 
-std::uint64_t now_ms() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
+std::uint64_t now_ms() { return since_epoch<std::chrono::milliseconds, std::chrono::steady_clock>(); }
 
 // True if nothing asked the server to end before the time was over. SIGHUP does not: the next life reads all files.
 Result<bool> wait_out(std::uint64_t wait_ms, std::optional<int> parent_fd) {

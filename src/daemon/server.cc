@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <utility>
 
+#include "daemon/clock.h"
 #include "daemon/keep_driver.h"
 #include "daemon/logger.h"
 #include "daemon/private_directory.h"
@@ -27,11 +27,6 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-std::uint64_t clock_ms() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
 }
 
 Result<keys::KeySet> cluster_keys(const Config& config) {
@@ -94,7 +89,7 @@ Server::~Server() {
 Status Server::start(const std::string& why_again) {
   RK_TRY(shm::Descriptor socket, io::listen_local(config_.socket));
   socket_bound_ = true;
-  RK_TRY(incarnation_, state_.next_incarnation(clock_ms()));
+  RK_TRY(incarnation_, state_.next_incarnation(wall_clock_ms()));
   RK_TRY_VOID(start_ring(why_again));
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
                                              [this](shm::Descriptor client) { accept_client(std::move(client)); });

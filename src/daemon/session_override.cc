@@ -3,20 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "daemon/clock.h"
 #include "daemon/logger.h"
 #include "daemon/server.h"
 
 namespace rk::daemon {
-namespace {
-
-std::uint64_t wall_clock_ms() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
-}
-
-}  // namespace
 
 Status Server::handle_override(Session& session, const wire::Frame& frame) {
   RK_TRY(const auto message, wire::from_frame<wire::OverrideRequest>(frame));

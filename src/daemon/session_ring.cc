@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this server knows of the ring and its servers, for `ringkeep ring`.
 #include <algorithm>
-#include <chrono>
 
+#include "daemon/clock.h"
 #include "daemon/server.h"
 
 namespace rk::daemon {
@@ -16,8 +16,7 @@ Status Server::handle_ring(Session& session, const wire::Frame& frame) {
 wire::RingAnswer Server::describe_ring() const {
   const ring::Core& core = ring_driver_->core();
   wire::RingAnswer out;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  out.monotonic_ns = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  out.monotonic_ns = since_epoch<std::chrono::nanoseconds, std::chrono::steady_clock>();
   out.cluster = config_.cluster;
   out.node = config_.node;
   out.incarnation = incarnation_;

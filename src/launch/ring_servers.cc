@@ -11,17 +11,14 @@
 #include "wire/ring_messages.h"
 
 namespace rk::launch {
-namespace {
 
-Result<std::unique_ptr<client::Connection>> ask(const std::string& socket, const std::string& program) {
+Result<std::unique_ptr<client::Connection>> ask_server(const std::string& socket, const std::string& program) {
   client::ConnectOptions options;
   options.socket_path = socket;
   options.program = program;
   options.timeout_ms = kAskTimeoutMs;
   return client::Connection::open(options);
 }
-
-}  // namespace
 
 std::vector<std::string> server_sockets(const std::string& directory) {
   std::vector<std::string> out{wire::server_socket(directory, 1)};
@@ -37,7 +34,7 @@ Result<ReachedServer> reach_server(const std::string& directory, const std::stri
   const char* named = std::getenv(wire::kEnvSocket);
   ReachedServer reached;
   if (directory.empty() && named != nullptr && *named != '\0') {
-    RK_TRY(reached.connection, ask(named, program));
+    RK_TRY(reached.connection, ask_server(named, program));
     return reached;
   }
   const std::string ring = directory.empty() ? wire::default_ring_directory(::geteuid()) : directory;
@@ -45,7 +42,7 @@ Result<ReachedServer> reach_server(const std::string& directory, const std::stri
   std::string silent;
   Error first{ErrorCode::kUnavailable, {}};
   for (std::size_t i = 0; i < sockets.size(); ++i) {
-    auto connection = ask(sockets[i], program);
+    auto connection = ask_server(sockets[i], program);
     if (connection) {
       reached.connection = *std::move(connection);
       if (i > 0)

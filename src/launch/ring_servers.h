@@ -23,6 +23,10 @@ struct ReachedServer {
 // The sockets of the servers that `ringkeep up` made a place for below `directory`; at least that of the first.
 std::vector<std::string> server_sockets(const std::string& directory);
 
+// The server at that socket. kUnavailable if it does not answer in kAskTimeoutMs.
+Result<std::unique_ptr<client::Connection>> ask_server(const std::string& socket,
+                                                       const std::string& program = "ringkeep");
+
 // The first server that answers of the ring in `directory`; with an empty one, the server at $RINGKEEP_SOCKET if that
 // is set, else of the user's own ring. kUnavailable if none does.
 Result<ReachedServer> reach_server(const std::string& directory, const std::string& program = "ringkeep");
