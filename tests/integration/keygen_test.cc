@@ -2,13 +2,10 @@
 // `ringkeep keygen` as users call it, and a change of keys while three servers run.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -18,25 +15,13 @@
 
 #include "keys/key_file.h"
 #include "ringkeep/ringkeep.h"
+#include "tests/integration/command.h"
 #include "tests/integration/ring_fixture.h"
 
 namespace rk::testing {
 namespace {
 
-struct Ran {
-  int code = -1;
-  std::string output;  // and what it said on standard error
-};
-
-Ran keygen(const std::string& arguments) {
-  FILE* const pipe = ::popen((RINGKEEP_COMMAND " keygen " + arguments + " 2>&1").c_str(), "r");
-  Ran ran;
-  std::array<char, 4096> piece;
-  while (std::fgets(piece.data(), piece.size(), pipe) != nullptr) ran.output += piece.data();
-  const int status = ::pclose(pipe);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  return ran;
-}
+Ran keygen(const std::string& arguments) { return run_ringkeep("keygen " + arguments); }
 
 std::string secret_of(const keys::ClusterKey& key) { return key.line().substr(key.line().rfind(' ') + 1); }
 

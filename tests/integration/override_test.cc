@@ -1,63 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // `ringkeep override` on real servers: the rest of a ring goes on, and whoever was given up comes back as a new member.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "ringkeep/ringkeep.h"
+#include "tests/integration/api_client.h"
+#include "tests/integration/command.h"
 #include "tests/integration/ring_fixture.h"
 
 namespace rk::testing {
 namespace {
 
-struct Ran {
-  int code = -1;
-  std::string output;
-};
-
-Ran ringkeep(const std::string& arguments, const char* rest = " 2>&1") {
-  FILE* const pipe = ::popen((RINGKEEP_COMMAND " " + arguments + rest).c_str(), "r");
-  Ran ran;
-  std::array<char, 4096> piece;
-  while (std::fgets(piece.data(), piece.size(), pipe) != nullptr) ran.output += piece.data();
-  const int status = ::pclose(pipe);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  return ran;
-}
-
 Ran override_at(RingFixture& ring, std::uint32_t node, const std::string& more = "") {
-  return ringkeep("override --socket " + ring.socket(node) + more);
-}
-
-struct Client {
-  rk_client* handle = nullptr;
-  explicit Client(const std::string& socket) {
-    rk_options options{sizeof(rk_options), socket.c_str(), "override_test", 0, 0};
-    EXPECT_EQ(rk_open(&options, &handle), RK_OK) << rk_last_error();
-  }
-  ~Client() { rk_close(handle); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-};
-
-// The version that is read, 0 if none is, with its content.
-std::pair<std::uint64_t, std::string> read_all(rk_client* client, const std::string& name) {
-  rk_reader* reader = nullptr;
-  if (rk_read(client, name.c_str(), 0, &reader) != RK_OK) return {0, rk_last_error()};
-  const void* data = nullptr;
-  size_t size = 0;
-  EXPECT_EQ(rk_reader_section(reader, "data", &data, &size), RK_OK);
-  std::pair<std::uint64_t, std::string> out{rk_reader_version(reader),
-                                            std::string(static_cast<const char*>(data), size)};
-  rk_reader_close(reader);
-  return out;
+  return run_ringkeep("override --socket " + ring.socket(node) + more);
 }
 
 bool await_wedge(RingFixture& ring, std::uint32_t node) {
@@ -85,10 +44,10 @@ TEST(OverrideOnServers, IsRefusedWhileTheRingServes) {
   EXPECT_EQ(plain.code, 3) << plain.output;
   EXPECT_NE(plain.output.find("no override at server 2: the ring serves view"), std::string::npos) << plain.output;
   EXPECT_EQ(override_at(ring, 2, " --yes").code, 3);
-  const Ran json = ringkeep("override --yes --json --socket " + ring.socket(2), " 2>/dev/null");
+  const Ran json = run_ringkeep("override --yes --json --socket " + ring.socket(2), " 2>/dev/null");
   EXPECT_EQ(json.code, 3);
   EXPECT_FALSE(nlohmann::json::parse(json.output)["done"]);
-  EXPECT_EQ(ringkeep("override --socket " + ring.directory() + "/none").code, 1);
+  EXPECT_EQ(run_ringkeep("override --socket " + ring.directory() + "/none").code, 1);
   EXPECT_EQ(ring.status(2)->overridden.generation, 0U);
 }
 
@@ -105,7 +64,9 @@ TEST(OverrideOnServers, TheOneThatIsLeftServesAndTheDeadJoinAgain) {
   }
   ASSERT_TRUE(await_wedge(ring, 3));
   const Client client(ring.socket(3));
-  EXPECT_EQ(read_all(client.handle, "kept").first, 0U);
+  std::uint64_t version = 0;
+  read_all(client.handle, "kept", &version);
+  EXPECT_EQ(version, 0U);
   const Ran plan = override_at(ring, 3);
   EXPECT_EQ(plan.code, 2) << plan.output;
   EXPECT_NE(plan.output.find("given up: servers 1, 2"), std::string::npos) << plan.output;
@@ -116,7 +77,8 @@ TEST(OverrideOnServers, TheOneThatIsLeftServesAndTheDeadJoinAgain) {
   const Ran done = override_at(ring, 3, " --yes");
   EXPECT_EQ(done.code, 0) << done.output;
   ASSERT_TRUE(await_generation(ring, 3, 1));
-  EXPECT_EQ(read_all(client.handle, "kept"), std::pair(before, std::string("abc")));
+  EXPECT_EQ(read_all(client.handle, "kept", &version), "abc");
+  EXPECT_EQ(version, before);
   auto raw = ring.client(3);
   ASSERT_TRUE(raw);
   const auto committed =
@@ -126,13 +88,9 @@ TEST(OverrideOnServers, TheOneThatIsLeftServesAndTheDeadJoinAgain) {
   EXPECT_GT(committed->version.value, before);
   // It says so, to whoever asks.
   for (const char* command : {"status", "ring", "events"}) {
-    const std::string named = "RINGKEEP_SOCKET=" + ring.socket(3) + " ";
-    FILE* const pipe = ::popen((named + RINGKEEP_COMMAND " " + command).c_str(), "r");
-    std::string text;
-    std::array<char, 4096> piece;
-    while (std::fgets(piece.data(), piece.size(), pipe) != nullptr) text += piece.data();
-    EXPECT_EQ(::pclose(pipe), 0);
-    EXPECT_NE(text.find("generation 1 since an override at server 3"), std::string::npos) << command << ": " << text;
+    const Ran ran = run_ringkeep(command, "", "RINGKEEP_SOCKET=" + ring.socket(3) + " ");
+    EXPECT_EQ(ran.code, 0);
+    EXPECT_NE(ran.output.find("generation 1 since an override at server 3"), std::string::npos) << ran.output;
   }
 
   ASSERT_TRUE(ring.start(1).output.empty());
@@ -140,7 +98,7 @@ TEST(OverrideOnServers, TheOneThatIsLeftServesAndTheDeadJoinAgain) {
   EXPECT_EQ(rk_put(client.handle, "kept", "xyz", 3, nullptr), RK_OK) << rk_last_error();
   ASSERT_TRUE(ring.start(2).output.empty());
   for (const std::uint32_t node : {1U, 2U, 3U}) EXPECT_TRUE(await_generation(ring, node, 3));
-  EXPECT_EQ(read_all(client.handle, "kept").second, "xyz");
+  EXPECT_EQ(read_all(client.handle, "kept"), "xyz");
 }
 
 // A majority that was only paused has lost its place, and says OK to nobody before it knows.

@@ -5,33 +5,11 @@
 #include <csignal>
 #include <string>
 
-#include "ringkeep/ringkeep.h"
+#include "tests/integration/api_client.h"
 #include "tests/integration/ring_fixture.h"
 
 namespace rk::testing {
 namespace {
-
-struct Client {
-  rk_client* handle = nullptr;
-  explicit Client(const std::string& socket) {
-    rk_options options{sizeof(rk_options), socket.c_str(), "witness_test", 0, 0};
-    EXPECT_EQ(rk_open(&options, &handle), RK_OK) << rk_last_error();
-  }
-  ~Client() { rk_close(handle); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-};
-
-std::string read_all(rk_client* client, const std::string& name) {
-  rk_reader* reader = nullptr;
-  if (rk_read(client, name.c_str(), 0, &reader) != RK_OK) return rk_last_error();
-  const void* data = nullptr;
-  size_t size = 0;
-  EXPECT_EQ(rk_reader_section(reader, "data", &data, &size), RK_OK);
-  std::string out(static_cast<const char*>(data), size);
-  rk_reader_close(reader);
-  return out;
-}
 
 TEST(WitnessOnServers, EitherServerMayBeKilledAndTheOtherServes) {
   for (const std::uint32_t lost : {1U, 2U}) {

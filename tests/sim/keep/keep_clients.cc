@@ -181,19 +181,18 @@ bool Clients::newer_is_lost(const Operation& operation) const {
 bool Clients::may_be_overtaken(const Operation& operation) const {
   const auto undecided = undecided_.find(operation.key);
   if (undecided == undecided_.end()) return false;
-  const auto& members = cluster_.host(operation.host)->view().members;
+  const KeepHost& asked = *cluster_.host(operation.host);
   return std::any_of(undecided->second.begin(), undecided->second.end(), [&](const auto& item) {
     const auto& [request, server] = item;
-    return request > operation.least_request && std::find(members.begin(), members.end(), server) == members.end();
+    return request > operation.least_request && !asked.in_view(server);
   });
 }
 
 // Is one left that knows the name, since the server that said OK asked it before?
 bool Clients::anybody_left(const Operation& operation) const {
-  const auto& members = cluster_.host(operation.host)->view().members;
-  return std::any_of(operation.knew.begin(), operation.knew.end(), [&](const keep::Member& each) {
-    return std::find(members.begin(), members.end(), each) != members.end();
-  });
+  const KeepHost& asked = *cluster_.host(operation.host);
+  return std::any_of(operation.knew.begin(), operation.knew.end(),
+                     [&](const keep::Member& each) { return asked.in_view(each); });
 }
 
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message) {
@@ -237,16 +236,13 @@ void Clients::check_only_home(const Operation& operation, Version version) {
 // OK at level replicated: two servers have it now.
 void Clients::check_copies(const Operation& operation, Version version) {
   const KeepHost& home = *cluster_.host(operation.host);
-  const auto& members = home.view().members;
-  const auto self = std::find(members.begin(), members.end(), home.self());
-  if (self == members.end() || members.size() < 2)
-    return cluster_.checker().violated("OK at level replicated from a server that is alone");
-  const keep::Member before = self == members.begin() ? members.back() : *(self - 1);
-  const KeepHost* second = cluster_.host(before.node.value - 1);
+  const auto before = home.predecessor();
+  if (!before) return cluster_.checker().violated("OK at level replicated from a server that is alone");
+  const KeepHost* second = cluster_.host(before->node.value - 1);
   const std::string what = "version " + std::to_string(version.value) + " of " + operation.key.name + " is OK and ";
   if (!home.holds(operation.key, version)) cluster_.checker().violated(what + "not complete at its home");
-  if (second != nullptr && second->self() == before && !second->holds(operation.key, version))
-    cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before.node.value));
+  if (second != nullptr && second->self() == *before && !second->holds(operation.key, version))
+    cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before->node.value));
 }
 
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CommitAnswer& message) {
@@ -371,11 +367,10 @@ void Clients::check_denial(const Operation& operation, const wire::Refusal& mess
 // While every server that was ever asked to write the name is a member, nothing of it can be lost.
 void Clients::check_loss(const Operation& operation) {
   ++totals().lost;
-  const auto& members = cluster_.host(operation.host)->view().members;
+  const KeepHost& asked = *cluster_.host(operation.host);
   const auto& claimants = claimants_[operation.key];
-  const bool all_live = std::all_of(claimants.begin(), claimants.end(), [&](const keep::Member& claimant) {
-    return std::find(members.begin(), members.end(), claimant) != members.end();
-  });
+  const bool all_live = std::all_of(claimants.begin(), claimants.end(),
+                                    [&](const keep::Member& claimant) { return asked.in_view(claimant); });
   if (all_live)
     cluster_.checker().violated(operation.key.name + " is said to be lost, and no server that wrote it is gone");
 }

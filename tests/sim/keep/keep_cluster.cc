@@ -8,7 +8,7 @@
 namespace rk::keep_sim {
 namespace {
 
-constexpr std::uint64_t kTickUs = 20'000;
+constexpr std::uint64_t kTickUs = ring::Timings{}.tick_ms * 1000;
 constexpr std::uint64_t kWatchUs = 100'000;
 
 sim::ChaosLimits chaos_limits() {

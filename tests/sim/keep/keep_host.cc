@@ -131,6 +131,16 @@ void KeepHost::carry(const keep::StopCopy& effect) {
 
 void KeepHost::carry(const keep::Answer& effect) { ports_.answer(effect); }
 
+bool KeepHost::in_view(const keep::Member& member) const {
+  return std::find(view_.members.begin(), view_.members.end(), member) != view_.members.end();
+}
+
+std::optional<keep::Member> KeepHost::predecessor() const {
+  const auto self = std::find(view_.members.begin(), view_.members.end(), config_.self);
+  if (self == view_.members.end() || view_.members.size() < 2) return std::nullopt;
+  return self == view_.members.begin() ? view_.members.back() : *(self - 1);
+}
+
 Version KeepHost::holds(const wire::KeepKey& key, Version least) const {
   const keep::Entry* entry = core_.catalogue().find(key);
   if (entry == nullptr) return {};

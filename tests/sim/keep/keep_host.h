@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -43,6 +44,9 @@ class KeepHost {
   const keep::Keep& core() const { return core_; }
   const keep::ViewInstalled& view() const { return view_; }
   keep::Member self() const { return config_.self; }
+  // By the view that this server has.
+  bool in_view(const keep::Member& member) const;
+  std::optional<keep::Member> predecessor() const;  // none: it is alone, or no member itself
   Bytes& slot(keep::SlotId id) { return slots_.at(id); }
   std::size_t slots() const { return slots_.size(); }
   // Of the key: that version, or a newer one that is known to be committed, if it is complete here; 0 if there is none.

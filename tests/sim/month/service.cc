@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/month/service.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/checksum.h"
@@ -89,12 +88,10 @@ void Service::judge(const keep::Answer& answer, const wire::CheckpointSlot& mess
 // At the predecessor, if that lives: it may have died since it said so.
 bool Service::second_copy() const {
   const keep_sim::KeepHost& home = *month_.host(host_);
-  const auto& members = home.view().members;
-  const auto self = std::find(members.begin(), members.end(), home.self());
-  if (self == members.end() || members.size() < 2) return false;
-  const keep::Member before = self == members.begin() ? members.back() : *(self - 1);
-  const keep_sim::KeepHost* second = month_.host(before.node.value - 1);
-  return second == nullptr || second->self() != before || second->holds(key_, newest_);
+  const auto before = home.predecessor();
+  if (!before) return false;
+  const keep_sim::KeepHost* second = month_.host(before->node.value - 1);
+  return second == nullptr || second->self() != *before || second->holds(key_, newest_);
 }
 
 void Service::judge(const keep::Answer&, const wire::CommitAnswer& message) {
