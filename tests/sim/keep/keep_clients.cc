@@ -166,9 +166,10 @@ bool Clients::still_held(const Operation& operation) const {
   });
 }
 
-// Does a server of the view know of a newer version, of which there is no copy? Older data is not given unasked then.
+// Was a newer version confirmed since the question came, or does a server of the view know of one, and is there no copy
+// of it? Older data is not given unasked then.
 bool Clients::newer_is_lost(const Operation& operation) const {
-  Version newest;
+  Version newest = cluster_.checker().newest_ok(operation.key);
   for (const keep::Member& member : cluster_.host(operation.host)->view().members) {
     const KeepHost* life = cluster_.host(member.node.value - 1);
     const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(operation.key) : nullptr;
