@@ -135,7 +135,7 @@ void KeepDriver::on_tick(std::uint64_t now_ms) {
   now_ms_ = std::max(now_ms_, now_ms);
   if (now_ms_ < ticked_ms_ + kTickMs && ticked_ms_ != 0) return;
   ticked_ms_ = now_ms_;
-  feed(keep::Tick{});
+  if (!core_.quiet()) feed(keep::Tick{});
   sum_some();
   pump();
   copy_watch_.on_tick(core_.catalogue(), now_ms_);

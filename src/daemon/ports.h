@@ -12,6 +12,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "ring/config.h"
 #include "wire/codec.h"
 
 namespace rk::daemon {
@@ -94,7 +95,7 @@ class KeepHandler {
   virtual std::uint64_t checkpoints() const = 0;
 };
 
-inline constexpr std::uint64_t kTickMs = 20;
+inline constexpr std::uint64_t kTickMs = ring::Timings{}.tick_ms;
 inline constexpr std::size_t kMaxPeerSendBytes = std::size_t{64} << 20U;
 
 }  // namespace rk::daemon

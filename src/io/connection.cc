@@ -130,17 +130,20 @@ void Connection::resume() {
 void Connection::on_readable() {
   const auto self = shared_from_this();
   for (int turn = 0; turn < kReadsPerTurn && !closed_ && !paused_; ++turn) {
-    auto more = receive();
-    if (!more) return refuse(std::move(more).error());
-    if (!*more) return;
+    const auto got = receive();
+    if (!got) return refuse(got.error());
+    if (*got == 0) return;
     if (auto status = deliver(); !status) return refuse(std::move(status).error());
-    if (!channel_ || closed_) continue;
-    // An answer of the handshake, and what waited for its end.
-    if (auto status = flush(); !status) return close(std::move(status).error());
+    if (channel_ && !closed_) {
+      // An answer of the handshake, and what waited for its end.
+      if (auto status = flush(); !status) return close(std::move(status).error());
+    }
+    if (*got < kReadBytes) return;  // that was all; the loop tells of more
   }
 }
 
-Result<bool> Connection::receive() {
+// Bytes that came; 0: none now.
+Result<std::size_t> Connection::receive() {
   std::array<std::byte, kReadBytes> buffer;
   alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
   iovec piece{buffer.data(), buffer.size()};
@@ -151,7 +154,7 @@ Result<bool> Connection::receive() {
   message.msg_controllen = control.size();
   const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
   if (got < 0) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return 0;
     if (errno == ECONNRESET) return fail(ErrorCode::kPeerGone, "the other side reset the connection");
     return fail_errno("read from a connection", errno);
   }
@@ -164,7 +167,7 @@ Result<bool> Connection::receive() {
     return fail(ErrorCode::kPeerGone, "the other side closed the connection");
   }
   RK_TRY_VOID(take_bytes(ByteView(buffer).first(static_cast<std::size_t>(got))));
-  return true;
+  return static_cast<std::size_t>(got);
 }
 
 Status Connection::take_bytes(ByteView bytes) {

@@ -77,7 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_readable();
   void on_writable();
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
-  Result<bool> receive();
+  Result<std::size_t> receive();
   Status take_bytes(ByteView bytes);
   Status deliver();
   void refuse(Error why);

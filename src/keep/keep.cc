@@ -29,6 +29,11 @@ std::uint64_t Keep::checkpoints() const {
   return count;
 }
 
+bool Keep::quiet() const {
+  return writings_.empty() && pending_.empty() && outgoing_.empty() && incoming_.empty() && fetches_.empty() &&
+         rounds_.empty() && to_heal_.empty() && parked_.empty() && removed_.empty();
+}
+
 std::string Keep::under_way() const {
   return std::to_string(writings_.size()) + " being written, " + std::to_string(pending_.size()) + " commits open, " +
          std::to_string(incoming_.size()) + " copies coming, " + std::to_string(outgoing_.size()) + " going, " +

@@ -80,6 +80,8 @@ class Keep {
   // Names with a committed version or a complete copy here.
   std::uint64_t checkpoints() const;
   const Catalogue& catalogue() const { return catalogue_; }
+  // Nothing is under way: until the next other event a Tick changes nothing.
+  bool quiet() const;
   // What is under way, for people.
   std::string under_way() const;
 

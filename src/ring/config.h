@@ -21,7 +21,7 @@ struct RosterEntry {
 
 // The same on every server.
 struct Timings {
-  std::uint64_t tick_ms = 20;         // the shell's promise: a Tick at least this often
+  std::uint64_t tick_ms = 25;         // the shell's promise: a Tick at least this often
   std::uint64_t heartbeat_ms = 100;   // between heartbeats, joins, leaves and accusations repeated
   std::uint64_t suspicion_ms = 500;   // silence that makes a server suspect
   std::uint64_t probe_ms = 200;       // silence after a probe (which a broken link or a leader's request triggers)

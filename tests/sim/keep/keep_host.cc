@@ -40,7 +40,9 @@ void KeepHost::feed(Body body) {
                             std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
+    const bool idle = core_.quiet() && std::holds_alternative<keep::Tick>(event.body);
     core_.step(event, effects);
+    if (idle && !effects.empty()) checker_.violated("a keep that called itself quiet did something on a tick");
     for (const keep::Effect& effect : effects) std::visit([this](const auto& item) { carry(item); }, effect);
   }
   running_ = false;

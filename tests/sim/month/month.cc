@@ -9,7 +9,7 @@
 namespace rk::month {
 namespace {
 
-constexpr std::uint64_t kTickUs = 20'000;
+constexpr std::uint64_t kTickUs = ring::Timings{}.tick_ms * 1000;
 constexpr std::uint64_t kWatchUs = 100'000;
 constexpr std::uint64_t kStepUs = 250'000;
 constexpr double kFormS = 10;

@@ -13,7 +13,7 @@
 namespace rk::scale {
 namespace {
 
-constexpr std::uint64_t kTickUs = 20'000;
+constexpr std::uint64_t kTickUs = ring::Timings{}.tick_ms * 1000;
 constexpr std::uint64_t kStartUs = 50'000;  // within which all processes of a first start begin
 constexpr std::uint64_t kMinDelayUs = 50;   // of a message
 constexpr std::uint64_t kMaxDelayUs = 500;
