@@ -162,11 +162,12 @@ void RingServers::check_leases(sim::HostId host) {
   if (acts(host)) checker_.on_acts(servers_[host].self, servers_[host].core->view());
   for (sim::HostId other = 0; other < servers_.size(); ++other) {
     for (const auto& [older, newer] : {std::pair(host, other), std::pair(other, host)}) {
-      if (older == newer || !servers_[newer].core || !acts(older)) continue;
+      if (older == newer || !servers_[newer].core || !servers_[older].core) continue;
       const View& view = servers_[newer].core->view();
+      const View& before = servers_[older].core->view();
       // An override takes the operator's word for it.
-      if (generation(view.number) != generation(servers_[older].core->view().number)) continue;
-      if (view.number <= servers_[older].core->view().number || contains(view, servers_[older].self)) continue;
+      if (view.number <= before.number || generation(view.number) != generation(before.number)) continue;
+      if (contains(view, servers_[older].self) || !acts(older)) continue;
       if (servers_[newer].core->fence_left_ms() == 0)
         return checker_.violate("server " + std::to_string(older + 1) + " may act although " + to_text(view) +
                                 " has replaced it");
