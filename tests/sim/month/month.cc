@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t kTickUs = ring::Timings{}.tick_ms * 1000;
 constexpr std::uint64_t kWatchUs = 100'000;
+constexpr std::uint64_t kInFlightUs = 2000;
 constexpr std::uint64_t kStepUs = 250'000;
 constexpr double kFormS = 10;
 constexpr double kPatienceS = 300;  // for everything to be whole again after an event
@@ -83,7 +84,10 @@ void Month::crash(sim::HostId id) {
   links_[id] = {};
   for (const auto& service : services_)
     if (service->host() == id) service->move(static_cast<std::uint64_t>(options_.restart_s * 1e6));
-  for (const auto& service : services_) service->look();
+  // What is on the network still arrives; nobody acts in a view without the server before that.
+  clock_.after(kInFlightUs, [this] {
+    for (const auto& service : services_) service->look();
+  });
 }
 
 // The server has left, or was evicted although it lives.
