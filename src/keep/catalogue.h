@@ -43,10 +43,11 @@ struct Entry {
   Version owed;                // what a reader must get, or a newer one; if there is no copy of such, it is lost
   bool current = false;        // of others than the home: nothing above reach() was confirmed
   Incarnation fence;           // writers of an older life of the community are refused
-  bool shared = false;         // more than one server has claimed it
+  bool shared = false;         // known from others than its newest home too
   std::set<Member> claimants;  // members, other than this server, that have claimed it
   bool orphaned = false;       // one that had claimed it is a member no more: versions may have gone with it
-  std::set<Member> told;       // members that know who is home
+  std::set<Member> told;       // of the home: members that know who is home
+  std::set<Member> aware;      // of others, without a home: members that know the name
   std::set<Member> offered;    // servers that may have copies of some versions
   std::map<Member, Version> informed;  // of the home: who may be current; and up to where that was told them last
   std::set<Member> surely_current;     // those of them that have said so

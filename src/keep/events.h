@@ -29,9 +29,9 @@ struct Member {
   auto operator<=>(const Member&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
 };
 
-using PeerMessage =
-    std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
-                 wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate, wire::KeepOutdated>;
+using PeerMessage = std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
+                                 wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate,
+                                 wire::KeepOutdated, wire::KeepNames, wire::KeepNamesHeard>;
 
 using ClientMessage =
     std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon, wire::CheckpointOpen,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies in the background: after a change of the ring or of a home, until each retained version is here and at the
-// predecessor, and every member knows the name.
+// predecessor.
 #include "keep/keep.h"
 
 namespace rk::keep {
@@ -22,8 +22,6 @@ std::size_t Keep::background_copies() const {
 void Keep::heal() {
   if (!view_.serving || to_heal_.empty() || now_ms_ < heal_at_ms_) return;
   std::vector<wire::KeepKey> done;
-  const bool tell = now_ms_ >= tell_at_ms_;
-  if (tell) tell_at_ms_ = now_ms_ + config_.retry_ms;
   for (const wire::KeepKey& key : to_heal_) {
     if (background_copies() >= kBackgroundCopies) break;
     Entry* entry = catalogue_.find(key);
@@ -31,9 +29,7 @@ void Keep::heal() {
       done.push_back(key);
       continue;
     }
-    const bool copied = heal_entry(*entry);
-    const bool known = tell_home(*entry, tell);
-    if (copied && known) done.push_back(key);
+    if (heal_entry(*entry)) done.push_back(key);
   }
   for (const wire::KeepKey& key : done) to_heal_.erase(key);
 }
@@ -60,17 +56,6 @@ bool Keep::heal_entry(Entry& entry) {
   }
   if (complete) tell_retained(entry);
   return complete;
-}
-
-// Members that joined after the claim must know the name too, so that it is never forgotten with its home.
-bool Keep::tell_home(Entry& entry, bool again) {
-  bool all = true;
-  for (const Member& member : view_.members) {
-    if (member == config_.self || entry.told.contains(member)) continue;
-    all = false;
-    if (again) emit(Send{member.node, wire::KeepLookup{view_.number, 0, true, entry.key}});
-  }
-  return all;
 }
 
 }  // namespace rk::keep

@@ -31,7 +31,8 @@ std::uint64_t Keep::checkpoints() const {
 
 bool Keep::quiet() const {
   return writings_.empty() && pending_.empty() && outgoing_.empty() && incoming_.empty() && fetches_.empty() &&
-         rounds_.empty() && to_heal_.empty() && parked_.empty() && removed_.empty();
+         rounds_.empty() && to_heal_.empty() && to_tell_.empty() && to_pass_on_.empty() && parked_.empty() &&
+         removed_.empty();
 }
 
 std::string Keep::under_way() const {
@@ -78,6 +79,7 @@ void Keep::forget_homes(bool current) {
     // What its group records name stays held until the next home of the group, likely this server, knows better.
   }
   to_heal_.clear();
+  to_tell_.clear();
 }
 
 void Keep::on(const ViewInstalled& event) {
@@ -106,8 +108,11 @@ void Keep::on(const ViewInstalled& event) {
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
       if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
+      std::erase_if(entry.aware, gone);
       if (entry.home) to_heal_.insert(key);
+      note_untold(entry);
     }
+    tellings_.clear();
     while (!incoming_.empty()) drop_incoming(incoming_.begin()->first);
   }
   if (!view_.serving) return;
@@ -117,7 +122,8 @@ void Keep::on(const ViewInstalled& event) {
   for (const VersionKey& version : open) replicate(version);
   restart_fetches();
   restart_rounds();
-  heal_at_ms_ = 0;
+  heal_at_ms_ = tell_at_ms_ = 0;
+  tell();
   heal();
 }
 
@@ -239,6 +245,7 @@ void Keep::on(const Tick&) {
   retry_outgoing();
   retry_outdating();
   retry_fetches();
+  tell();
   heal();
 }
 

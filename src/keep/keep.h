@@ -56,6 +56,7 @@ enum class PlantedBug : std::uint8_t {
   kClaimIsLoss,            // a name that anybody has claimed, and of which there is no copy, is said to be lost
   kOlderAfterLoss,         // what is left counts as the newest, although nobody who must know that is left
   kNotOutdated,            // a version is confirmed before all that knew the one before were told
+  kNotPassedOn,            // names whose home is gone are not told to members that come
 };
 
 struct Config {
@@ -167,6 +168,12 @@ class Keep {
       return version > floor && (confirmed || !reach || version <= *reach);
     }
   };
+  // Names under way to a member that may not know them.
+  struct Telling {
+    std::uint64_t batch = 0;
+    std::vector<wire::KeepKey> keys;
+    std::uint64_t retry_at_ms = 0;
+  };
   // What waits for a lease.
   struct Parked {
     ClientRequest request;
@@ -251,8 +258,16 @@ class Keep {
   // healing.cc
   void heal();
   bool heal_entry(Entry& entry);
-  bool tell_home(Entry& entry, bool again);
   std::size_t background_copies() const;
+
+  // telling.cc: every member knows every name
+  void note_untold(Entry& entry);
+  void tell();
+  std::size_t tell_home(const Entry& entry);
+  void pass_on();
+  bool homeless(const Entry& entry) const;
+  void handle(const Member& from, const wire::KeepNames& message);
+  void handle(const Member& from, const wire::KeepNamesHeard& message);
 
   // receiving.cc: second copies of other homes
   void handle(const Member& from, const wire::CopyOffer& message);
@@ -331,6 +346,11 @@ class Keep {
   std::map<SlotId, Fetch> fetches_;
   std::map<std::uint64_t, Round> rounds_;
   std::set<wire::KeepKey> to_heal_;
+  std::set<wire::KeepKey> to_tell_;     // names of this home that a member may not know
+  wire::KeepKey told_up_to_;            // in this turn through them
+  std::set<wire::KeepKey> to_pass_on_;  // names without a home, likewise
+  std::map<NodeId, Telling> tellings_;
+  std::uint64_t last_batch_ = 0;
   std::uint64_t heal_at_ms_ = 0;  // not before
   std::uint64_t tell_at_ms_ = 0;
   Effects* out_ = nullptr;  // of the step that is running

@@ -26,4 +26,8 @@ inline bool possible(const wire::KeepLookupAnswer& answer) {
                      [](const wire::HeldVersion& held) { return possible(held.content); });
 }
 
+inline bool possible(const wire::KeepName& name) {
+  return possible(name.floor) && possible(name.highest) && possible(name.committed) && possible(name.owed);
+}
+
 }  // namespace rk::keep

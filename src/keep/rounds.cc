@@ -205,6 +205,7 @@ void Keep::adopt(Entry& entry, const Round& round) {
   entry.home_member = config_.self;
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   to_heal_.insert(entry.key);
+  note_untold(entry);
 }
 
 // What a member has of the versions that are known here.
@@ -376,6 +377,8 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     empty_entry(*catalogue_.find(each), Version(UINT64_MAX));
     catalogue_.erase(each);
     to_heal_.erase(each);
+    to_tell_.erase(each);
+    to_pass_on_.erase(each);
   }
 }
 

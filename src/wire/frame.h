@@ -111,6 +111,8 @@ enum class MessageType : std::uint32_t {
   kKeepRemoved,
   kKeepOutdate,
   kKeepOutdated,
+  kKeepNames,
+  kKeepNamesHeard,
   kLogFirst = 0x270,
   kLogRecords = kLogFirst,
   kLogArrived,

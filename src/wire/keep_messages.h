@@ -156,6 +156,33 @@ struct KeepOutdated {
   RK_FIELDS(view, key, version)
 };
 
+// Any member that knows them -> one that may have come later: names whose home is a member no more, so that they are
+// not forgotten with those that know them. What is said of each is a lower bound.
+struct KeepName {
+  KeepKey key;
+  Version floor;
+  Version highest;
+  Version committed;
+  Version owed;
+  bool claimants_live = false;  // as in KeepLookupAnswer
+  RK_FIELDS(key, floor, highest, committed, owed, claimants_live)
+};
+
+struct KeepNames {
+  static constexpr MessageType kType = MessageType::kKeepNames;
+  ViewNumber view;
+  std::uint64_t batch = 0;
+  std::vector<KeepName> names;
+  RK_FIELDS(view, batch, names)
+};
+
+struct KeepNamesHeard {
+  static constexpr MessageType kType = MessageType::kKeepNamesHeard;
+  ViewNumber view;
+  std::uint64_t batch = 0;
+  RK_FIELDS(view, batch)
+};
+
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with
 // key.name, for good: such names are never used again.
 struct KeepRemove {

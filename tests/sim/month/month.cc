@@ -54,6 +54,7 @@ void Month::start(sim::HostId id) {
   ring_.start(id, false, false);
   keep::Config config;
   config.self = to_keep(ring_.self(id));
+  config.planted_bug = options_.planted_bug;
   config.copy_bytes_per_ms = 1;  // a link that several copies share is slower than the link
   keep_sim::KeepHost::Ports ports;
   ports.send = [this, id](NodeId to, Bytes frame) { send(id, to, std::move(frame)); };

@@ -37,6 +37,7 @@ struct Options {
   double bytes_per_ms = 25;       // of a server's link; each byte stands for 100,000
   std::uint64_t active_us = 15'000'000;
   bool planned = true;  // each server leaves and comes back once, and is restarted once without leaving
+  keep::PlantedBug planted_bug = keep::PlantedBug::kNone;
 };
 
 struct Result {

@@ -3,6 +3,8 @@
 // says, and never silently.
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "tests/sim/month/rates.h"
 
 namespace rk::month {
@@ -33,6 +35,21 @@ TEST(Month, TwoAdjacentFailuresLoseAsOftenAsPredicted) {
   const double predicted = predicted_losses(options);
   EXPECT_GT(static_cast<double>(result.lost), predicted / 2);
   EXPECT_LT(static_cast<double>(result.lost), predicted * 2);
+}
+
+// Services that stay away for long, so that all servers that knew their names may have gone meanwhile.
+TEST(Month, ANameThatIsNotPassedOnIsFoundForgotten) {
+  Options options = failing_often(3'000);
+  options.mtbf_s = 100;
+  options.restart_s = 60;
+  options.planted_bug = keep::PlantedBug::kNotPassedOn;
+  std::string found;
+  std::uint64_t seed = 0;
+  while (found.empty() && ++seed <= 20) found = Month(options, seed).run().violation;
+  EXPECT_NE(found.find("is said never to have been"), std::string::npos) << found;
+  std::cout << "found by seed " << seed << ": " << found << "\n";
+  options.planted_bug = keep::PlantedBug::kNone;
+  EXPECT_EQ(Month(options, seed).run().violation, "");
 }
 
 }  // namespace

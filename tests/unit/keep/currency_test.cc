@@ -339,5 +339,86 @@ TEST_F(KeepCurrency, TheHomesQuestionTellsWhoIsHome) {
   EXPECT_TRUE(told);
 }
 
+class KeepTelling : public KeepCurrency {
+ protected:
+  std::vector<std::pair<NodeId, wire::KeepNames>> passed_on() const {
+    std::vector<std::pair<NodeId, wire::KeepNames>> out;
+    for (const Send& send : all<Send>())
+      if (const auto* names = std::get_if<wire::KeepNames>(&send.message)) out.emplace_back(send.to, *names);
+    return out;
+  }
+  void heard(std::uint32_t node, std::uint64_t batch) {
+    step(PeerFrame{member(node), wire::KeepNamesHeard{ViewNumber(view_), batch}});
+  }
+};
+
+TEST_F(KeepTelling, ANameWithoutAHomeIsPassedOnUntilAllHaveHeard) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 7, true, kKey}});
+  later(1000);
+  EXPECT_TRUE(passed_on().empty()) << "its home lives";
+  view(2, {1, 2, 4});
+  const auto first = passed_on();
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_EQ(first[0].first, NodeId(1));
+  EXPECT_EQ(first[1].first, NodeId(4));
+  ASSERT_EQ(first[1].second.names.size(), 1U);
+  EXPECT_EQ(first[1].second.names[0].key, kKey);
+  EXPECT_FALSE(first[1].second.names[0].claimants_live);
+  heard(1, first[0].second.batch);
+  heard(4, first[1].second.batch + 100);  // of another time
+  EXPECT_FALSE(core_.quiet());
+  later(200);
+  const auto second = passed_on();
+  ASSERT_EQ(second.size(), 1U);
+  EXPECT_EQ(second[0].first, NodeId(4));
+  heard(4, second[0].second.batch);
+  EXPECT_TRUE(core_.quiet());
+  // Who comes later is told as well, and nobody twice.
+  view(3, {1, 2, 4, 5});
+  const auto third = passed_on();
+  ASSERT_EQ(third.size(), 1U);
+  EXPECT_EQ(third[0].first, NodeId(5));
+}
+
+TEST_F(KeepTelling, WhoeverTellsIsNotTold) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 7, true, kKey}});
+  view(2, {1, 2});
+  ASSERT_EQ(passed_on().size(), 1U);
+  step(PeerFrame{member(1), wire::KeepNames{ViewNumber(2), 9, {{kKey, {}, {}, {}, {}, false}}}});
+  EXPECT_EQ(std::get<wire::KeepNamesHeard>(all<Send>().at(0).message).batch, 9U);
+  later(200);
+  EXPECT_TRUE(passed_on().empty());
+  EXPECT_TRUE(core_.quiet());
+}
+
+TEST_F(KeepTelling, AClaimTellsAll) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 7, true, kKey}});
+  view(2, {1, 2, 4});
+  step(PeerFrame{member(4), wire::KeepLookup{ViewNumber(2), 8, true, kKey}});
+  later(200);
+  EXPECT_TRUE(passed_on().empty());
+  EXPECT_TRUE(core_.quiet());
+}
+
+// It joined after the name's home and everybody that knew it from there had gone.
+TEST_F(KeepTelling, WhatItOnlyWasToldOfIsLostAndNotUnknown) {
+  view(2, {1, 2});
+  step(PeerFrame{member(1),
+                 wire::KeepNames{ViewNumber(2), 9, {{kKey, Version(1), Version(6), Version(5), Version(5), false}}}});
+  open({}, {});
+  EXPECT_EQ(refused(), ErrorCode::kLost);
+  EXPECT_NE(answered<wire::Refusal>()->message.find("its last known version is 5"), std::string::npos);
+}
+
+TEST_F(KeepTelling, WhatWasRemovedSinceIsNotLost) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 7, true, kKey}});
+  step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(1), 8, false, kKey, Version(6)}});
+  view(2, {1, 2});
+  step(PeerFrame{member(1),
+                 wire::KeepNames{ViewNumber(2), 9, {{kKey, Version(1), Version(6), Version(5), Version(5), false}}}});
+  open({}, {});
+  EXPECT_EQ(refused(), ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace rk::keep

@@ -20,6 +20,8 @@ TEST(Golden, Release_0_1_KeepMessageNumbers) {
   EXPECT_EQ(static_cast<int>(KeepRemoved::kType), 0x248);
   EXPECT_EQ(static_cast<int>(KeepOutdate::kType), 0x249);
   EXPECT_EQ(static_cast<int>(KeepOutdated::kType), 0x24a);
+  EXPECT_EQ(static_cast<int>(KeepNames::kType), 0x24b);
+  EXPECT_EQ(static_cast<int>(KeepNamesHeard::kType), 0x24c);
   EXPECT_EQ(static_cast<int>(CheckpointRelease::kType), 0x11e);
 }
 

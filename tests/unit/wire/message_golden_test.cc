@@ -290,6 +290,11 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x24a, KeepOutdated{ViewNumber(1), kKey, Version(2)},
                      "0100000000000000e80300000101000000670200000000000000"));
   rows.push_back(
+      row(0x24b, KeepNames{ViewNumber(1), 2, {{kKey, Version(3), Version(4), Version(5), Version(6), true}}},
+          "0100000000000000020000000000000001000000e80300000101000000670300000000000000040000000000000005000000"
+          "00000000060000000000000001"));
+  rows.push_back(row(0x24c, KeepNamesHeard{ViewNumber(1), 2}, "01000000000000000200000000000000"));
+  rows.push_back(
       row(0x270, LogRecords{JobId(1), Rank(2), Rank(3), 4, {{Ssn(5), 6, 7, -8, Incarnation(9), 10, 11, bytes({0xaa})}}},
           "010000000000000002000000030000000400000000000000010000000500000000000000060000000000000007000000"
           "00000000f8ffffff09000000000000000a000000000000000b0000000000000001000000aa"));
