@@ -92,13 +92,16 @@ void Keep::handle(const Member& from, const wire::KeepOutdate& message) {
   if (!possible(message.version)) return;
   // Also of a name that is new here: a removal from before may come once more.
   Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
+  bool has = false;
   if (entry != nullptr && !entry->home) {
-    entry->current = false;
+    const auto copy = entry->versions.find(message.version);
+    has = copy != entry->versions.end() && copy->second.here;
+    entry->current = entry->current && has;
     entry->highest = std::max(entry->highest, message.version);
     entry->home_member = from;
     entry->claimants.insert(from);
   }
-  emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version}});
+  emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version, has && entry->current}});
 }
 
 // What waits for it is confirmed at the end of this step (leases.cc). An answer from before a removal says nothing of
@@ -106,8 +109,12 @@ void Keep::handle(const Member& from, const wire::KeepOutdate& message) {
 void Keep::handle(const Member& from, const wire::KeepOutdated& message) {
   Entry* entry = catalogue_.find(message.key);
   if (entry == nullptr || !entry->home) return;
-  if (const auto at = entry->informed.find(from); at != entry->informed.end() && message.version > at->second)
+  if (message.has) {
+    const auto record = entry->versions.find(message.version);
+    if (record != entry->versions.end()) record->second.holders.insert(from);
+  } else if (const auto at = entry->informed.find(from); at != entry->informed.end() && message.version > at->second) {
     entry->informed.erase(at);
+  }
 }
 
 }  // namespace rk::keep

@@ -359,7 +359,8 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     }
   };
   if (!prefix) {
-    Entry* entry = catalogue_.find(key);
+    // Also of a name that is new here: a copy from before may come yet.
+    Entry* entry = catalogue_.obtain(key, config_.max_names_per_owner);
     if (entry == nullptr) return;
     empty_entry(*entry, up_to);
     entry->floor = std::max(entry->floor, up_to);

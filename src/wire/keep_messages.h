@@ -153,7 +153,8 @@ struct KeepOutdated {
   ViewNumber view;
   KeepKey key;
   Version version;
-  RK_FIELDS(view, key, version)
+  bool has = false;  // I have a complete copy of `version`, which the home did not know, and stay current
+  RK_FIELDS(view, key, version, has)
 };
 
 // Any member that knows them -> one that may have come later: names whose home is a member no more, so that they are

@@ -68,11 +68,11 @@ TEST_F(KeepCurrency, OkWaitsForTheWordOfThePredecessorBefore) {
   const auto word = outdate(NodeId(1));
   ASSERT_TRUE(word);
   EXPECT_EQ(word->version, Version(2));
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(2), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), false}});
   EXPECT_FALSE(answered<wire::CommitAnswer>());
   later(200);
   EXPECT_TRUE(outdate(NodeId(1)));  // again
-  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2)}});
+  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), false}});
   ASSERT_TRUE(answered<wire::CommitAnswer>());
   EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
   // From now on 4 is the only one that must know.
@@ -111,6 +111,41 @@ TEST_F(KeepCurrency, AHolderIsCurrentUntilItIsTold) {
   EXPECT_TRUE(std::holds_alternative<wire::KeepOutdated>(all<Send>().at(0).message));
   EXPECT_FALSE(looked_up().current);
   EXPECT_EQ(looked_up().highest, Version(2));
+}
+
+// Its word that it has the copy was lost.
+TEST_F(KeepCurrency, WhoHasTheVersionStaysCurrentAndSaysSo) {
+  copy_arrives(1, 1, Version());
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
+  EXPECT_TRUE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+  EXPECT_TRUE(looked_up().current);
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
+  EXPECT_FALSE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+  // It would have to be told anew.
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
+  EXPECT_FALSE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+}
+
+TEST_F(KeepCurrency, WhoHasTheVersionIsAskedAtTheNextOneAgain) {
+  commit_ok("state");
+  view(2, {1, 4, 2, 3});
+  commit("state");
+  copy_answer(member(4), offered()->second.copy, wire::CopyResult::kComplete);
+  ASSERT_TRUE(outdate(NodeId(1)));
+  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), true}});
+  EXPECT_TRUE(answered<wire::CommitAnswer>());
+  commit("state");
+  copy_answer(member(4), offered()->second.copy, wire::CopyResult::kComplete);
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  EXPECT_TRUE(outdate(NodeId(1)));
+}
+
+// Its copy may be overtaken by the removal.
+TEST_F(KeepCurrency, ARemovalOfANewNameIsRemembered) {
+  step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(1), 4, false, kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::CopyOffer{ViewNumber(1), 1, true, kKey, content(2), Version(2), Version(2)}});
+  EXPECT_EQ(std::get<wire::CopyAnswer>(all<Send>().at(0).message).result, wire::CopyResult::kRefused);
+  EXPECT_TRUE(looked_up().versions.empty());
 }
 
 TEST_F(KeepCurrency, WhatACurrentMemberOwesAndNobodyHasIsLost) {
@@ -185,9 +220,9 @@ TEST_F(KeepCurrency, AfterARemovalAllMustKnowOfTheNextCommit) {
   copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
   EXPECT_TRUE(outdate(NodeId(3)));
   // An answer to something from before the removal does not count.
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(1)}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(1), false}});
   EXPECT_FALSE(answered<wire::CommitAnswer>());
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(2), false}});
   EXPECT_TRUE(answered<wire::CommitAnswer>());
 }
 
