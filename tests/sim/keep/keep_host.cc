@@ -60,6 +60,11 @@ void KeepHost::chunk(NodeId from, const wire::CopyChunk& chunk) {
   if (at == incoming_.end()) return;
   Bytes& bytes = slots_.at(at->second.slot);
   const keep::SlotId slot = at->second.slot;
+  // Of another life's copy that had the same number.
+  if (chunk.offset > bytes.size() || chunk.bytes.size() > bytes.size() - chunk.offset) {
+    incoming_.erase(at);
+    return feed(keep::CopyArrived{slot, false, {}});
+  }
   std::copy(chunk.bytes.begin(), chunk.bytes.end(), bytes.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
   at->second.offsets.insert(chunk.offset);
   if (at->second.offsets.size() * kChunkBytes < bytes.size()) return;
