@@ -20,10 +20,16 @@ constexpr std::size_t kUnprovenFrameBytes = wire::kHeaderSize + 1024;
 constexpr std::uint64_t kTellAgainMs = 600'000;
 constexpr std::size_t kMaxTold = 32;
 constexpr unsigned kUnacknowledgedMs = 10'000;  // sent bytes that long without an acknowledgement break the link
+constexpr int kProbeS = 1;                      // of silence, after which the kernel asks the other end's
 
 void set_link_options(int fd) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  // Whoever has nothing to send would never learn that the other end is gone: a server that came back waits for it to
+  // dial.
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kProbeS, sizeof(kProbeS));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kProbeS, sizeof(kProbeS));
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof(kUnacknowledgedMs));
 }
 
