@@ -9,8 +9,9 @@
 //    | OK                  |                                 |
 //
 // - The home knows who may be current: whoever it sent a CopyOffer or a KeepRemove, and, when it claimed the name,
-//   whoever said so. It confirms a version when each of them has a copy of it, has answered a KeepOutdate, or is a
-//   member no more. So the first commit after a change of the predecessor costs a round trip more, and nothing else.
+//   whoever said so. It confirms a version when each of them has a copy of it or of a newer one, has answered a
+//   KeepOutdate, or is a member no more. So the first commit after a change of the predecessor costs a round trip more,
+//   and nothing else.
 // - That goes out when the predecessor is current, not before: there is always one besides the home.
 // - Each member that is current knows a version above which none was confirmed. If the home is gone, the lowest of
 //   these is what exists: found, or lost. Versions above it were not confirmed, and are not shown.
@@ -64,8 +65,13 @@ std::vector<Member> Keep::to_outdate(const Entry& entry, const VersionRecord& re
   if (record.level == wire::CommitLevel::kLocal || record.content.version < entry.owed) return out;
   if (config_.planted_bug == PlantedBug::kNotOutdated) return out;
   const auto second = predecessor();
+  const auto first = entry.versions.lower_bound(record.content.version);
+  const auto has_it_or_newer = [&](const Member& member) {
+    return std::any_of(first, entry.versions.end(),
+                       [&](const auto& version) { return version.second.holders.contains(member); });
+  };
   for (const auto& [member, told] : entry.informed)
-    if (member != second && !record.holders.contains(member)) out.push_back(member);
+    if (member != second && !has_it_or_newer(member)) out.push_back(member);
   return out;
 }
 
@@ -92,16 +98,17 @@ void Keep::handle(const Member& from, const wire::KeepOutdate& message) {
   if (!possible(message.version)) return;
   // Also of a name that is new here: a removal from before may come once more.
   Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
-  bool has = false;
+  Version has;
   if (entry != nullptr && !entry->home) {
-    const auto copy = entry->versions.find(message.version);
-    has = copy != entry->versions.end() && copy->second.here;
+    for (auto at = entry->versions.lower_bound(message.version); at != entry->versions.end(); ++at)
+      if (at->second.here) has = at->first;
     entry->current = entry->current && has;
+    if (!entry->current) has = Version();
     entry->highest = std::max(entry->highest, message.version);
     entry->home_member = from;
     entry->claimants.insert(from);
   }
-  emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version, has && entry->current}});
+  emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version, has}});
 }
 
 // What waits for it is confirmed at the end of this step (leases.cc). An answer from before a removal says nothing of
@@ -110,8 +117,13 @@ void Keep::handle(const Member& from, const wire::KeepOutdated& message) {
   Entry* entry = catalogue_.find(message.key);
   if (entry == nullptr || !entry->home) return;
   if (message.has) {
-    const auto record = entry->versions.find(message.version);
-    if (record != entry->versions.end()) record->second.holders.insert(from);
+    if (const auto record = entry->versions.find(message.has); record != entry->versions.end()) {
+      record->second.holders.insert(from);
+    } else {
+      // It was given up here: with it goes what the other one rests on, and it is told of `version` once more.
+      entry->offered.insert(from);
+      tell_retained(*entry);
+    }
   } else if (const auto at = entry->informed.find(from); at != entry->informed.end() && message.version > at->second) {
     entry->informed.erase(at);
   }

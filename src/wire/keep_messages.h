@@ -153,7 +153,7 @@ struct KeepOutdated {
   ViewNumber view;
   KeepKey key;
   Version version;
-  bool has = false;  // I have a complete copy of `version`, which the home did not know, and stay current
+  Version has;  // I have a complete copy of this one, `version` or newer, and stay current; 0: I have none
   RK_FIELDS(view, key, version, has)
 };
 

@@ -30,6 +30,7 @@ Outcomes& Clients::totals() {
 void Clients::next() {
   if (stopped_) return;
   cluster_.clock().after(prng_.between(1000, 40'000), [this] { next(); });
+  note_obliged();
   const auto servers = static_cast<std::uint32_t>(cluster_.servers());
   // The daemon of a witness turns its clients away.
   const auto holder = [&](sim::HostId host) { return cluster_.is_witness(host) ? 0 : host; };
@@ -189,6 +190,34 @@ bool Clients::may_be_overtaken(const Operation& operation) const {
   });
 }
 
+// Was there, for each version that was the newest since the question came, one left that had to know it?
+bool Clients::one_must_know(const Operation& operation) const {
+  const KeepHost& asked = *cluster_.host(operation.host);
+  const auto all = obliged_.find(operation.key);
+  if (all == obliged_.end()) return false;
+  const auto left = [&](const auto& version) {
+    return std::any_of(version.second.begin(), version.second.end(),
+                       [&](const keep::Member& each) { return asked.in_view(each); });
+  };
+  return std::all_of(all->second.lower_bound(operation.least), all->second.end(), left);
+}
+
+// What the homes know by now. Between two looks a copy may be missed, which only makes the judgement milder.
+void Clients::note_obliged() {
+  for (auto& [key, versions] : obliged_) {
+    for (sim::HostId host = 0; host < cluster_.servers(); ++host) {
+      const KeepHost* life = cluster_.host(host);
+      const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(key) : nullptr;
+      if (entry == nullptr || !entry->home || entry->lost()) continue;
+      const auto newest = entry->versions.find(versions.rbegin()->first);
+      if (newest == entry->versions.end()) continue;
+      std::set<keep::Member>& obliged = versions.rbegin()->second;
+      if (newest->second.here) obliged.insert(life->self());
+      obliged.insert(newest->second.holders.begin(), newest->second.holders.end());
+    }
+  }
+}
+
 // Is one left that knows the name, since the server that said OK asked it before?
 bool Clients::anybody_left(const Operation& operation) const {
   const KeepHost& asked = *cluster_.host(operation.host);
@@ -266,7 +295,13 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
     check_copies(operation, message.version);
     knew_[operation.key] = asked_.at(operation.key).at(cluster_.host(operation.host)->self());
     if (operation.removals == removals_[operation.key]) {
-      if (message.version > cluster_.checker().newest_ok(operation.key)) ok_request_[operation.key] = answer.request;
+      if (message.version > cluster_.checker().newest_ok(operation.key)) {
+        const KeepHost& home = *cluster_.host(operation.host);
+        ok_request_[operation.key] = answer.request;
+        std::set<keep::Member>& obliged = obliged_[operation.key][message.version];
+        obliged.insert(home.self());
+        if (const auto second = home.predecessor()) obliged.insert(*second);
+      }
       cluster_.checker().committed(operation.key, message.version);
     }
   }
@@ -361,8 +396,9 @@ void Clients::check_denial(const Operation& operation, const wire::Refusal& mess
   const std::string version = "version " + std::to_string(operation.least.value);
   if (code == ErrorCode::kNotFound && (still_held(operation) || anybody_left(operation)))
     cluster_.checker().violated(what + "after " + version + " was OK");
-  if (code == ErrorCode::kLost && still_held(operation) && !newer_is_lost(operation) && !may_be_overtaken(operation))
-    cluster_.checker().violated(what + "while a server has " + version);
+  if (code == ErrorCode::kLost && still_held(operation) && one_must_know(operation) && !newer_is_lost(operation) &&
+      !may_be_overtaken(operation))
+    cluster_.checker().violated(what + "while a server has " + version + " that must know of it");
 }
 
 // While every server that was ever asked to write the name is a member, nothing of it can be lost.

@@ -71,6 +71,8 @@ class Clients {
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;
   bool may_be_overtaken(const Operation& operation) const;
+  bool one_must_know(const Operation& operation) const;
+  void note_obliged();
   bool anybody_left(const Operation& operation) const;
   void check_denial(const Operation& operation, const wire::Refusal& message);
   void check_group_parts();
@@ -89,6 +91,9 @@ class Clients {
   // Members when a server was first asked to write the name: they heard of it before any OK.
   std::map<wire::KeepKey, std::map<keep::Member, std::vector<keep::Member>>> asked_;
   std::map<wire::KeepKey, std::vector<keep::Member>> knew_;  // of them, those of the server that said OK last
+  // Servers that had to know each version that was OK, when it was the newest: its home and the holders that the home
+  // knew, then and since. Without any of them it may be called lost, wherever a copy is left.
+  std::map<wire::KeepKey, std::map<Version, std::set<keep::Member>>> obliged_;
   // Commits at level replicated that were never answered, or UNKNOWN, and by which server; and the last that was OK.
   std::map<wire::KeepKey, std::map<std::uint64_t, keep::Member>> undecided_;
   std::map<wire::KeepKey, std::uint64_t> ok_request_;

@@ -68,11 +68,11 @@ TEST_F(KeepCurrency, OkWaitsForTheWordOfThePredecessorBefore) {
   const auto word = outdate(NodeId(1));
   ASSERT_TRUE(word);
   EXPECT_EQ(word->version, Version(2));
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), false}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), {}}});
   EXPECT_FALSE(answered<wire::CommitAnswer>());
   later(200);
   EXPECT_TRUE(outdate(NodeId(1)));  // again
-  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), false}});
+  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), {}}});
   ASSERT_TRUE(answered<wire::CommitAnswer>());
   EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
   // From now on 4 is the only one that must know.
@@ -117,13 +117,55 @@ TEST_F(KeepCurrency, AHolderIsCurrentUntilItIsTold) {
 TEST_F(KeepCurrency, WhoHasTheVersionStaysCurrentAndSaysSo) {
   copy_arrives(1, 1, Version());
   step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
-  EXPECT_TRUE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+  EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version(1));
   EXPECT_TRUE(looked_up().current);
   step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
-  EXPECT_FALSE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+  EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version());
   // It would have to be told anew.
   step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
-  EXPECT_FALSE(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has);
+  EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version());
+}
+
+// What it had of the version itself was lost on the way, or never sent.
+TEST_F(KeepCurrency, WhoHasANewerVersionStaysCurrentAndSaysWhich) {
+  copy_arrives(4, 1, Version());
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(3)}});
+  EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version(4));
+  EXPECT_TRUE(looked_up().current);
+  EXPECT_EQ(looked_up().owed, Version(4));
+}
+
+// Two commits at once, of which the predecessor before has the second only.
+TEST_F(KeepCurrency, WhoHasANewerVersionIsNotToldOfAnOlderOne) {
+  commit("state");
+  commit("state");
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
+  EXPECT_EQ(answered<wire::CommitAnswer>()->version, Version(2));
+  view(2, {1, 4, 2, 3});
+  std::vector<std::uint64_t> copies;
+  for (const Send& send : all<Send>())
+    if (const auto* offer = std::get_if<wire::CopyOffer>(&send.message); offer && offer->content.version == Version(1))
+      copies.push_back(offer->copy);
+  ASSERT_EQ(copies.size(), 1U);
+  copy_answer(member(4), copies[0], wire::CopyResult::kComplete);
+  EXPECT_FALSE(outdate(NodeId(1)));
+  EXPECT_TRUE(answered<wire::CommitAnswer>());
+}
+
+TEST_F(KeepCurrency, WhoRestsOnAVersionThatWasGivenUpIsToldToDropIt) {
+  commit_ok("state");
+  view(2, {1, 4, 2, 3});
+  commit("state");
+  copy_answer(member(4), offered()->second.copy, wire::CopyResult::kComplete);
+  ASSERT_TRUE(outdate(NodeId(1)));
+  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), Version(9)}});
+  EXPECT_FALSE(answered<wire::CommitAnswer>());
+  bool told = false;
+  for (const Send& send : all<Send>())
+    told = told || (std::holds_alternative<wire::CopyRetain>(send.message) && send.to == NodeId(1));
+  EXPECT_TRUE(told);
+  later(200);
+  EXPECT_TRUE(outdate(NodeId(1)));
 }
 
 TEST_F(KeepCurrency, WhoHasTheVersionIsAskedAtTheNextOneAgain) {
@@ -132,7 +174,7 @@ TEST_F(KeepCurrency, WhoHasTheVersionIsAskedAtTheNextOneAgain) {
   commit("state");
   copy_answer(member(4), offered()->second.copy, wire::CopyResult::kComplete);
   ASSERT_TRUE(outdate(NodeId(1)));
-  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), true}});
+  step(PeerFrame{member(1), wire::KeepOutdated{ViewNumber(2), kKey, Version(2), Version(2)}});
   EXPECT_TRUE(answered<wire::CommitAnswer>());
   commit("state");
   copy_answer(member(4), offered()->second.copy, wire::CopyResult::kComplete);
@@ -220,9 +262,9 @@ TEST_F(KeepCurrency, AfterARemovalAllMustKnowOfTheNextCommit) {
   copy_answer(member(1), offered()->second.copy, wire::CopyResult::kComplete);
   EXPECT_TRUE(outdate(NodeId(3)));
   // An answer to something from before the removal does not count.
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(1), false}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(1), {}}});
   EXPECT_FALSE(answered<wire::CommitAnswer>());
-  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(2), false}});
+  step(PeerFrame{member(3), wire::KeepOutdated{ViewNumber(1), kKey, Version(2), {}}});
   EXPECT_TRUE(answered<wire::CommitAnswer>());
 }
 

@@ -287,8 +287,9 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x248, KeepRemoved{ViewNumber(1), 2}, "01000000000000000200000000000000"));
   rows.push_back(
       row(0x249, KeepOutdate{ViewNumber(1), kKey, Version(2)}, "0100000000000000e80300000101000000670200000000000000"));
-  rows.push_back(row(0x24a, KeepOutdated{ViewNumber(1), kKey, Version(2), true},
-                     "0100000000000000e8030000010100000067020000000000000001"));
+  rows.push_back(row(0x24a, KeepOutdated{ViewNumber(1), kKey, Version(2), Version(3)},
+                     "0100000000000000e80300000101000000670200000000000000"
+                     "0300000000000000"));
   rows.push_back(
       row(0x24b, KeepNames{ViewNumber(1), 2, {{kKey, Version(3), Version(4), Version(5), Version(6), true}}},
           "0100000000000000020000000000000001000000e80300000101000000670300000000000000040000000000000005000000"
