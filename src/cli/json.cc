@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only user of nlohmann/json in this layer.
+// With checkpoint_json.cc the only user of nlohmann/json in this layer.
 #include "cli/json.h"
 
 #include <algorithm>

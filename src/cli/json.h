@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cli/checkpoints.h"
 #include "doctor/finding.h"
 #include "keys/key_set.h"
 #include "recovery/run_record.h"
@@ -18,6 +19,10 @@ std::string to_json(const doctor::Findings& findings);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);
 std::string to_json(const recovery::RunRecord& record);
+// checkpoint_json.cc, docs/checkpoints.md
+std::string to_json(const CheckpointTable& table);
+std::string to_json(const std::string& name, const wire::CheckpointInspected& answer);
+std::string to_json(const std::string& name, Version version, std::uint64_t bytes);
 // Names of the keys, never the keys.
 std::string to_json(const keys::KeySet& keys);
 

@@ -4,9 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "cli/checkpoints.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
@@ -108,15 +111,78 @@ void describe_keygen(CLI::App& keygen, rk::cli::KeygenOptions& options) {
   change->require_option(0, 1);
 }
 
-void describe_override(CLI::App& app, rk::cli::OverrideOptions& options) {
-  app.add_option("--dir", options.directory, kRingHelp);
-  CLI::Option* const socket = app.add_option("--socket", options.socket, "of the server that is asked to go on");
-  app.add_option("-s,--server", options.server,
+void describe_choice(CLI::App& app, rk::cli::ServerChoice& asked) {
+  app.add_option("--dir", asked.directory, kRingHelp);
+  CLI::Option* const socket = app.add_option("--socket", asked.socket, "of the server that is asked");
+  app.add_option("-s,--server", asked.server,
                  "number of the server that is asked, of a ring that `ringkeep up` started")
       ->check(CLI::PositiveNumber)
       ->excludes(socket);
+}
+
+void describe_override(CLI::App& app, rk::cli::OverrideOptions& options) {
+  describe_choice(app, options.asked);
   app.add_flag("--yes", options.confirmed, "do it; else it is only said what would be given up and lost");
   app.add_flag("--json", options.json, "as JSON");
+}
+
+// The commands of checkpoints. Which one was given, and with what, is known after parsing.
+struct CheckpointCommands {
+  rk::cli::ListOptions list;
+  rk::cli::ListOptions usage;
+  rk::cli::InspectOptions inspect;
+  rk::cli::GetOptions get;
+  rk::cli::PutOptions put;
+  rk::cli::RemoveOptions remove;
+
+  CLI::App* list_app = nullptr;
+  CLI::App* usage_app = nullptr;
+  CLI::App* inspect_app = nullptr;
+  CLI::App* get_app = nullptr;
+  CLI::App* put_app = nullptr;
+  CLI::App* remove_app = nullptr;
+
+  void describe(CLI::App& app);
+  std::optional<int> run() const;
+};
+
+void CheckpointCommands::describe(CLI::App& app) {
+  constexpr char kWhat[] = "NAME, or NAME@VERSION";
+  list_app = app.add_subcommand("list", "show your checkpoints in the ring");
+  list_app->add_option("prefix", list.prefix, "only names that start so");
+  usage_app = app.add_subcommand("usage", "show what your checkpoints take of each server's memory");
+  inspect_app = app.add_subcommand("inspect", "show a checkpoint's versions, sections and copies");
+  inspect_app->add_option("checkpoint", inspect.what, kWhat)->required();
+  get_app = app.add_subcommand("get", "write a section of a checkpoint to a file or standard output");
+  get_app->add_option("checkpoint", get.what, kWhat)->required();
+  get_app->add_option("--section", get.section, "which; else the only one");
+  get_app->add_option("-o,--output", get.file, "file to replace; else standard output");
+  put_app = app.add_subcommand("put", "commit a file, or standard input, as a checkpoint");
+  put_app->add_option("name", put.name, "of the checkpoint")->required();
+  CLI::Option* const file = put_app->add_option("file", put.file, "becomes section \"data\"; '-': standard input");
+  put_app->add_option("--section", put.sections, "NAME=FILE, instead of one file; may be repeated")
+      ->allow_extra_args(false)
+      ->excludes(file);
+  put_app->add_flag("--local", put.local, "without a second copy on another server");
+  remove_app = app.add_subcommand("rm", "remove checkpoints, with all versions");
+  remove_app->add_option("names", remove.names, "of the checkpoints")->required();
+  for (const auto& [command, asked] :
+       {std::pair{list_app, &list.asked}, std::pair{usage_app, &usage.asked}, std::pair{inspect_app, &inspect.asked},
+        std::pair{get_app, &get.asked}, std::pair{put_app, &put.asked}, std::pair{remove_app, &remove.asked}})
+    describe_choice(*command, *asked);
+  for (const auto& [command, json] : {std::pair{list_app, &list.json}, std::pair{usage_app, &usage.json},
+                                      std::pair{inspect_app, &inspect.json}, std::pair{put_app, &put.json}})
+    command->add_flag("--json", *json, "as JSON");
+}
+
+std::optional<int> CheckpointCommands::run() const {
+  if (*list_app) return rk::cli::list_checkpoints(list);
+  if (*usage_app) return rk::cli::show_usage(usage);
+  if (*inspect_app) return rk::cli::inspect_checkpoint(inspect);
+  if (*get_app) return rk::cli::get_checkpoint(get);
+  if (*put_app) return rk::cli::put_checkpoint(put);
+  if (*remove_app) return rk::cli::remove_checkpoints(remove);
+  return std::nullopt;
 }
 
 int dispatch(int argc, char** argv) {
@@ -162,6 +228,9 @@ int dispatch(int argc, char** argv) {
   CLI::App* const override_app = app.add_subcommand("override", "go on without a quorum that is lost for good");
   describe_override(*override_app, override_options);
 
+  CheckpointCommands checkpoints;
+  checkpoints.describe(app);
+
   rk::cli::RunCommand run;
   RawRun raw_run;
   CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
@@ -193,6 +262,7 @@ int dispatch(int argc, char** argv) {
   if (*events_app) return rk::cli::events(events);
   if (*override_app) return rk::cli::override_quorum(override_options);
   if (*keygen_app) return rk::cli::keygen(keygen);
+  if (const auto done = checkpoints.run()) return *done;
   if (*run_app) return run_command(run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);
   if (*version_app) std::printf("ringkeep %s\n", kRelease);

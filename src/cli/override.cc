@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/override.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/terminal.h"
-#include "launch/ring_servers.h"
-#include "wire/locations.h"
 
 namespace rk::cli {
 namespace {
@@ -21,18 +17,6 @@ std::string servers(const std::vector<NodeId>& nodes) {
   std::string out = nodes.size() == 1 ? "server" : "servers";
   for (std::size_t i = 0; i < nodes.size(); ++i) out += (i == 0 ? " " : ", ") + std::to_string(nodes[i].value);
   return out;
-}
-
-Result<launch::ReachedServer> reach(const OverrideOptions& options) {
-  std::string socket = options.socket;
-  if (socket.empty() && options.server != 0) {
-    const std::string ring = options.directory.empty() ? wire::default_ring_directory(::geteuid()) : options.directory;
-    socket = wire::server_socket(ring, options.server);
-  }
-  if (socket.empty()) return launch::reach_server(options.directory);
-  launch::ReachedServer reached;
-  RK_TRY(reached.connection, launch::ask_server(socket));
-  return reached;
 }
 
 }  // namespace
@@ -82,7 +66,7 @@ std::string override_text(const wire::OverrideAnswer& answer) {
 }
 
 int override_quorum(const OverrideOptions& options) {
-  const auto reached = reach(options);
+  const auto reached = reach(options.asked);
   if (!reached) return not_reached(reached.error());
   say_who_answered(reached->instead_of);
   client::CallOptions call;

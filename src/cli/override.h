@@ -7,15 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "cli/server_choice.h"
 #include "wire/client_messages.h"
 
 namespace rk::cli {
 
 struct OverrideOptions {
-  std::string directory;     // of the ring; empty: $RINGKEEP_SOCKET, then the user's own ring
-  std::string socket;        // of the server that is asked; empty: the first of the ring that answers
-  std::uint32_t server = 0;  // likewise, of a ring that `up` started; 0: not said
-  bool confirmed = false;    // otherwise it is only told what would be
+  ServerChoice asked;
+  bool confirmed = false;  // otherwise it is only told what would be
   bool json = false;
 };
 int override_quorum(const OverrideOptions& options);

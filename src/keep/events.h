@@ -29,13 +29,14 @@ struct Member {
   auto operator<=>(const Member&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
 };
 
-using PeerMessage = std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
-                                 wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate,
-                                 wire::KeepOutdated, wire::KeepNames, wire::KeepNamesHeard>;
+using PeerMessage =
+    std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
+                 wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate, wire::KeepOutdated,
+                 wire::KeepNames, wire::KeepNamesHeard, wire::KeepList, wire::KeepListed>;
 
-using ClientMessage =
-    std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon, wire::CheckpointOpen,
-                 wire::CheckpointList, wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery>;
+using ClientMessage = std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon,
+                                   wire::CheckpointOpen, wire::CheckpointList, wire::CheckpointInspect,
+                                   wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery>;
 
 // --- events ---
 
@@ -143,8 +144,9 @@ struct StopCopy {
 };
 
 enum class SlotAccess : std::uint8_t { kNone, kReadOnly, kWritable };
-using AnswerMessage = std::variant<wire::CheckpointSlot, wire::CommitAnswer, wire::CheckpointContent,
-                                   wire::CheckpointListAnswer, wire::GroupAnswer, wire::Done, wire::Refusal>;
+using AnswerMessage =
+    std::variant<wire::CheckpointSlot, wire::CommitAnswer, wire::CheckpointContent, wire::CheckpointListAnswer,
+                 wire::CheckpointInspected, wire::GroupAnswer, wire::Done, wire::Refusal>;
 // Answer a client's request; with kReadOnly or kWritable a descriptor of the slot travels along.
 struct Answer {
   SessionId session;

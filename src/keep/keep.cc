@@ -131,9 +131,8 @@ void Keep::on(const ClientRequest& event) {
   std::visit(
       [&](const auto& message) {
         using Message = std::decay_t<decltype(message)>;
-        constexpr bool kAlways = std::is_same_v<Message, wire::CheckpointAbandon> ||
-                                 std::is_same_v<Message, wire::CheckpointCommit> ||
-                                 std::is_same_v<Message, wire::CheckpointList>;
+        constexpr bool kAlways =
+            std::is_same_v<Message, wire::CheckpointAbandon> || std::is_same_v<Message, wire::CheckpointCommit>;
         if (!kAlways && !view_.serving) {
           refuse(event, ErrorCode::kUnavailable,
                  "this server is not serving (" + (view_.reason.empty() ? "no view of the ring yet" : view_.reason) +

@@ -142,12 +142,14 @@ class Keep {
   };
   // A question to every other member of the view, asked until all have answered in the same view.
   struct Round {
-    enum class Kind : std::uint8_t { kLookup, kClaim, kRemove, kRemovePrefix };
+    enum class Kind : std::uint8_t { kLookup, kClaim, kRemove, kRemovePrefix, kList };
     Kind kind = Kind::kLookup;
     wire::KeepKey key;
     Version up_to;
     std::set<NodeId> awaited;
     std::map<NodeId, wire::KeepLookupAnswer> answers;
+    std::string after;                          // of a list, whose key.name is the prefix
+    std::map<NodeId, wire::KeepListed> listed;  // likewise
     std::vector<ClientRequest> waiting;
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;  // 0: none
@@ -301,14 +303,16 @@ class Keep {
   void wait_for_claim(const wire::KeepKey& key, const ClientRequest& request);
   void remove_here(const wire::KeepKey& key, bool prefix, Version up_to, const Member& by);
 
-  // reading.cc: open, list, delete; fetching.cc: bytes from their holders
+  // reading.cc: open, inspect, delete; fetching.cc: bytes from their holders
   void handle(const ClientRequest& request, const wire::CheckpointOpen& message);
-  void handle(const ClientRequest& request, const wire::CheckpointList& message);
+  void handle(const ClientRequest& request, const wire::CheckpointInspect& message);
   void handle(const ClientRequest& request, const wire::CheckpointDelete& message);
   struct Findings;
   Findings findings_of(const Round& round) const;
   void finish_lookup(Round& round);
   void answer_open(const Round& round, const Findings& all, const ClientRequest& request);
+  void answer_inspect(const Round& round, const Findings& all, const ClientRequest& request);
+  void answer_inspected(const ClientRequest& request, wire::CheckpointInspected answer);
   void answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot, NodeId holder);
   void fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders, bool install,
              const ClientRequest* waiting);
@@ -317,6 +321,13 @@ class Keep {
   void end_fetch(SlotId slot, ErrorCode code, const std::string& reason);
   void restart_fetches();
   void retry_fetches();
+
+  // listing.cc
+  void handle(const ClientRequest& request, const wire::CheckpointList& message);
+  void handle(const Member& from, const wire::KeepList& message);
+  void handle(const Member& from, const wire::KeepListed& message);
+  wire::KeepListed page_of(OwnerId owner, const std::string& prefix, const std::string& after) const;
+  void finish_list(Round& round);
 
   // groups.cc
   void handle(const ClientRequest& request, const wire::GroupCommit& message);

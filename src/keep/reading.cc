@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client opens, lists and removes checkpoints.
+// A client opens, inspects and removes checkpoints.
 #include <algorithm>
 
 #include "keep/keep.h"
@@ -7,8 +7,6 @@
 
 namespace rk::keep {
 namespace {
-
-constexpr std::size_t kListBytes = std::size_t{1} << 20U;
 
 const VersionRecord* choose(const Entry& entry, Version version) {
   if (!version) return entry.newest_committed();
@@ -137,6 +135,8 @@ void Keep::finish_lookup(Round& round) {
       answer.request = request.request;
       answer.message = group_answer(newest_first);
       emit(std::move(answer));
+    } else if (std::holds_alternative<wire::CheckpointInspect>(request.message)) {
+      answer_inspect(round, all, request);
     } else {
       answer_open(round, all, request);
     }
@@ -166,25 +166,49 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
   }
 }
 
-void Keep::handle(const ClientRequest& request, const wire::CheckpointList& message) {
-  wire::CheckpointListAnswer answer;
-  std::size_t bytes = 0;
-  for (const auto& [key, entry] : catalogue_.entries()) {
-    if (key.owner != request.owner || key.kind != wire::KeepKind::kCheckpoint || !key.name.starts_with(message.prefix))
-      continue;
-    const VersionRecord* newest = entry.newest_committed();
-    if (newest == nullptr) continue;
-    wire::CheckpointEntry item{key.name, key.owner, newest->content.version, {}, newest->content.total, {}};
-    for (const auto& [version, record] : entry.versions)
-      if (record.committed) item.kept.push_back(version);
-    if (newest->here) item.holders.push_back(config_.self.node);
-    for (const Member& holder : newest->holders) item.holders.push_back(holder.node);
-    bytes += key.name.size() + 64;
-    if (bytes > kListBytes)
-      return refuse(request, ErrorCode::kInvalidArgument,
-                    "the list is longer than one answer: ask for the names with a longer prefix");
-    answer.entries.push_back(std::move(item));
+void Keep::handle(const ClientRequest& request, const wire::CheckpointInspect& message) {
+  if (const Status named = check_name("checkpoint", message.name); !named)
+    return refuse(request, named.error().code, named.error().message);
+  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
+  const Entry* entry = catalogue_.find(key);
+  if (entry == nullptr || !entry->home || !told_all(*entry)) return look_up(key, request);
+  if (!leased()) return park(request);
+  wire::CheckpointInspected answer;
+  answer.home = config_.self.node;
+  for (const auto& [version, record] : entry->versions) {
+    if (!record.committed) continue;
+    const wire::VersionContent& content = record.content;
+    wire::InspectedVersion& item = answer.versions.emplace_back(
+        wire::InspectedVersion{version, content.incarnation, content.total, content.sum, content.sections, {}});
+    if (record.here) item.holders.push_back(config_.self.node);
+    for (const Member& holder : record.holders) item.holders.push_back(holder.node);
   }
+  const VersionRecord* newest = entry->newest_committed();
+  if (entry->lost())
+    answer.lost = lost_text(message.name, entry->committed, newest != nullptr ? newest->content.version : Version());
+  answer_inspected(request, std::move(answer));
+}
+
+void Keep::answer_inspect(const Round& round, const Findings& all, const ClientRequest& request) {
+  wire::CheckpointInspected answer;
+  for (const auto& [node, said] : round.answers)
+    if (said.home) answer.home = node;
+  for (const auto& [version, item] : all.found) {
+    const wire::VersionContent& content = item.content;
+    wire::InspectedVersion& version_of = answer.versions.emplace_back(
+        wire::InspectedVersion{version, content.incarnation, content.total, content.sum, content.sections, {}});
+    for (const Member& holder : item.holders) version_of.holders.push_back(holder.node);
+  }
+  const Version newest = all.found.empty() ? Version() : all.found.rbegin()->first;
+  if (all.lost) answer.lost = lost_text(round.key.name, all.standing.committed, newest);
+  answer_inspected(request, std::move(answer));
+}
+
+void Keep::answer_inspected(const ClientRequest& request, wire::CheckpointInspected answer) {
+  if (answer.versions.empty() && answer.lost.empty())
+    return refuse(request, ErrorCode::kNotFound,
+                  missing(std::get<wire::CheckpointInspect>(request.message).name, Version()));
+  answer.lease_until_ms = lease_until_ms_;
   emit(Answer{request.session, request.request, std::move(answer), SlotId(), SlotAccess::kNone});
 }
 

@@ -36,6 +36,7 @@ void Keep::start_round(Round round) {
 
 void Keep::address(Round& round) const {
   round.answers.clear();
+  round.listed.clear();
   round.awaited.clear();
   for (const Member& member : view_.members)
     if (member != config_.self) round.awaited.insert(member.node);
@@ -62,6 +63,8 @@ void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
     if (const Member* member = member_of(node); entry != nullptr && entry->home && !prefix && member != nullptr)
       entry->informed[*member] = std::max(entry->informed[*member], round.up_to);
     emit(Send{node, wire::KeepRemove{view_.number, id, prefix, round.key, round.up_to}});
+  } else if (round.kind == Round::Kind::kList) {
+    emit(Send{node, wire::KeepList{view_.number, id, round.key.owner, round.key.name, round.after}});
   } else {
     emit(Send{node, wire::KeepLookup{view_.number, id, round.tells, round.key}});
   }
@@ -122,6 +125,8 @@ void Keep::finish_round(std::uint64_t id) {
       return finish_claim(round);
     case Round::Kind::kRemovePrefix:
       return;
+    case Round::Kind::kList:
+      return finish_list(round);
     case Round::Kind::kRemove:
       remove_here(round.key, false, round.up_to, config_.self);
       for (const ClientRequest& request : round.waiting) confirm_removal(request);
@@ -338,7 +343,10 @@ void Keep::handle(const Member& from, const wire::KeepRemove& message) {
 
 void Keep::handle(const Member& from, const wire::KeepRemoved& message) {
   const auto at = rounds_.find(message.round);
-  if (at == rounds_.end() || at->second.kind == Round::Kind::kLookup || at->second.kind == Round::Kind::kClaim) return;
+  const auto removes = [](Round::Kind kind) {
+    return kind == Round::Kind::kRemove || kind == Round::Kind::kRemovePrefix;
+  };
+  if (at == rounds_.end() || !removes(at->second.kind)) return;
   if (at->second.awaited.erase(from.node) != 0 && at->second.awaited.empty()) finish_round(message.round);
 }
 

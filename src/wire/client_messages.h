@@ -325,26 +325,67 @@ struct CheckpointRelease {
   RK_FIELDS(slot)
 };
 
+// The owner's names of the whole ring that start with `prefix`, in order, those greater than `after`. Answer:
+// CheckpointListAnswer; ask again with its `next` as `after` until that is empty. It tells what the servers have at
+// this moment, not under one lease: a read is what decides.
 struct CheckpointList {
   static constexpr MessageType kType = MessageType::kCheckpointList;
   std::string prefix;
-  RK_FIELDS(prefix)
+  std::string after;
+  RK_FIELDS(prefix, after)
 };
 
 struct CheckpointEntry {
   std::string name;
-  OwnerId owner;
-  Version newest;
-  std::vector<Version> kept;
-  std::uint64_t bytes = 0;      // of the newest version
+  NodeId home;                  // the server whose clients write it; 0: it is gone, the next writer's becomes it
+  bool lost = false;            // newer versions than those in `kept` are gone
+  Version newest;               // that can be read; 0: none
+  std::vector<Version> kept;    // that can be read
+  std::uint64_t bytes = 0;      // of the newest version's sections
   std::vector<NodeId> holders;  // complete copies of the newest version
-  RK_FIELDS(name, owner, newest, kept, bytes, holders)
+  RK_FIELDS(name, home, lost, newest, kept, bytes, holders)
+};
+
+// What the owner's checkpoints take of a server's memory, copies for other servers and open writes included.
+struct ServerUsage {
+  NodeId node;
+  std::uint64_t bytes = 0;
+  std::uint64_t quota_bytes = 0;  // of an owner; UINT64_MAX: no other limit than the server's memory
+  RK_FIELDS(node, bytes, quota_bytes)
 };
 
 struct CheckpointListAnswer {
   static constexpr MessageType kType = MessageType::kCheckpointListAnswer;
   std::vector<CheckpointEntry> entries;
-  RK_FIELDS(entries)
+  std::string next;  // there may be more behind this name; empty: that is all
+  std::vector<ServerUsage> servers;
+  RK_FIELDS(entries, next, servers)
+};
+
+// All that the ring has of a name. Answer: CheckpointInspected; kNotFound if nothing was ever committed.
+struct CheckpointInspect {
+  static constexpr MessageType kType = MessageType::kCheckpointInspect;
+  std::string name;
+  RK_FIELDS(name)
+};
+
+struct InspectedVersion {
+  Version version;
+  Incarnation incarnation;  // of the community that wrote it; 0 outside of a job
+  std::uint64_t total = 0;  // bytes of memory
+  std::uint64_t sum = 0;    // as in CommitAnswer
+  std::vector<SectionPlace> sections;
+  std::vector<NodeId> holders;  // complete copies
+  RK_FIELDS(version, incarnation, total, sum, sections, holders)
+};
+
+struct CheckpointInspected {
+  static constexpr MessageType kType = MessageType::kCheckpointInspected;
+  NodeId home;                             // as in CheckpointEntry
+  std::string lost;                        // why the newest version cannot be read, for people; empty: it can
+  std::vector<InspectedVersion> versions;  // oldest first
+  std::uint64_t lease_until_ms = 0;        // as in CommitAnswer
+  RK_FIELDS(home, lost, versions, lease_until_ms)
 };
 
 // Removes all versions of the owner's name. Answer: Done; kNotFound if there is none.

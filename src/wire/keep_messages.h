@@ -184,6 +184,39 @@ struct KeepNamesHeard {
   RK_FIELDS(view, batch)
 };
 
+// One page of what the receiver has of an owner's names: CheckpointList, put to every member.
+struct KeepList {
+  static constexpr MessageType kType = MessageType::kKeepList;
+  ViewNumber view;
+  std::uint64_t round = 0;
+  OwnerId owner;
+  std::string prefix;
+  std::string after;
+  RK_FIELDS(view, round, owner, prefix, after)
+};
+
+// Of a name that its sender is the home of, has copies of, or that has no home.
+struct ListedName {
+  std::string name;
+  bool home = false;          // I am the home: `kept`, `bytes` and `lost` are what there is
+  bool lost = false;          // of the home
+  Version owed;               // as in KeepLookupAnswer; 0 if that was removed
+  std::vector<Version> here;  // complete copies at the sender
+  std::vector<Version> kept;  // of the home: what can be read
+  std::uint64_t bytes = 0;    // of the newest version in `kept`, or in `here`
+  RK_FIELDS(name, home, lost, owed, here, kept, bytes)
+};
+
+struct KeepListed {
+  static constexpr MessageType kType = MessageType::kKeepListed;
+  ViewNumber view;
+  std::uint64_t round = 0;
+  std::vector<ListedName> names;  // in order
+  bool more = false;              // behind the last of them
+  ServerUsage usage;
+  RK_FIELDS(view, round, names, more, usage)
+};
+
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with
 // key.name, for good: such names are never used again.
 struct KeepRemove {

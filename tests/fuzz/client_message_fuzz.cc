@@ -28,8 +28,8 @@ void run(ByteView input) {
   using namespace wire;
   decode_one<ClientHello, StatusQuery, CheckpointBegin, CheckpointCommit, CheckpointAbandon, CheckpointOpen,
              CheckpointList, CheckpointDelete, GroupCommit, GroupQuery, JobCreate, JobAttach, SegmentOpen, LogGrow,
-             JobFence, JobRemove, StatusAnswer, EventsSubscribe, ServerEvent, RingQuery, RingAnswer>(
-      std::to_integer<std::size_t>(input[0]), input.subspan(1));
+             JobFence, JobRemove, StatusAnswer, EventsSubscribe, ServerEvent, RingQuery, RingAnswer, CheckpointInspect,
+             CheckpointInspected, CheckpointListAnswer>(std::to_integer<std::size_t>(input[0]), input.subspan(1));
 }
 
 }  // namespace rk::fuzz

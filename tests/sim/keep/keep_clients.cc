@@ -40,6 +40,8 @@ void Clients::next() {
   const std::uint64_t kind = prng_.below(100);
   if (prng_.chance(1, 25)) race();
   if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));
+  if (kind < 45) return inspect(other, "name" + std::to_string(number));
+  if (kind < 47) return list(other);
   if (kind < 65) return read(prng_.chance(1, 2) ? number : other, "name" + std::to_string(number));
   if (kind < 80) return write(kGroupHost, std::string(kGroup) + "/r" + std::to_string(prng_.below(2)));
   if (kind < 88) return group(kGroupHost);
@@ -76,8 +78,10 @@ void Clients::ask(Operation operation, Incarnation sender) {
   operation.life = cluster_.hosts().life(operation.host);
   if (writes || std::holds_alternative<wire::CheckpointDelete>(operation.request))
     claimants_[operation.key].insert(life->self());
-  if (!std::holds_alternative<wire::CheckpointOpen>(operation.request))
-    asked_[operation.key].try_emplace(life->self(), life->view().members);
+  const bool asks = std::holds_alternative<wire::CheckpointOpen>(operation.request) ||
+                    std::holds_alternative<wire::CheckpointInspect>(operation.request) ||
+                    std::holds_alternative<wire::CheckpointList>(operation.request);
+  if (!asks) asked_[operation.key].try_emplace(life->self(), life->view().members);
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
   operation.least_request = ok_request_[operation.key];
@@ -110,6 +114,22 @@ void Clients::read(sim::HostId host, const std::string& name) {
   operation.host = host;
   operation.key = key_of(name);
   operation.request = wire::CheckpointOpen{name, {}};
+  ask(std::move(operation));
+}
+
+void Clients::inspect(sim::HostId host, const std::string& name) {
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of(name);
+  operation.request = wire::CheckpointInspect{name};
+  ask(std::move(operation));
+}
+
+void Clients::list(sim::HostId host) {
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of("");
+  operation.request = wire::CheckpointList{"n", "name"};
   ask(std::move(operation));
 }
 
@@ -359,10 +379,42 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   }
   if (wire::version_sum(table) != message.sum) checker.violated(what + " with bytes that are not its own");
   if (failed_sums_.contains(message.sum)) checker.violated(what + ", whose commit was answered FAILED");
+  check_version_read(operation, message.version, what);
+}
+
+// Nothing older than what was OK when the question came, nothing that had been removed.
+void Clients::check_version_read(const Operation& operation, Version version, const std::string& what) {
   const bool removed_meanwhile = operation.removals != removals_[operation.key];
-  if (message.version < operation.least && !removed_meanwhile)
-    checker.violated(what + " after version " + std::to_string(operation.least.value) + " was OK");
-  if (message.version <= operation.removed) checker.violated(what + ", which had been removed");
+  if (version < operation.least && !removed_meanwhile)
+    cluster_.checker().violated(what + " after version " + std::to_string(operation.least.value) + " was OK");
+  if (version <= operation.removed) cluster_.checker().violated(what + ", which had been removed");
+}
+
+// What is told of a name is what a read would give.
+void Clients::judge(const Operation& operation, const keep::Answer&, const wire::CheckpointInspected& message) {
+  ++totals().inspected;
+  Checker& checker = cluster_.checker();
+  for (const wire::InspectedVersion& version : message.versions) {
+    checker.content(operation.key, version.version, version.sum, "in what is told of the name");
+    if (wire::version_sum(version.sections) != version.sum || failed_sums_.contains(version.sum))
+      checker.violated("what is told of version " + std::to_string(version.version.value) + " of " +
+                       operation.key.name + " is not its own");
+  }
+  if (!message.lost.empty())
+    return check_denial(operation, {static_cast<std::int32_t>(ErrorCode::kLost), message.lost});
+  const Version newest = message.versions.back().version;
+  check_version_read(operation, newest,
+                     operation.key.name + " was told to be at version " + std::to_string(newest.value));
+}
+
+void Clients::judge(const Operation&, const keep::Answer&, const wire::CheckpointListAnswer& message) {
+  ++totals().listed;
+  std::string last = "name";
+  for (const wire::CheckpointEntry& entry : message.entries) {
+    if (entry.name <= last) cluster_.checker().violated("a list is out of order at " + entry.name);
+    last = entry.name;
+    if (!entry.newest && !entry.lost) cluster_.checker().violated("a list has nothing of " + entry.name);
+  }
 }
 
 void Clients::judge(const Operation& operation, const keep::Answer&, const wire::GroupAnswer& message) {
@@ -384,8 +436,9 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
   ++totals().refused;
   if (std::holds_alternative<wire::CheckpointCommit>(operation.request) && operation.sum != 0)
     failed_sums_.insert(operation.sum);
-  if (!std::holds_alternative<wire::CheckpointOpen>(operation.request)) return;
-  check_denial(operation, message);
+  const bool denies = std::holds_alternative<wire::CheckpointOpen>(operation.request) ||
+                      std::holds_alternative<wire::CheckpointInspect>(operation.request);
+  if (denies) check_denial(operation, message);
 }
 
 void Clients::check_denial(const Operation& operation, const wire::Refusal& message) {

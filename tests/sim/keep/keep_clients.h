@@ -18,7 +18,8 @@ namespace rk::keep_sim {
 class Cluster;
 
 struct Outcomes {
-  std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0;
+  std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
+                inspected = 0, listed = 0;
 };
 
 class Clients {
@@ -52,6 +53,8 @@ class Clients {
   void next();
   void write(sim::HostId host, const std::string& name);
   void read(sim::HostId host, const std::string& name);
+  void inspect(sim::HostId host, const std::string& name);
+  void list(sim::HostId host);
   void group(sim::HostId host);
   void remove(sim::HostId host);
   // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
@@ -65,7 +68,9 @@ class Clients {
   void judge(const Operation& operation, const keep::Answer& answer, const wire::GroupAnswer& message);
   void judge(const Operation& operation, const keep::Answer& answer, const wire::Done& message);
   void judge(const Operation& operation, const keep::Answer& answer, const wire::Refusal& message);
-  void judge(const Operation&, const keep::Answer&, const wire::CheckpointListAnswer&) {}
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointInspected& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointListAnswer& message);
+  void check_version_read(const Operation& operation, Version version, const std::string& what);
   void check_copies(const Operation& operation, Version version);
   void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;

@@ -48,6 +48,8 @@ TEST_P(KeepSim, SurvivesFaults) {
       {"group versions", totals.groups / 2},
       {"removals", totals.removed / 2},
       {"reads of what is lost", totals.lost},
+      {"names told of", totals.inspected / 2},
+      {"lists", totals.listed},
       {"clocks that jump", counts.jumps},
       {"no memory", counts.full},
       {"flipped bits", counts.flipped},

@@ -22,7 +22,11 @@ TEST(Golden, Release_0_1_KeepMessageNumbers) {
   EXPECT_EQ(static_cast<int>(KeepOutdated::kType), 0x24a);
   EXPECT_EQ(static_cast<int>(KeepNames::kType), 0x24b);
   EXPECT_EQ(static_cast<int>(KeepNamesHeard::kType), 0x24c);
+  EXPECT_EQ(static_cast<int>(KeepList::kType), 0x24d);
+  EXPECT_EQ(static_cast<int>(KeepListed::kType), 0x24e);
   EXPECT_EQ(static_cast<int>(CheckpointRelease::kType), 0x11e);
+  EXPECT_EQ(static_cast<int>(CheckpointInspect::kType), 0x11f);
+  EXPECT_EQ(static_cast<int>(CheckpointInspected::kType), 0x120);
 }
 
 TEST(Golden, Release_0_1_CopyChunk) {

@@ -190,12 +190,15 @@ void add_client_keep_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x116, CheckpointContent{Version(1), 8192, 3, kPlaces, NodeId(4), 5, 6},
                      "010000000000000000200000000000000300000000000000010000000400000064617461001000000000000005000000"
                      "0000000009000000000000000400000005000000000000000600000000000000"));
-  rows.push_back(row(0x117, CheckpointList{"job"}, "030000006a6f62"));
-  rows.push_back(row(
-      0x118,
-      CheckpointListAnswer{{{"jobs", OwnerId(1000), Version(2), {Version(1), Version(2)}, 10, {NodeId(3), NodeId(4)}}}},
-      "01000000040000006a6f6273e8030000020000000000000002000000010000000000000002000000000000000a000000"
-      "00000000020000000300000004000000"));
+  rows.push_back(row(0x117, CheckpointList{"job", "j"}, "030000006a6f62010000006a"));
+  rows.push_back(
+      row(0x118,
+          CheckpointListAnswer{
+              {{"jobs", NodeId(5), true, Version(2), {Version(1), Version(2)}, 10, {NodeId(3), NodeId(4)}}},
+              "x",
+              {{NodeId(6), 7, 8}}},
+          "01000000040000006a6f62730500000001020000000000000002000000010000000000000002000000000000000a000000"
+          "000000000200000003000000040000000100000078010000000600000007000000000000000800000000000000"));
   rows.push_back(row(0x119, CheckpointDelete{"jobs"}, "040000006a6f6273"));
   rows.push_back(row(0x11a, GroupCommit{"g", kParts, 500},
                      "010000006701000000040000007061727403000000000000000400000000000000f4010000"));
@@ -205,6 +208,11 @@ void add_client_keep_rows(std::vector<Row>& rows) {
                      "0600000000000000"));
   rows.push_back(row(0x11d, Done{}, ""));
   rows.push_back(row(0x11e, CheckpointRelease{1}, "0100000000000000"));
+  rows.push_back(row(0x11f, CheckpointInspect{"jobs"}, "040000006a6f6273"));
+  rows.push_back(
+      row(0x120, CheckpointInspected{NodeId(1), "no", {{Version(2), Incarnation(3), 8192, 4, kPlaces, {NodeId(5)}}}, 6},
+          "01000000020000006e6f010000000200000000000000030000000000000000200000000000000400000000000000010000000400"
+          "00006461746100100000000000000500000000000000090000000000000001000000050000000600000000000000"));
 }
 
 void add_client_log_rows(std::vector<Row>& rows) {
@@ -295,6 +303,17 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
           "0100000000000000020000000000000001000000e80300000101000000670300000000000000040000000000000005000000"
           "00000000060000000000000001"));
   rows.push_back(row(0x24c, KeepNamesHeard{ViewNumber(1), 2}, "01000000000000000200000000000000"));
+  rows.push_back(row(0x24d, KeepList{ViewNumber(1), 2, OwnerId(3), "a", "b"},
+                     "0100000000000000020000000000000003000000010000006101000000"
+                     "62"));
+  rows.push_back(row(
+      0x24e,
+      KeepListed{
+          ViewNumber(1), 2, {{"a", true, false, Version(3), {Version(4)}, {Version(5)}, 6}}, true, {NodeId(7), 8, 9}},
+      "010000000000000002000000000000000100000001000000610100030000000000000001000000040000000000000001000000"
+      "05000000000000000600000000000000"
+      "01070000000800000000000000"
+      "0900000000000000"));
   rows.push_back(
       row(0x270, LogRecords{JobId(1), Rank(2), Rank(3), 4, {{Ssn(5), 6, 7, -8, Incarnation(9), 10, 11, bytes({0xaa})}}},
           "010000000000000002000000030000000400000000000000010000000500000000000000060000000000000007000000"

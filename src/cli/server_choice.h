@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which server a command asks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "launch/ring_servers.h"
+
+namespace rk::cli {
+
+struct ServerChoice {
+  std::string directory;     // of the ring; empty: $RINGKEEP_SOCKET, then the user's own ring
+  std::string socket;        // of the server that is asked; empty: the first of the ring that answers
+  std::uint32_t server = 0;  // likewise, of a ring that `up` started; 0: not said
+};
+
+// kUnavailable if it does not answer.
+Result<launch::ReachedServer> reach(const ServerChoice& choice);
+
+}  // namespace rk::cli
