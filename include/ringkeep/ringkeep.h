@@ -117,6 +117,10 @@ RK_API int rk_read(rk_client* client, const char* name, uint64_t version, rk_rea
 RK_API uint64_t rk_reader_version(const rk_reader* reader);
 RK_API int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size);
 RK_API void rk_reader_close(rk_reader* reader);
+/* Which sections the version has, in the order of rk_begin: the first `capacity` of them are written to `sections`
+ * (NULL allowed where capacity is 0), `*count` is how many there are. The names are the reader's, until
+ * rk_reader_close. */
+RK_API int rk_reader_sections(const rk_reader* reader, rk_section* sections, size_t capacity, size_t* count);
 /* Removes every version of `name`. */
 RK_API int rk_delete(rk_client* client, const char* name);
 

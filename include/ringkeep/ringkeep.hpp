@@ -33,6 +33,8 @@ class Failure : public std::runtime_error {
   Failure(int code, const char* words)
       : std::runtime_error(std::string(rk_error_name(code)) + ": " + words), code_(code) {}
   int code() const noexcept { return code_; }
+  // Those of rk_last_error() alone; what() has the code's name before them.
+  std::string words() const { return std::string(what()).substr(std::string(rk_error_name(code_)).size() + 2); }
 
  private:
   int code_;
@@ -41,6 +43,11 @@ class Failure : public std::runtime_error {
 inline void require(int code) {
   if (code != RK_OK) throw Failure(code, rk_last_error());
 }
+
+struct Section {
+  std::string name;
+  std::size_t size = 0;
+};
 
 // A version that is being written. Without commit() it ends without a version.
 class Writer {
@@ -94,25 +101,33 @@ class Reader {
     require(rk_reader_section(handle_, name.c_str(), &data, &size));
     return {static_cast<const std::byte*>(data), size};
   }
+  // In the order in which they were begun.
+  std::vector<Section> sections() const {
+    std::size_t count = 0;
+    require(rk_reader_sections(handle_, nullptr, 0, &count));
+    std::vector<rk_section> list(count);
+    require(rk_reader_sections(handle_, list.data(), list.size(), &count));
+    std::vector<Section> out;
+    out.reserve(list.size());
+    for (const rk_section& section : list) out.push_back({section.name, section.size});
+    return out;
+  }
 
  private:
   rk_reader* handle_;
-};
-
-struct Section {
-  std::string name;
-  std::size_t size = 0;
 };
 
 // A connection to this node's server. Outlives its writers and readers.
 class Client {
  public:
   // Empty path: $RINGKEEP_SOCKET, then the user's default.
-  explicit Client(const std::string& socket_path = {}, std::uint32_t timeout_ms = 0) {
+  // fenced: the node's guard may kill this process when its server is out of the ring (rk_options).
+  explicit Client(const std::string& socket_path = {}, std::uint32_t timeout_ms = 0, bool fenced = false) {
     rk_options options{};
     options.struct_size = sizeof options;
     options.socket_path = socket_path.empty() ? nullptr : socket_path.c_str();
     options.timeout_ms = timeout_ms;
+    options.fenced = fenced ? 1 : 0;
     require(rk_open(&options, &handle_));
   }
   Client(Client&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}

@@ -163,6 +163,18 @@ int rk_reader_section(const rk_reader* reader, const char* section, const void**
   });
 }
 
+int rk_reader_sections(const rk_reader* reader, rk_section* sections, size_t capacity, size_t* count) {
+  if (reader == nullptr || count == nullptr || (sections == nullptr && capacity > 0))
+    return at_edge([] { return invalid("reader, the place for sections and that for their count must not be NULL"); });
+  return at_edge([&]() -> Status {
+    const auto& places = reader->reader.sections();
+    const size_t given = std::min(capacity, places.size());
+    for (size_t i = 0; i < given; ++i) sections[i] = {places[i].name.c_str(), places[i].size};
+    *count = places.size();
+    return {};
+  });
+}
+
 void rk_reader_close(rk_reader* reader) {
   at_edge([&]() -> Status {
     delete reader;

@@ -64,6 +64,36 @@ TEST(KeepOnServers, TheEventsTellOfLostAndNewSecondCopies) {
   EXPECT_EQ(next("copying_done").count, 1U);
 }
 
+TEST(KeepOnServers, AReaderSaysWhichSectionsThereAre) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  const rk_section sections[] = {{"second", 5000}, {"first", 3}, {"empty", 0}};
+  rk_writer* writer = nullptr;
+  ASSERT_EQ(rk_begin(client.handle, "named", sections, 3, &writer), RK_OK) << rk_last_error();
+  ASSERT_EQ(rk_commit(writer, RK_LEVEL_REPLICATED, nullptr), RK_OK) << rk_last_error();
+  const Client far(ring.socket(2));
+  for (rk_client* each : {client.handle, far.handle}) {
+    rk_reader* reader = nullptr;
+    ASSERT_EQ(rk_read(each, "named", 0, &reader), RK_OK) << rk_last_error();
+    size_t count = 0;
+    ASSERT_EQ(rk_reader_sections(reader, nullptr, 0, &count), RK_OK) << rk_last_error();
+    EXPECT_EQ(count, 3U);
+    rk_section found[3] = {{"untouched", 1}, {"untouched", 1}, {"untouched", 1}};
+    ASSERT_EQ(rk_reader_sections(reader, found, 2, &count), RK_OK) << rk_last_error();
+    EXPECT_EQ(count, 3U);
+    EXPECT_STREQ(found[2].name, "untouched");
+    ASSERT_EQ(rk_reader_sections(reader, found, 3, &count), RK_OK) << rk_last_error();
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_STREQ(found[i].name, sections[i].name);
+      EXPECT_EQ(found[i].size, sections[i].size);
+    }
+    EXPECT_EQ(rk_reader_sections(reader, nullptr, 3, &count), RK_ERR_INVALID_ARGUMENT);
+    EXPECT_EQ(rk_reader_sections(reader, found, 3, nullptr), RK_ERR_INVALID_ARGUMENT);
+    rk_reader_close(reader);
+  }
+  EXPECT_EQ(rk_reader_sections(nullptr, nullptr, 0, nullptr), RK_ERR_INVALID_ARGUMENT);
+}
+
 TEST(KeepOnServers, SeveralSectionsLargeAndEmptyComeBackWhole) {
   RingFixture ring(2);
   const Client client(ring.socket(1));
