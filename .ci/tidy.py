@@ -46,7 +46,7 @@ def main():
             name = str(pathlib.Path(path).relative_to(root))
         except ValueError:
             continue
-        if name.split("/")[0] in ("src", "sim", "examples"):
+        if name.split("/")[0] in ("src", "sim", "examples", "python"):
             files.append(name)
     files = newest_first(root, files)
     end = time.monotonic() + (float("inf") if arguments.all else arguments.budget)

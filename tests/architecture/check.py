@@ -71,8 +71,8 @@ def check_includes(root, _build):
         return [f"ARCHITECTURE.md: found only {len(table.kind)} rows in the table of folders"]
     layers = sorted(path.name for path in (root / "src").iterdir() if sources(root, f"src/{path.name}"))
     bad = [f"src/{name}: is not in the table of ARCHITECTURE.md" for name in layers if name not in table.kind]
-    for name in [*layers, "sim"]:
-        folder = "sim" if name == "sim" else f"src/{name}"
+    for name in [*layers, "python", "sim"]:
+        folder = name if name in ("python", "sim") else f"src/{name}"
         for path in sources(root, folder):
             bad += includes_of(root, path, name, table)
     return bad

@@ -57,6 +57,7 @@ PLANTED = [
     ("includes", "src/io/bad.h", SPDX + '#include <daemon/config.h>\n', "io may not use daemon"),
     ("includes", "src/log/bad.h", SPDX + '#include "ringkeep/ringkeep.h"\n', "a pure layer includes"),
     ("includes", "src/log/bad.h", SPDX + '#include "local.h"\n', "without its layer"),
+    ("includes", "python/bad.cc", SPDX + '#include "client/checkpoint.h"\n', "python may not use client"),
     ("includes", "src/surprise/bad.h", SPDX, "is not in the table"),
     ("containers", "src/keep/bad.cc",
      SPDX + "std::unordered_map<int, std::vector<int>> names_;\nvoid f() { for (auto& [k, v] : names_) k(v); }\n",
