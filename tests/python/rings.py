@@ -25,8 +25,8 @@ class Ring:
         self._command("up", "--servers", str(servers))
 
     def close(self):
-        for pid in self._stopped:
-            os.kill(pid, signal.SIGCONT)
+        for pid in self._stopped:  # one that goes on would begin anew, beside `ringkeep down`
+            kill(pid)
         self._command("down")
         shutil.rmtree(self.folder)
 
@@ -38,13 +38,7 @@ class Ring:
 
     def kill(self, server):
         """Returns when the process is gone."""
-        pid = self.pid(server)
-        end = os.pidfd_open(pid)
-        try:
-            os.kill(pid, signal.SIGKILL)
-            await_true(lambda: ended(end), "the end of a server that was killed")
-        finally:
-            os.close(end)
+        kill(self.pid(server))
 
     def await_ring_of(self, members, server):
         """Until that server serves in a ring of that many; before it does, it refuses calls."""
@@ -74,8 +68,15 @@ class Ring:
             raise RuntimeError(f"ringkeep {name}: {done.stdout}{done.stderr}")
 
 
-def ended(pidfd):
-    return bool(select.select([pidfd], [], [], 0.1)[0])
+def kill(pid):
+    """Returns when the process is gone."""
+    end = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        if not select.select([end], [], [], PATIENCE_S)[0]:
+            raise AssertionError(f"process {pid} outlives SIGKILL by {PATIENCE_S} s")
+    finally:
+        os.close(end)
 
 
 def await_true(question, what):

@@ -101,7 +101,7 @@ begun.wait()
 sys.last = Last(thread)  # the thread's frame keeps what this program's own names refer to
 """
         pid = self.ring.pid(1)
-        self.ring._stopped.append(pid)
+        self.addCleanup(rings.kill, pid)
         done = rings.program(text, self.ring.socket(1), str(pid))
         self.assertEqual((done.returncode, done.stdout), (0, "gone"), done.stderr)
 
