@@ -35,7 +35,7 @@ auto result_of(Work&& work) {
 void require_no_views(const Memory& memory, const char* what) {
   if (memory.views == 0) return;
   throw py::buffer_error(std::string("cannot ") + what + ": " + std::to_string(memory.views) +
-                         " views of the checkpoint's memory are in use (memoryviews, or arrays made of them); nothing "
+                         " view(s) of the checkpoint's memory in use (memoryviews, or arrays made of them); nothing "
                          "was changed, let go of them and try again");
 }
 
