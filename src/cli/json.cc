@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// With checkpoint_json.cc the only user of nlohmann/json in this layer.
+// The only user of nlohmann/json in this layer.
 #include "cli/json.h"
 
 #include <algorithm>
@@ -132,9 +132,10 @@ void put_mark(Json& to, const wire::OverrideMark& mark) {
           : Json({{"server", mark.by.value}, {"from_view", mark.from.value}, {"time", utc(mark.at_ms * 1000)}});
 }
 
-Json nodes(const std::vector<NodeId>& list) {
+template <class Id>
+Json values(const std::vector<Id>& ids) {
   Json out = Json::array();
-  for (const NodeId node : list) out.push_back(node.value);
+  for (const Id id : ids) out.push_back(id.value);
   return out;
 }
 
@@ -187,6 +188,13 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["reason"] = event.reason;
 }
 
+Json or_null(NodeId node) { return node ? Json(node.value) : Json(); }
+
+std::string document(const Json& json) {
+  // A name may be any bytes but control bytes: what is no UTF-8 is shown as U+FFFD.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 std::string to_json(const wire::ServerEvent& event) {
@@ -235,7 +243,7 @@ std::string to_json(const wire::StatusAnswer& status) {
                   {"refused", status.links.refused},
                   {"malformed", status.links.malformed},
                   {"turned_away", status.links.turned_away}};
-  return out.dump(2) + "\n";
+  return document(out);
 }
 
 std::string to_json(const keys::KeySet& keys) {
@@ -243,7 +251,7 @@ std::string to_json(const keys::KeySet& keys) {
   out["keys"] = Json::array();
   for (const keys::ClusterKey& key : keys.all())
     out["keys"].push_back({{"number", key.number()}, {"id", key.id()}, {"dials", key.id() == keys.first().id()}});
-  return out.dump(2) + "\n";
+  return document(out);
 }
 
 std::string to_json(const wire::RingAnswer& ring) {
@@ -296,7 +304,7 @@ std::string to_json(const wire::RingAnswer& ring) {
   out["turned_away_peers"] = ring.turned_away_peers;
   out["malformed_peers"] = ring.malformed_peers;
   out["refused_messages"] = ring.refused_messages;
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return document(out);
 }
 
 std::string to_json(const wire::OverrideAnswer& answer) {
@@ -305,11 +313,11 @@ std::string to_json(const wire::OverrideAnswer& answer) {
   out["refusal"] = answer.refusal.empty() ? Json() : Json(answer.refusal);
   out["view"] = answer.view.value;
   put_mark(out, answer.overridden);
-  out["members"] = nodes(answer.members);
-  out["missing"] = nodes(answer.missing);
+  out["members"] = values(answer.members);
+  out["missing"] = values(answer.missing);
   out["lost_with_both"] = Json::array();
   for (const auto& [home, keeper] : lost_with_both(answer)) out["lost_with_both"].push_back({home.value, keeper.value});
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return document(out);
 }
 
 std::string to_json(const doctor::Findings& findings) {
@@ -321,7 +329,7 @@ std::string to_json(const doctor::Findings& findings) {
                                {"level", doctor::to_string(finding.level)},
                                {"text", finding.text},
                                {"cure", finding.cure}});
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return document(out);
 }
 
 std::string to_json(const recovery::RunRecord& record) {
@@ -364,7 +372,61 @@ std::string to_json(const recovery::RunRecord& record) {
   }
   out["malformed_frames"] = record.malformed_frames;
   // Output lines may hold bytes that are not UTF-8.
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return document(out);
+}
+
+std::string to_json(const CheckpointTable& table) {
+  Json out;
+  out["checkpoints"] = Json::array();
+  for (const wire::CheckpointEntry& entry : table.entries) {
+    Json one;
+    one["name"] = entry.name;
+    one["home"] = or_null(entry.home);
+    one["lost"] = entry.lost;
+    one["newest"] = entry.newest.value;
+    one["kept"] = values(entry.kept);
+    one["bytes"] = entry.bytes;
+    one["holders"] = values(entry.holders);
+    out["checkpoints"].push_back(std::move(one));
+  }
+  out["servers"] = Json::array();
+  for (const wire::ServerUsage& server : table.servers) {
+    Json one;
+    one["server"] = server.node.value;
+    one["bytes"] = server.bytes;
+    one["quota_bytes"] = server.quota_bytes == UINT64_MAX ? Json() : Json(server.quota_bytes);
+    out["servers"].push_back(std::move(one));
+  }
+  return document(out);
+}
+
+std::string to_json(const std::string& name, const wire::CheckpointInspected& answer) {
+  Json out;
+  out["name"] = name;
+  out["home"] = or_null(answer.home);
+  out["lost"] = answer.lost.empty() ? Json() : Json(answer.lost);
+  out["versions"] = Json::array();
+  for (const wire::InspectedVersion& version : answer.versions) {
+    Json one;
+    one["version"] = version.version.value;
+    one["incarnation"] = version.incarnation.value;
+    one["memory_bytes"] = version.total;
+    one["sum"] = hex(version.sum);
+    one["holders"] = values(version.holders);
+    one["sections"] = Json::array();
+    for (const wire::SectionPlace& section : version.sections)
+      one["sections"].push_back({{"name", section.name}, {"bytes", section.size}, {"sum", hex(section.sum)}});
+    out["versions"].push_back(std::move(one));
+  }
+  return document(out);
+}
+
+std::string to_json(const std::string& name, Version version, std::uint64_t bytes) {
+  Json out;
+  out["name"] = name;
+  out["version"] = version.value;
+  out["bytes"] = bytes;
+  return document(out);
 }
 
 }  // namespace rk::cli

@@ -19,7 +19,7 @@ std::string to_json(const doctor::Findings& findings);
 // One line; two if events before it were missed.
 std::string to_json(const wire::ServerEvent& event);
 std::string to_json(const recovery::RunRecord& record);
-// checkpoint_json.cc, docs/checkpoints.md
+// docs/checkpoints.md
 std::string to_json(const CheckpointTable& table);
 std::string to_json(const std::string& name, const wire::CheckpointInspected& answer);
 std::string to_json(const std::string& name, Version version, std::uint64_t bytes);
