@@ -36,6 +36,7 @@ struct VersionRecord {
 struct Entry {
   wire::KeepKey key;
   bool home = false;           // this server answers for the name: it has heard every member of a view (Keep::claim)
+  bool keeps = false;          // of the home: for the safety of what is there, without a writer (adopting.cc)
   Member home_member;          // who did last, as far as known
   Version highest;             // no number up to this one is free
   Version floor;               // copies of versions up to this one are refused: they were removed

@@ -57,7 +57,7 @@ void Keep::handle(const ClientRequest& request, const wire::GroupCommit& message
   Entry* entry = catalogue_.obtain(key, config_.max_names_per_owner);
   if (entry == nullptr)
     return refuse(request, ErrorCode::kNoMemory, "this user has too many names in the keep: use fewer names");
-  if (!entry->home) return wait_for_claim(key, request);
+  if (!is_home(entry)) return wait_for_claim(key, request);
   if (fenced(*entry, request))
     return refuse(request, ErrorCode::kFenced,
                   "a newer life of this community commits \"" + message.group +
@@ -78,8 +78,8 @@ void Keep::handle(const ClientRequest& request, const wire::GroupQuery& message)
   if (const Status named = check_name("group", message.group); !named)
     return refuse(request, named.error().code, named.error().message);
   const wire::KeepKey key{request.owner, wire::KeepKind::kGroup, message.group};
-  const Entry* entry = catalogue_.find(key);
-  if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
+  Entry* entry = catalogue_.find(key);
+  if (!is_home(entry)) return wait_for_claim(key, request);
   if (!told_all(*entry)) return look_up(key, request);
   if (!leased()) return park(request);
   if (entry->lost()) return refuse(request, ErrorCode::kLost, lost_text(message.group, entry->committed, Version()));

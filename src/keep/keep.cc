@@ -31,8 +31,8 @@ std::uint64_t Keep::checkpoints() const {
 
 bool Keep::quiet() const {
   return writings_.empty() && pending_.empty() && outgoing_.empty() && incoming_.empty() && fetches_.empty() &&
-         rounds_.empty() && to_heal_.empty() && to_tell_.empty() && to_pass_on_.empty() && parked_.empty() &&
-         removed_.empty();
+         rounds_.empty() && to_heal_.empty() && to_tell_.empty() && to_pass_on_.empty() && to_adopt_.empty() &&
+         parked_.empty() && removed_.empty();
 }
 
 std::string Keep::under_way() const {
@@ -72,7 +72,7 @@ void Keep::forget_homes(bool current) {
   for (auto& [key, entry] : catalogue_.entries()) {
     entry.current = current && (entry.current || entry.home);
     if (!entry.home) continue;
-    entry.home = false;
+    entry.home = entry.keeps = false;
     entry.told.clear();
     entry.informed.clear();
     entry.surely_current.clear();
@@ -111,6 +111,7 @@ void Keep::on(const ViewInstalled& event) {
       std::erase_if(entry.aware, gone);
       if (entry.home) to_heal_.insert(key);
       note_untold(entry);
+      note_orphan(entry);
     }
     tellings_.clear();
     while (!incoming_.empty()) drop_incoming(incoming_.begin()->first);
@@ -124,6 +125,7 @@ void Keep::on(const ViewInstalled& event) {
   restart_rounds();
   heal_at_ms_ = tell_at_ms_ = 0;
   tell();
+  adopt_orphans();
   heal();
 }
 
@@ -245,6 +247,7 @@ void Keep::on(const Tick&) {
   retry_outdating();
   retry_fetches();
   tell();
+  adopt_orphans();
   heal();
 }
 

@@ -57,6 +57,7 @@ enum class PlantedBug : std::uint8_t {
   kOlderAfterLoss,         // what is left counts as the newest, although nobody who must know that is left
   kNotOutdated,            // a version is confirmed before all that knew the one before were told
   kNotPassedOn,            // names whose home is gone are not told to members that come
+  kNotAdopted,             // nobody becomes the home of a name whose home is gone before a writer comes
 };
 
 struct Config {
@@ -154,6 +155,7 @@ class Keep {
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;  // 0: none
     bool tells = false;             // that this server is the home, or about to be
+    bool keeps = false;             // a claim without a writer: for the safety of what is there
     bool confirming = false;        // asked again, because the first answers together said that all is lost
   };
   // What this server and the answers of a round say of a name, all together (currency.cc).
@@ -271,6 +273,13 @@ class Keep {
   void handle(const Member& from, const wire::KeepNames& message);
   void handle(const Member& from, const wire::KeepNamesHeard& message);
 
+  // adopting.cc: names whose home is gone
+  bool may_adopt(const Entry& entry) const;
+  void note_orphan(const Entry& entry);
+  void adopt_orphans();
+  bool is_home(Entry* entry);
+  void leave_home(Entry& entry);
+
   // receiving.cc: second copies of other homes
   void handle(const Member& from, const wire::CopyOffer& message);
   void handle(const Member& from, const wire::CopyRetain& message);
@@ -360,6 +369,7 @@ class Keep {
   std::set<wire::KeepKey> to_tell_;     // names of this home that a member may not know
   wire::KeepKey told_up_to_;            // in this turn through them
   std::set<wire::KeepKey> to_pass_on_;  // names without a home, likewise
+  std::set<wire::KeepKey> to_adopt_;    // of them, those that this server can become the home of
   std::map<NodeId, Telling> tellings_;
   std::uint64_t last_batch_ = 0;
   std::uint64_t heal_at_ms_ = 0;  // not before

@@ -216,8 +216,8 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointDelete& me
   if (const Status named = check_name("checkpoint", message.name); !named)
     return refuse(request, named.error().code, named.error().message);
   const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
-  const Entry* entry = catalogue_.find(key);
-  if (entry == nullptr || !entry->home) return wait_for_claim(key, request);
+  Entry* entry = catalogue_.find(key);
+  if (!is_home(entry)) return wait_for_claim(key, request);
   if (entry->versions.empty() && !entry->lost())
     return refuse(request, ErrorCode::kNotFound, missing(message.name, Version()));
   for (const auto& [version, record] : entry->versions)

@@ -27,6 +27,8 @@ void Keep::start_round(Round round) {
   for (auto& [id, running] : rounds_) {
     if (round.kind != Round::Kind::kClaim || running.kind != round.kind || running.key != round.key) continue;
     running.waiting.insert(running.waiting.end(), round.waiting.begin(), round.waiting.end());
+    running.keeps = running.keeps && round.keeps;
+    if (running.deadline_ms == 0) running.deadline_ms = round.deadline_ms;
     return;
   }
   address(round);
@@ -66,7 +68,9 @@ void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
   } else if (round.kind == Round::Kind::kList) {
     emit(Send{node, wire::KeepList{view_.number, id, round.key.owner, round.key.name, round.after}});
   } else {
-    emit(Send{node, wire::KeepLookup{view_.number, id, round.tells, round.key}});
+    const Entry* entry = catalogue_.find(round.key);
+    const bool keeps = round.kind == Round::Kind::kClaim ? round.keeps : entry != nullptr && entry->keeps;
+    emit(Send{node, wire::KeepLookup{view_.number, id, round.tells, round.key, keeps}});
   }
 }
 
@@ -164,6 +168,7 @@ void Keep::finish_claim(Round& round) {
   if (entry == nullptr)
     return refuse_all(round.waiting, ErrorCode::kNoMemory, "this user has too many names in the keep: use fewer names");
   adopt(*entry, round);
+  entry->keeps = round.keeps;
   resume(round.waiting);
 }
 
@@ -263,12 +268,14 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   // Nor can one that is about to become the home.
   if (!message.claim && claims(message.key)) return;
   if (message.claim) {
+    if (entry != nullptr && entry->home && entry->keeps && !message.keeps) leave_home(*entry);
     ask_anew(message.key);
-    // Two servers claim at once: the lower node id wins, the other one's writers are told to try again.
+    // Two servers claim at once: one with a writer wins, else the lower node id; the other one's writers are told to
+    // try again.
     std::vector<std::uint64_t> losing;
     for (const auto& [id, round] : rounds_) {
       if (round.kind != Round::Kind::kClaim || round.key != message.key) continue;
-      if (from.node < config_.self.node) {
+      if (round.keeps != message.keeps ? round.keeps : from.node < config_.self.node) {
         losing.push_back(id);
       } else {
         answer.home = true;
@@ -388,6 +395,7 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     to_heal_.erase(each);
     to_tell_.erase(each);
     to_pass_on_.erase(each);
+    to_adopt_.erase(each);
   }
 }
 

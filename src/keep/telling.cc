@@ -63,7 +63,7 @@ std::size_t Keep::tell_home(const Entry& entry) {
   for (const Member& member : view_.members) {
     if (member == config_.self || entry.told.contains(member)) continue;
     ++untold;
-    emit(Send{member.node, wire::KeepLookup{view_.number, 0, true, entry.key}});
+    emit(Send{member.node, wire::KeepLookup{view_.number, 0, true, entry.key, entry.keeps}});
   }
   return untold;
 }

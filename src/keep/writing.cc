@@ -64,7 +64,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& mes
     return refuse(request, ErrorCode::kNoMemory,
                   "this user has " + std::to_string(config_.max_names_per_owner) +
                       " names in the keep, which is the limit: use fewer names");
-  if (!entry->home) return wait_for_claim(key, request);
+  if (!is_home(entry)) return wait_for_claim(key, request);
   if (fenced(*entry, request))
     return refuse(request, ErrorCode::kFenced,
                   "a newer life of this community writes \"" + message.name +

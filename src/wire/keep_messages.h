@@ -102,14 +102,16 @@ struct CopyRetain {
   RK_FIELDS(view, key, up_to, committed, owed, retained)
 };
 
-// What do you know of this name? With `claim`: I am its home from now on, unless somebody else is.
+// What do you know of this name? With `claim`: I am its home from now on, unless somebody else is. With `keeps`: for
+// the safety of what is there; I leave it to whoever claims it without.
 struct KeepLookup {
   static constexpr MessageType kType = MessageType::kKeepLookup;
   ViewNumber view;
   std::uint64_t round = 0;
   bool claim = false;
   KeepKey key;
-  RK_FIELDS(view, round, claim, key)
+  bool keeps = false;
+  RK_FIELDS(view, round, claim, key, keeps)
 };
 
 struct HeldVersion {

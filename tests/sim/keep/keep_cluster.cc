@@ -196,6 +196,13 @@ bool Cluster::healthy() const {
   return true;
 }
 
+bool Cluster::has_home(const wire::KeepKey& key) const {
+  return std::any_of(lives_.begin(), lives_.end(), [&](const auto& life) {
+    const keep::Entry* entry = life ? life->core().catalogue().find(key) : nullptr;
+    return entry != nullptr && entry->home;
+  });
+}
+
 // When the faults are over: what is kept is kept twice, and no memory is left over.
 void Cluster::check_end() {
   if (!healthy()) return checker_.violated("the ring did not stay whole on a healthy network");
@@ -210,6 +217,8 @@ void Cluster::check_end() {
     const NodeId before = ring::predecessor(ring_.core(id)->view(), ring_.self(id).node)->node;
     std::size_t slots = 0;
     for (const auto& [key, entry] : life.core().catalogue().entries()) {
+      if (entry.current && !has_home(key) && entry.reach() > entry.floor && life.holds(key, entry.reach()))
+        checker_.violated(key.name + " has no home, and " + who + " has what is owed");
       for (const auto& [version, record] : entry.versions) {
         if (record.slot) ++slots;
         if (!entry.home || !record.committed || record.level == wire::CommitLevel::kLocal) continue;

@@ -70,6 +70,7 @@ class Cluster {
   void watch();
   bool run_until(std::uint64_t time_us);
   bool healthy() const;
+  bool has_home(const wire::KeepKey& key) const;
   void check_end();
   static sim::HostId host_of(NodeId node) { return node.value - 1; }
 

@@ -98,6 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NoLeaseNoEpoch", Bug::kNoLeaseNoEpoch, "was OK|is OK at server|not complete|two contents"},
                     Planted{"NoFence", Bug::kNoFence, "was OK|is OK at server|two contents"},
                     Planted{"CountEmpty", Bug::kCountEmpty, "not complete at the predecessor|was OK|second copy"},
+                    Planted{"NotAdopted", Bug::kNotAdopted, "has no home, and server"},
                     Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"},
                     Planted{"OlderAfterLoss", Bug::kOlderAfterLoss, "was OK"},
                     Planted{"NotOutdated", Bug::kNotOutdated, "was OK"},

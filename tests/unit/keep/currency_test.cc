@@ -335,6 +335,7 @@ TEST_F(KeepCurrency, APredecessorThatHasAllIsMadeCurrent) {
 TEST_F(KeepCurrency, AHomeAnewKnowsOnlyTheHoldersThatSaySo) {
   commit_ok("state");
   view(3, {1, 2, 3});  // view 2 was missed
+  answer_claims();
   ask(wire::CheckpointBegin{"state", {{"data", 100}}});
   later(200);
   EXPECT_TRUE(offered());  // to server 1, which answered that it has nothing

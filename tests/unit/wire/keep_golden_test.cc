@@ -49,7 +49,7 @@ TEST(Golden, Release_0_1_CopyAnswer) {
 }
 
 TEST(Golden, Release_0_1_KeepLookup) {
-  const KeepLookup lookup{ViewNumber(1), 2, true, {OwnerId(1000), KeepKind::kGroup, "g"}};
+  const KeepLookup lookup{ViewNumber(1), 2, true, {OwnerId(1000), KeepKind::kGroup, "g"}, false};
   EXPECT_EQ(to_hex(encode(lookup)),
             "0100000000000000"
             "0200000000000000"
@@ -57,7 +57,8 @@ TEST(Golden, Release_0_1_KeepLookup) {
             "e8030000"
             "01"
             "01000000"
-            "67");
+            "67"
+            "00");
 }
 
 // The identity of a version's content may never be computed in another way.

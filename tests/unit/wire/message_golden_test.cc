@@ -273,8 +273,8 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
   rows.push_back(row(0x244, CopyRetain{ViewNumber(1), kKey, Version(2), Version(3), Version(5), {Version(4)}},
                      "0100000000000000e8030000010100000067020000000000000003000000000000000500000000000000010000000400"
                      "000000000000"));
-  rows.push_back(
-      row(0x245, KeepLookup{ViewNumber(1), 2, true, kKey}, "0100000000000000020000000000000001e8030000010100000067"));
+  rows.push_back(row(0x245, KeepLookup{ViewNumber(1), 2, true, kKey, true},
+                     "0100000000000000020000000000000001e803000001010000006701"));
   KeepLookupAnswer answer;
   answer.view = ViewNumber(1);
   answer.round = 2;
