@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/checksum.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/checksum_kernels.h"
 
 namespace rk {
+namespace checksum_kernels {
+extern const Kernel kPortable = RK_CHECKSUM_KERNEL;
+}  // namespace checksum_kernels
 
-std::uint64_t checksum(ByteView bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+namespace {
+
+const checksum_kernels::Kernel& kernel() {
+#if defined(__x86_64__)
+  static const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
+  if (kHasAvx2) return checksum_kernels::kAvx2;
+#endif
+  return checksum_kernels::kPortable;
+}
+
+}  // namespace
+
+std::uint64_t checksum(ByteView bytes) { return kernel().whole(bytes.data(), bytes.size()); }
 
 struct StreamingChecksum::State {
   XXH3_state_t xxh;
@@ -17,7 +31,7 @@ StreamingChecksum::~StreamingChecksum() = default;
 StreamingChecksum::StreamingChecksum(StreamingChecksum&&) noexcept = default;
 StreamingChecksum& StreamingChecksum::operator=(StreamingChecksum&&) noexcept = default;
 
-void StreamingChecksum::update(ByteView bytes) { XXH3_64bits_update(&state_->xxh, bytes.data(), bytes.size()); }
-std::uint64_t StreamingChecksum::digest() const { return XXH3_64bits_digest(&state_->xxh); }
+void StreamingChecksum::update(ByteView bytes) { kernel().update(&state_->xxh, bytes.data(), bytes.size()); }
+std::uint64_t StreamingChecksum::digest() const { return kernel().digest(&state_->xxh); }
 
 }  // namespace rk

@@ -125,18 +125,15 @@ void rk_abandon(rk_writer* writer) {
 }
 
 int rk_put(rk_client* client, const char* name, const void* data, size_t size, uint64_t* version) {
+  if (client == nullptr || name == nullptr) return at_edge([] { return invalid("client and name must not be NULL"); });
   if (data == nullptr && size > 0) return at_edge([] { return invalid("the data must not be NULL"); });
-  const rk_section section{"data", size};
-  rk_writer* writer = nullptr;
-  if (const int code = rk_begin(client, name, &section, 1, &writer); code != RK_OK) return code;
-  void* place = nullptr;
-  if (const int code = rk_writer_section(writer, "data", &place, nullptr); code != RK_OK) {
-    const std::string words = rk_last_error();
-    rk_abandon(writer);
-    return rk::client::set_last_error(static_cast<rk::ErrorCode>(code), words.c_str());
-  }
-  if (size > 0) std::memcpy(place, data, size);
-  return rk_commit(writer, RK_LEVEL_REPLICATED, version);
+  return at_edge(client->poisoned, [&]() -> Status {
+    const rk::ByteView bytes(static_cast<const std::byte*>(data), size);
+    RK_TRY(const auto committed,
+           rk::client::put_version(*client->connection, name, {{"data", bytes}}, rk::wire::CommitLevel::kReplicated));
+    if (version != nullptr) *version = committed.version.value;
+    return {};
+  });
 }
 
 int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** reader) {

@@ -28,7 +28,7 @@ tl::unexpected<Error> no_section(std::string_view name) {
 // A server that is not what it says must not make us read outside of what we mapped.
 Status check_places(const std::vector<wire::SectionPlace>& sections, std::uint64_t total) {
   for (const wire::SectionPlace& section : sections)
-    if (section.offset > total || section.size > total - section.offset || section.offset % shm::kPageBytes != 0)
+    if (section.offset > total || section.size > total - section.offset || section.offset % wire::kPutAlignment != 0)
       return fail(ErrorCode::kCorrupt, "the server's answer places section \"" + section.name +
                                            "\" outside of its memory: install matching releases");
   return {};
@@ -110,10 +110,9 @@ tl::unexpected<Error> unknown(const std::string& why) {
 template <class Request, class Confirm>
 Result<Committed> ask_to_commit(Connection& connection, const Request& request, Incarnation incarnation,
                                 Confirm confirm) {
-  const bool sent = !connection.broken();
   const auto answer =
       connection.call<wire::CommitAnswer>(request, {incarnation, nullptr, request.timeout_ms + kAnswerSlackMs});
-  if (!answer && sent && connection.broken()) return unknown(answer.error().message);
+  if (!answer && connection.handed_over() && connection.broken()) return unknown(answer.error().message);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->result == wire::CommitResult::kOk && lease_over(answer->lease_until_ms))
     if (const Status confirmed = confirm(*answer); !confirmed)
@@ -172,6 +171,27 @@ Result<Committed> Writer::commit(wire::CommitLevel level) {
   mapping_.reset();
   return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_,
                        [&](const wire::CommitAnswer& ok) { return confirm_version(*connection, name_, ok); });
+}
+
+Result<Committed> put_version(Connection& connection, const std::string& name, const std::vector<NamedBytes>& sections,
+                              wire::CommitLevel level, Incarnation incarnation) {
+  std::size_t total = 0;
+  for (const NamedBytes& item : sections) total += item.bytes.size();
+  if (total <= kPutBytes) {
+    wire::CheckpointPut put{name, {}, level, connection.timeout_ms()};
+    for (const NamedBytes& item : sections) put.sections.push_back({item.name, item.bytes});
+    return ask_to_commit(connection, put, incarnation,
+                         [&](const wire::CommitAnswer& ok) { return confirm_version(connection, name, ok); });
+  }
+  std::vector<wire::SectionSpec> specs;
+  specs.reserve(sections.size());
+  for (const NamedBytes& item : sections) specs.push_back({item.name, item.bytes.size()});
+  RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
+  for (const NamedBytes& item : sections) {
+    RK_TRY(const std::span<std::byte> place, writer.section(item.name));
+    if (!item.bytes.empty()) std::memcpy(place.data(), item.bytes.data(), item.bytes.size());
+  }
+  return writer.commit(level);
 }
 
 Result<Reader> Reader::open(Connection& connection, const std::string& name, Version version) {
@@ -234,15 +254,8 @@ std::string part_name(JobId job, CommunityId community, Rank rank) {
 
 Result<wire::GroupPart> write_part(Connection& connection, const std::string& name,
                                    const std::vector<NamedBytes>& sections, Incarnation incarnation) {
-  std::vector<wire::SectionSpec> specs;
-  specs.reserve(sections.size());
-  for (const NamedBytes& item : sections) specs.push_back({item.name, item.bytes.size()});
-  RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
-  for (const NamedBytes& item : sections) {
-    RK_TRY(const std::span<std::byte> place, writer.section(item.name));
-    if (!item.bytes.empty()) std::memcpy(place.data(), item.bytes.data(), item.bytes.size());
-  }
-  RK_TRY(const Committed committed, writer.commit(wire::CommitLevel::kReplicated));
+  RK_TRY(const Committed committed,
+         put_version(connection, name, sections, wire::CommitLevel::kReplicated, incarnation));
   return wire::GroupPart{name, committed.version, committed.sum};
 }
 

@@ -22,6 +22,18 @@ struct Committed {
   std::uint64_t sum = 0;  // identifies the content; goes into a group record
 };
 
+// A version with fewer bytes travels in a message: above, mapping the server's memory takes less time than copying
+// through the socket does.
+inline constexpr std::size_t kPutBytes = std::size_t{64} << 10U;
+
+struct NamedBytes {
+  std::string name;
+  ByteView bytes;
+};
+// Begins, writes and commits a version whose bytes are at hand. Errors as of Writer::commit().
+Result<Committed> put_version(Connection& connection, const std::string& name, const std::vector<NamedBytes>& sections,
+                              wire::CommitLevel level, Incarnation incarnation = {});
+
 // A version that is being written. Lives no longer than its connection; ends with commit or the destructor.
 class Writer {
  public:
@@ -77,10 +89,6 @@ Status remove_checkpoint(Connection& connection, const std::string& name);
 std::string group_name(JobId job, CommunityId community);
 std::string part_name(JobId job, CommunityId community, Rank rank);
 
-struct NamedBytes {
-  std::string name;
-  ByteView bytes;
-};
 // One part: written, copied once, committed replicated.
 Result<wire::GroupPart> write_part(Connection& connection, const std::string& name,
                                    const std::vector<NamedBytes>& sections, Incarnation incarnation);

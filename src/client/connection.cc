@@ -109,14 +109,16 @@ Status Connection::greet(const ConnectOptions& options) {
   return {};
 }
 
-Result<wire::Frame> Connection::exchange(const wire::Frame& request, const CallOptions& options) {
+Result<wire::Frame> Connection::exchange(const wire::Packet& request, const CallOptions& options) {
+  handed_over_ = false;
   if (broken()) return tl::unexpected(broken_);
   const std::uint64_t deadline_ms = now_ms() + (options.timeout_ms != 0 ? options.timeout_ms : timeout_ms_);
-  if (const Status sent = send_all(wire::encode_frame(request), deadline_ms); !sent) {
+  if (const Status sent = send_all(request.bytes, deadline_ms); !sent) {
     // A half-sent request cannot be taken back.
     broken_ = sent.error();
     return tl::unexpected(broken_);
   }
+  handed_over_ = true;
   for (;;) {
     std::vector<shm::Descriptor> arrived;
     auto answer = receive(deadline_ms, arrived);
@@ -153,11 +155,11 @@ Result<wire::Frame> Connection::refused(const wire::Frame& answer) {
   return tl::unexpected(std::move(error));
 }
 
-Status Connection::begin_frame(const wire::Frame& request) {
+Status Connection::begin_packet(const wire::Packet& request) {
   if (broken()) return tl::unexpected(broken_);
   if (begun())
     return fail(ErrorCode::kInvalidArgument, "a request is open on this connection: fetch its answer before the next");
-  if (const Status sent = send_all(wire::encode_frame(request), now_ms() + timeout_ms_); !sent) {
+  if (const Status sent = send_all(request.bytes, now_ms() + timeout_ms_); !sent) {
     broken_ = sent.error();
     return tl::unexpected(broken_);
   }
@@ -212,17 +214,18 @@ Result<std::vector<wire::ServerNotice>> Connection::take_notices() {
   return tl::unexpected(broken_);
 }
 
+// Looks at least once, also when the deadline has passed.
 Status Connection::wait_for(short events, std::uint64_t deadline_ms) const {
   for (;;) {
     const std::uint64_t now = now_ms();
-    if (now >= deadline_ms)
-      return fail(ErrorCode::kTimeout, "the server at " + socket_path_ +
-                                           " did not answer in time, the outcome is unknown: read to learn it");
+    const std::uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
     pollfd item{socket_.get(), events, 0};
-    const int wait = static_cast<int>(std::min<std::uint64_t>(deadline_ms - now, 1'000'000));
-    const int result = ::poll(&item, 1, wait);
+    const int result = ::poll(&item, 1, static_cast<int>(std::min<std::uint64_t>(left, 1'000'000)));
     if (result > 0) return {};
     if (result < 0 && errno != EINTR) return fail_errno("wait for the server", errno);
+    if (left == 0)
+      return fail(ErrorCode::kTimeout, "the server at " + socket_path_ +
+                                           " did not answer in time, the outcome is unknown: read to learn it");
   }
 }
 
@@ -252,6 +255,7 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
   std::byte buffer[65536];
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kMaxDescriptors)];
   for (;;) {
+    RK_TRY_VOID(wait_for(POLLIN, deadline_ms));
     iovec span{buffer, sizeof buffer};
     msghdr message{};
     message.msg_iov = &span;
@@ -277,11 +281,7 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
     }
     if (got == 0 || errno == ECONNRESET)
       return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      RK_TRY_VOID(wait_for(POLLIN, deadline_ms));
-    } else if (errno != EINTR) {
-      return fail_errno("receive from the server", errno);
-    }
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return fail_errno("receive from the server", errno);
   }
 }
 

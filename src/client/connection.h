@@ -54,7 +54,7 @@ class Connection {
   // the outcome is unknown; kPeerGone if the server closed the connection.
   template <class Answer, class Request>
   Result<Answer> call(const Request& request, const CallOptions& options = {}) {
-    RK_TRY(const wire::Frame answer, exchange(wire::to_frame(request, ++last_request_, options.incarnation), options));
+    RK_TRY(const wire::Frame answer, exchange(wire::to_packet(request, ++last_request_, options.incarnation), options));
     auto message = wire::from_frame<Answer>(answer);
     if (!message) broken_ = message.error();
     return message;
@@ -63,7 +63,7 @@ class Connection {
   // A request whose answer is fetched later, with poll_answer(): one at a time, beside call(). It has no descriptors.
   template <class Request>
   Status begin(const Request& request, const CallOptions& options = {}) {
-    return begin_frame(wire::to_frame(request, ++last_request_, options.incarnation));
+    return begin_packet(wire::to_packet(request, ++last_request_, options.incarnation));
   }
   bool begun() const { return begun_ != 0; }
   // The answer to begin(), or nullopt if it has not come after `timeout_ms`. A refusal by the server is its Error.
@@ -103,6 +103,8 @@ class Connection {
   const std::string& socket_path() const { return socket_path_; }
   std::uint32_t timeout_ms() const { return timeout_ms_; }
   bool broken() const { return broken_.code != ErrorCode::kOk; }
+  // Was the last request of call() handed over whole? If not, the server has done nothing of it.
+  bool handed_over() const { return handed_over_; }
   // To watch for the end of the server; never read from it.
   int descriptor() const { return socket_.get(); }
 
@@ -110,8 +112,8 @@ class Connection {
   Connection() = default;
   Status connect(const ConnectOptions& options);
   Status greet(const ConnectOptions& options);
-  Result<wire::Frame> exchange(const wire::Frame& request, const CallOptions& options);
-  Status begin_frame(const wire::Frame& request);
+  Result<wire::Frame> exchange(const wire::Packet& request, const CallOptions& options);
+  Status begin_packet(const wire::Packet& request);
   Result<std::optional<wire::Frame>> poll_frame(std::uint32_t timeout_ms);
   void keep_notice(const wire::Frame& frame);
   Result<wire::Frame> refused(const wire::Frame& answer);
@@ -125,6 +127,7 @@ class Connection {
   std::string socket_path_;
   std::uint32_t timeout_ms_ = kDefaultTimeoutMs;
   std::uint64_t last_request_ = 0;
+  bool handed_over_ = false;
   std::uint64_t begun_ = 0;                  // number of the request of begin(), 0 if none is open
   std::optional<wire::Frame> begun_answer_;  // it came while call() waited for another one
   wire::FrameCutter cutter_;

@@ -12,20 +12,25 @@ namespace {
 
 // Bytes that wait on one link before the stream pauses until the next tick.
 constexpr std::size_t kStreamWindowBytes = kMaxPeerSendBytes / 2;
+// Of puts that wait for a claim, a lease or memory, of all clients.
+constexpr std::size_t kMaxWaitingPutBytes = std::size_t{64} << 20U;
 // Summed in one go: some 10 ms.
 constexpr std::uint64_t kSumPieceBytes = std::uint64_t{64} << 20U;
 
-// Decodes a frame into the variant if its type is T's.
+// Decodes a frame into the variant if its type is T's; no frame is a keep::Put (KeepDriver::put).
 template <class T, class Variant>
 bool decode_as(const wire::Frame& frame, std::optional<Variant>& out, Status& status) {
-  if (frame.type != T::kType) return false;
-  auto message = wire::from_frame<T>(frame);
-  if (message) {
-    out.emplace(std::in_place_type<T>, *std::move(message));
-  } else {
-    status = tl::unexpected(message.error());
+  if constexpr (!std::is_same_v<T, keep::Put>) {
+    if (frame.type != T::kType) return false;
+    auto message = wire::from_frame<T>(frame);
+    if (message) {
+      out.emplace(std::in_place_type<T>, *std::move(message));
+    } else {
+      status = tl::unexpected(message.error());
+    }
+    return true;
   }
-  return true;
+  return false;
 }
 
 template <class Variant>
@@ -77,11 +82,61 @@ void KeepDriver::drain() {
 
 Status KeepDriver::on_request(const ClientIdentity& client, const wire::Frame& frame) {
   if (frame.type == wire::CheckpointRelease::kType) return release(client, frame);
+  if (frame.type == wire::CheckpointPut::kType) return put(client, frame);
   RK_TRY(auto message, Decoder<keep::ClientMessage>::decode(frame));
   feed(keep::ClientRequest{keep::SessionId(client.session), client.owner, frame.request, frame.sender,
                            std::move(message)});
   pump();
   return {};
+}
+
+// The core decides on a put without its bytes.
+Status KeepDriver::put(const ClientIdentity& client, const wire::Frame& frame) {
+  RK_TRY(auto message, wire::from_frame<wire::CheckpointPut>(frame));
+  keep::Put put{std::move(message.name), {}, message.level, message.timeout_ms};
+  std::size_t bytes = 0;
+  for (const wire::PutSection& section : message.sections) {
+    put.sections.push_back({section.name, section.bytes.size()});
+    bytes += section.bytes.size();
+  }
+  const auto refuse = [&](ErrorCode code, const std::string& why) {
+    clients_.refuse(client.session, frame.request, Error{code, why});
+    return Status();
+  };
+  if (bytes > wire::kMaxPutBytes)
+    return refuse(ErrorCode::kInvalidArgument, "a put has " + std::to_string(bytes) + " bytes, and " +
+                                                   std::to_string(wire::kMaxPutBytes) +
+                                                   " is the limit: begin a checkpoint and write it in place");
+  if (bytes > kMaxWaitingPutBytes - put_bytes_)
+    return refuse(ErrorCode::kNoMemory,
+                  std::to_string(put_bytes_) + " bytes of puts wait at this server already: try again later");
+  const PutKey key{client.session, frame.request};
+  if (!puts_.emplace(key, WaitingPut{{}, std::move(message.sections), bytes}).second)
+    return fail(ErrorCode::kCorrupt, "two puts have the same request number: use a client of this release");
+  put_bytes_ += bytes;
+  feed(keep::ClientRequest{keep::SessionId(client.session), client.owner, frame.request, frame.sender, std::move(put)});
+  if (const auto at = puts_.find(key); at != puts_.end()) at->second.own(frame.payload);
+  pump();
+  return {};
+}
+
+// It waits, and outlives its frame.
+void KeepDriver::WaitingPut::own(const Bytes& frame) {
+  payload = frame;
+  for (wire::PutSection& section : sections)
+    if (!section.bytes.empty())
+      section.bytes = ByteView(payload).subspan(static_cast<std::size_t>(section.bytes.data() - frame.data()),
+                                                section.bytes.size());
+}
+
+// Empty: its client is gone.
+KeepDriver::WaitingPut KeepDriver::take_put(const PutKey& key) {
+  const auto at = puts_.find(key);
+  if (at == puts_.end()) return {};
+  WaitingPut put = std::move(at->second);
+  puts_.erase(at);
+  put_bytes_ -= put.bytes;
+  return put;
 }
 
 Status KeepDriver::release(const ClientIdentity& client, const wire::Frame& frame) {
@@ -106,6 +161,8 @@ void KeepDriver::on_session_closed(std::uint64_t session) {
       drop_if_unused(slot);
     }
   }
+  for (auto at = puts_.lower_bound({session, 0}); at != puts_.end() && at->first.first == session;)
+    take_put((at++)->first);
   feed(keep::ClientGone{keep::SessionId(session)});
 }
 
@@ -154,15 +211,16 @@ void KeepDriver::carry(keep::Send& effect) {
 }
 
 void KeepDriver::carry(keep::TakeSlot& effect) {
-  auto file = memory_for(effect.owner, effect.bytes);
+  auto memory = memory_for(effect.owner, effect.bytes);
   Status status;
-  if (file) {
+  if (memory) {
     Slot& slot = slots_[effect.slot];
     slot.owner = effect.owner;
     slot.bytes = effect.bytes;
-    slot.file = *std::move(file);
+    slot.file = std::move(memory->file);
+    slot.mapping = std::move(memory->mapping);
   } else {
-    status = tl::unexpected(file.error());
+    status = tl::unexpected(memory.error());
   }
   events_.emplace_back(keep::SlotReady{effect.slot, std::move(status)});
 }
@@ -185,13 +243,30 @@ void KeepDriver::carry(keep::SumSlot& effect) {
   if (summing_.size() == 1) sum_some();
 }
 
+void KeepDriver::carry(keep::FillSlot& effect) {
+  const WaitingPut put = take_put({effect.session.value, effect.request});
+  const std::vector<wire::PutSection>& sections = put.sections;
+  Slot& slot = slots_.at(effect.slot);
+  keep::SlotSummed summed{effect.slot, {}};
+  if (sections.size() == effect.sections.size() && map_slot(slot)) {
+    for (std::size_t i = 0; i < sections.size(); ++i) {
+      const ByteView bytes = sections[i].bytes;
+      RK_CHECK(effect.sections[i].offset + bytes.size() <= slot.bytes);
+      std::copy(bytes.begin(), bytes.end(),
+                slot.mapping.writable().begin() + static_cast<std::ptrdiff_t>(effect.sections[i].offset));
+      summed.sums.push_back(checksum(bytes));
+    }
+  }
+  events_.emplace_back(std::move(summed));
+}
+
 void KeepDriver::carry(keep::SendCopy& effect) {
   outgoing_.push_back({effect.to, effect.copy, effect.slot, 0, effect.bytes});
 }
 
 void KeepDriver::carry(keep::ReceiveCopy& effect) {
   Slot& slot = slots_.at(effect.slot);
-  if (const Status mapped = map_slot(slot, shm::Access::kReadWrite); !mapped) {
+  if (const Status mapped = map_slot(slot); !mapped) {
     events_.emplace_back(keep::CopyArrived{effect.slot, false, {}});
     return;
   }
@@ -205,6 +280,7 @@ void KeepDriver::carry(keep::StopCopy& effect) {
 }
 
 void KeepDriver::carry(keep::Answer& effect) {
+  if (!puts_.empty()) take_put({effect.session.value, effect.request});
   auto descriptors = descriptors_for(effect);
   if (!descriptors) {
     clients_.refuse(effect.session.value, effect.request, descriptors.error());
@@ -270,7 +346,7 @@ void KeepDriver::sum_some() {
   while (!summing_.empty() && left > 0) {
     Summing& item = summing_.front();
     Slot& slot = slots_.at(item.slot);
-    const bool mapped = static_cast<bool>(map_slot(slot, shm::Access::kReadOnly));
+    const bool mapped = static_cast<bool>(map_slot(slot));
     while (mapped && left > 0 && item.sums.size() < item.sections.size()) {
       const wire::SectionPlace& section = item.sections[item.sums.size()];
       RK_CHECK(section.offset + section.size <= slot.bytes);
@@ -318,11 +394,10 @@ void KeepDriver::pump() {
 bool KeepDriver::send_chunk(Outgoing& outgoing) {
   if (peers_.queued_bytes(outgoing.to) >= kStreamWindowBytes) return false;
   Slot& slot = slots_.at(outgoing.slot);
-  if (!map_slot(slot, shm::Access::kReadOnly)) return false;  // tried again at the next tick
+  if (!map_slot(slot)) return false;  // tried again at the next tick
   const std::uint64_t piece = std::min<std::uint64_t>(wire::kCopyChunkBytes, outgoing.bytes - outgoing.offset);
   const ByteView bytes = slot.mapping.bytes().subspan(outgoing.offset, piece);
-  const wire::CopyChunk chunk{outgoing.copy, outgoing.offset, Bytes(bytes.begin(), bytes.end())};
-  if (!peers_.send(outgoing.to, wire::to_frame(chunk))) return false;
+  if (!peers_.send(outgoing.to, wire::CopyChunk{outgoing.copy, outgoing.offset, bytes})) return false;
   outgoing.offset += piece;
   return true;
 }

@@ -46,10 +46,22 @@ class KeepDriver final : public KeepHandler {
     OwnerId owner;
     std::uint64_t bytes = 0;  // of the version; the file is rounded up to pages
     shm::MemoryFile file;
-    shm::Mapping mapping;  // made when the server itself looks at the bytes
-    shm::Access access = shm::Access::kReadOnly;
+    shm::Mapping mapping;                           // made when the server itself looks at the bytes
     std::map<std::uint64_t, std::uint32_t> pinned;  // how often each session has it open
     bool freed = false;                             // the core has done with it
+  };
+  // Memory that nothing uses; touched, and mapped if it was.
+  struct Warm {
+    shm::MemoryFile file;
+    shm::Mapping mapping;
+  };
+  // Puts whose bytes are not in a slot yet.
+  using PutKey = std::pair<std::uint64_t, std::uint64_t>;  // session, request
+  struct WaitingPut {
+    Bytes payload;                           // empty: the sections lie in the frame that is being handled
+    std::vector<wire::PutSection> sections;  // views
+    std::size_t bytes = 0;                   // of all sections
+    void own(const Bytes& frame);
   };
   struct Incoming {
     keep::SlotId slot;
@@ -81,22 +93,25 @@ class KeepDriver final : public KeepHandler {
   void carry(keep::TakeSlot& effect);
   void carry(keep::FreeSlot& effect);
   void carry(keep::SumSlot& effect);
+  void carry(keep::FillSlot& effect);
   void carry(keep::SendCopy& effect);
   void carry(keep::ReceiveCopy& effect);
   void carry(keep::StopCopy& effect);
   void carry(keep::Answer& effect);
   Result<std::vector<shm::Descriptor>> descriptors_for(keep::Answer& effect);
   Status release(const ClientIdentity& client, const wire::Frame& frame);
+  Status put(const ClientIdentity& client, const wire::Frame& frame);
+  WaitingPut take_put(const PutKey& key);
   Status on_chunk(NodeId from, const wire::Frame& frame);
   void pump();
   bool send_chunk(Outgoing& outgoing);
   void sum_some();
 
-  Result<shm::MemoryFile> memory_for(OwnerId owner, std::uint64_t bytes);
+  Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes);
   Status take_room(std::uint64_t bytes);
   void unpin(std::uint64_t session, keep::SlotId id);
   void drop_if_unused(keep::SlotId id);
-  Status map_slot(Slot& slot, shm::Access access);
+  static Status map_slot(Slot& slot);
 
   keep::Keep core_;
   CopyWatch copy_watch_;
@@ -112,8 +127,10 @@ class KeepDriver final : public KeepHandler {
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
   std::deque<Outgoing> outgoing_;
   std::deque<Summing> summing_;
-  std::map<std::uint64_t, std::set<keep::SlotId>> opened_;                          // by session
-  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<shm::MemoryFile>> warm_;  // unused files, by owner and size
+  std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session
+  std::map<PutKey, WaitingPut> puts_;
+  std::uint64_t put_bytes_ = 0;
+  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<Warm>> warm_;  // by owner and size
   std::uint64_t warm_bytes_ = 0;
 };
 

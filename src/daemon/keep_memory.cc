@@ -11,20 +11,20 @@ constexpr std::uint64_t kWarmShare = 4;
 
 }  // namespace
 
-Result<shm::MemoryFile> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes) {
+Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes) {
   const std::uint64_t size = shm::round_up_to_page(bytes);
   if (const auto warm = warm_.find({owner, size}); warm != warm_.end()) {
-    shm::MemoryFile file = std::move(warm->second.back());
+    Warm memory = std::move(warm->second.back());
     warm->second.pop_back();
     if (warm->second.empty()) warm_.erase(warm);
     warm_bytes_ -= size;
-    return file;
+    return memory;
   }
   RK_TRY_VOID(take_room(size));
   auto file = shm::MemoryFile::create("ringkeep-slot", size);
   Status touched;
   if (file) touched = file->touch(0, size);
-  if (file && touched) return file;
+  if (file && touched) return Warm{*std::move(file), {}};
   budget_.give(size);
   return tl::unexpected(file ? touched.error() : file.error());
 }
@@ -62,7 +62,7 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   if (!slot.freed || !slot.pinned.empty()) return;
   const std::uint64_t size = slot.file.size();
   if (warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
-    warm_[{slot.owner, size}].push_back(std::move(slot.file));
+    warm_[{slot.owner, size}].push_back({std::move(slot.file), std::move(slot.mapping)});
     warm_bytes_ += size;
     slots_.erase(at);
     return;
@@ -71,10 +71,9 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   budget_.give(size);
 }
 
-Status KeepDriver::map_slot(Slot& slot, shm::Access access) {
-  if (slot.mapping && (access == shm::Access::kReadOnly || slot.access == access)) return {};
-  RK_TRY(slot.mapping, shm::Mapping::map(slot.file, access));
-  slot.access = access;
+Status KeepDriver::map_slot(Slot& slot) {
+  if (slot.mapping) return {};
+  RK_TRY(slot.mapping, shm::Mapping::map(slot.file, shm::Access::kReadWrite));
   return {};
 }
 

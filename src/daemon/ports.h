@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "ring/config.h"
 #include "wire/codec.h"
+#include "wire/keep_messages.h"
 
 namespace rk::daemon {
 
@@ -49,6 +50,7 @@ class PeerPort {
   virtual ~PeerPort() = default;
   // False if there is no link. A peer that does not read until kMaxPeerSendBytes wait is disconnected.
   virtual bool send(NodeId to, const wire::Frame& frame) = 0;
+  virtual bool send(NodeId to, const wire::CopyChunk& chunk) = 0;
   virtual std::size_t queued_bytes(NodeId to) const = 0;
 };
 

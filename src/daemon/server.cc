@@ -208,6 +208,10 @@ bool Server::send(NodeId to, const wire::Frame& frame) {
   return true;
 }
 
+bool Server::send(NodeId to, const wire::CopyChunk& chunk) {
+  return links_->send(to, wire::to_packet(chunk, 0, incarnation_));
+}
+
 std::size_t Server::queued_bytes(NodeId to) const { return links_->queued_bytes(to); }
 
 }  // namespace rk::daemon

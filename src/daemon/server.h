@@ -107,6 +107,7 @@ class Server final : private ClientPort, private PeerPort {
 
   // PeerPort
   bool send(NodeId to, const wire::Frame& frame) override;
+  bool send(NodeId to, const wire::CopyChunk& chunk) override;
   std::size_t queued_bytes(NodeId to) const override;
 
   io::EventLoop& loop_;

@@ -17,8 +17,10 @@ namespace rk::io {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
-constexpr std::size_t kSealBytes = std::size_t{64} << 10U;  // at a time: what is not needed stays unsealed
-constexpr int kReadsPerTurn = 8;                            // then others have their turn
+constexpr std::size_t kSealBytes = std::size_t{64} << 10U;     // at a time: what is not needed stays unsealed
+constexpr int kReadsPerTurn = 8;                               // then others have their turn
+constexpr std::size_t kGatherBytes = std::size_t{256} << 10U;  // what waits for the end of a turn at most
+constexpr std::size_t kMergedBytes = std::size_t{64} << 10U;   // small frames become one write
 constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
 
 // Owns every descriptor that came, whatever is wrong with the message.
@@ -56,7 +58,9 @@ Connection::Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, C
       socket_(std::move(socket)),
       limits_(limits),
       callbacks_(std::make_shared<Callbacks>(std::move(callbacks))),
-      channel_(std::move(channel)) {}
+      channel_(std::move(channel)) {
+  cutter_.limit(limits.max_frame_bytes);
+}
 
 Connection::~Connection() = default;
 
@@ -69,17 +73,49 @@ void Connection::send(const wire::Frame& frame, std::span<const int> descriptors
     if (!copy) return close(std::move(copy).error());
     copies.push_back(std::move(*copy));
   }
-  enqueue(frame, std::move(copies));
+  enqueue(wire::encode_frame(frame), std::move(copies));
+  flush_when_due();
+}
+
+void Connection::send(wire::Packet packet) {
+  if (closed_) return;
+  enqueue(std::move(packet.bytes), {});
+  flush_when_due();
+}
+
+void Connection::flush_when_due() {
+  if (queued_bytes_ < kGatherBytes) return flush_later();
   if (auto status = flush(); !status) return close(std::move(status).error());
-  if (queued_bytes() > limits_.max_send_bytes)
+  check_unread();
+}
+
+// At the end of this turn of the loop: what is said to one side in a turn becomes one write.
+void Connection::flush_later() {
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  loop_.at_turn_end([self = shared_from_this()] {
+    self->flush_posted_ = false;
+    if (self->closed_) return;
+    if (auto status = self->flush(); !status) return self->close(std::move(status).error());
+    self->check_unread();
+  });
+}
+
+void Connection::check_unread() {
+  if (!closed_ && queued_bytes() > limits_.max_send_bytes)
     close(Error{ErrorCode::kNoMemory,
                 "the other side does not read: " + std::to_string(queued_bytes()) + " bytes wait to be sent"});
 }
 
-void Connection::enqueue(const wire::Frame& frame, std::vector<shm::Descriptor> descriptors) {
-  Outgoing item{wire::encode_frame(frame), 0, std::move(descriptors)};
-  queued_bytes_ += item.bytes.size();
-  queue_.push_back(std::move(item));
+void Connection::enqueue(Bytes bytes, std::vector<shm::Descriptor> descriptors) {
+  queued_bytes_ += bytes.size();
+  if (!queue_.empty() && descriptors.empty() && queue_.back().descriptors.empty() &&
+      queue_.back().bytes.size() + bytes.size() <= kMergedBytes) {
+    Bytes& last = queue_.back().bytes;
+    last.insert(last.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  queue_.push_back({std::move(bytes), 0, std::move(descriptors)});
 }
 
 std::size_t Connection::queued_bytes() const {
@@ -100,8 +136,10 @@ void Connection::abandon() {
   callbacks_ = std::make_shared<Callbacks>();
 }
 
+// What was said before is given to the socket as far as it takes it.
 void Connection::shut() {
   if (closed_) return;
+  if (flush_posted_) static_cast<void>(flush());  // the connection ends whether or not the other side still reads
   closed_ = true;
   watch_.reset();
   socket_.reset();
@@ -138,15 +176,17 @@ void Connection::on_readable() {
       // An answer of the handshake, and what waited for its end.
       if (auto status = flush(); !status) return close(std::move(status).error());
     }
-    if (*got < kReadBytes) return;  // that was all; the loop tells of more
+    if (!more_) return;  // that was all; the loop tells of more
   }
 }
 
 // Bytes that came; 0: none now.
 Result<std::size_t> Connection::receive() {
   std::array<std::byte, kReadBytes> buffer;
+  // What a large frame lacks goes to its place; what comes behind it is read next.
+  const std::span<std::byte> place = channel_ ? std::span<std::byte>() : cutter_.place();
   alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
-  iovec piece{buffer.data(), buffer.size()};
+  iovec piece{place.empty() ? buffer.data() : place.data(), place.empty() ? buffer.size() : place.size()};
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
@@ -166,12 +206,16 @@ Result<std::size_t> Connection::receive() {
     if (cutter_.buffered() > 0) return fail(ErrorCode::kCorrupt, "the connection ended in the middle of a frame");
     return fail(ErrorCode::kPeerGone, "the other side closed the connection");
   }
-  RK_TRY_VOID(take_bytes(ByteView(buffer).first(static_cast<std::size_t>(got))));
+  heard_ = true;
+  more_ = static_cast<std::size_t>(got) == piece.iov_len;
+  if (place.empty())
+    RK_TRY_VOID(take_bytes(ByteView(buffer).first(static_cast<std::size_t>(got))));
+  else
+    cutter_.placed(static_cast<std::size_t>(got));
   return static_cast<std::size_t>(got);
 }
 
 Status Connection::take_bytes(ByteView bytes) {
-  heard_ = true;
   if (!channel_) {
     cutter_.feed(bytes);
     return {};
@@ -216,7 +260,7 @@ void Connection::refuse(Error why) {
       queued_bytes_ = 0;
       channel_ = nullptr;
     }
-    enqueue(wire::to_frame(refusal, request_), {});
+    enqueue(wire::encode_frame(wire::to_frame(refusal, request_)), {});
     (void)flush();  // the connection ends for `why`, whether or not the other side still reads
   }
   close(std::move(why));

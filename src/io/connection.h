@@ -46,13 +46,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Sends now or queues; a channel sends nothing before it is established. After the connection is closed it does
   // nothing.
   void send(const wire::Frame& frame, std::span<const int> descriptors = {});
+  void send(wire::Packet packet);
   // Ends the connection: what is queued is sent as far as the socket takes it at once. on_closed follows.
   void close(Error why);
   // As close(), without on_closed: for an owner that goes away.
   void abandon();
   // From the next frame on; safe from inside a callback.
   void replace_callbacks(Callbacks callbacks) { callbacks_ = std::make_shared<Callbacks>(std::move(callbacks)); }
-  void raise_frame_limit() { limits_.max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload; }
+  void raise_frame_limit() {
+    limits_.max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload;
+    cutter_.limit(limits_.max_frame_bytes);
+  }
   // While paused no frame is delivered and, once one frame is buffered, none is read.
   void pause();
   void resume();
@@ -82,7 +86,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Status deliver();
   void refuse(Error why);
   Status take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out);
-  void enqueue(const wire::Frame& frame, std::vector<shm::Descriptor> descriptors);
+  void enqueue(Bytes bytes, std::vector<shm::Descriptor> descriptors);
+  void flush_when_due();
+  void flush_later();
+  void check_unread();
   // Sends until the queue is empty or the socket is full.
   Status flush();
   Status flush_plain();
@@ -106,6 +113,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool heard_ = false;
   bool paused_ = false;
   bool delivering_ = false;
+  bool flush_posted_ = false;
+  bool more_ = false;  // the last read took all that it asked for
   std::optional<Watch> watch_;
 };
 

@@ -19,11 +19,26 @@ struct EventLoop::State {
   asio::io_context context{1};
   asio::signal_set signals{context};
   std::function<void(int)> on_signal;
+  bool in_turn = false;
+  std::vector<std::function<void()>> turn_ends;
+
+  // Every callback is called through this one.
+  template <class Callback>
+  void turn(const Callback& callback) {
+    in_turn = true;
+    callback();
+    for (std::size_t i = 0; i < turn_ends.size(); ++i) {  // one may add others
+      const std::function<void()> work = std::move(turn_ends[i]);
+      work();
+    }
+    turn_ends.clear();
+    in_turn = false;
+  }
 
   void await_signal() {
     signals.async_wait([this](const std::error_code& error, int number) {
       if (error) return;
-      on_signal(number);
+      turn([&] { on_signal(number); });
       await_signal();
     });
   }
@@ -34,7 +49,14 @@ EventLoop::~EventLoop() = default;
 
 void EventLoop::run() { state_->context.run(); }
 void EventLoop::stop() { state_->context.stop(); }
-void EventLoop::post(std::function<void()> work) { asio::post(state_->context, std::move(work)); }
+void EventLoop::post(std::function<void()> work) {
+  asio::post(state_->context, [state = state_.get(), work = std::move(work)] { state->turn(work); });
+}
+
+void EventLoop::at_turn_end(std::function<void()> work) {
+  if (!state_->in_turn) return post(std::move(work));
+  state_->turn_ends.push_back(std::move(work));
+}
 
 void EventLoop::on_signals(const std::vector<int>& numbers, std::function<void(int)> callback) {
   state_->on_signal = std::move(callback);
@@ -49,12 +71,13 @@ std::uint64_t EventLoop::now_ms() const {
 }
 
 struct Timer::State {
-  explicit State(asio::io_context& context) : timer(context) {}
+  explicit State(EventLoop::State& events) : loop(events), timer(events.context) {}
+  EventLoop::State& loop;
   asio::steady_timer timer;
   std::uint64_t generation = 0;  // of the last start or cancel: an expiry already queued for an older one is void
 };
 
-Timer::Timer(EventLoop& loop) : state_(std::make_shared<State>(loop.state_->context)) {}
+Timer::Timer(EventLoop& loop) : state_(std::make_shared<State>(*loop.state_)) {}
 Timer::~Timer() {
   try {
     cancel();
@@ -66,7 +89,7 @@ void Timer::start(std::uint64_t delay_ms, std::function<void()> callback) {
   const std::uint64_t generation = ++state_->generation;
   state_->timer.expires_after(std::chrono::milliseconds(delay_ms));
   state_->timer.async_wait([state = state_, generation, callback = std::move(callback)](const std::error_code& error) {
-    if (!error && state->generation == generation) callback();
+    if (!error && state->generation == generation) state->loop.turn(callback);
   });
 }
 
@@ -76,7 +99,7 @@ void Timer::cancel() {
 }
 
 struct Watch::State : std::enable_shared_from_this<Watch::State> {
-  State(asio::io_context& context, int fd) : descriptor(context, fd) {}
+  State(EventLoop::State& events, int fd) : loop(events), descriptor(events.context, fd) {}
 
   struct Direction {
     std::function<void()> callback;
@@ -90,11 +113,12 @@ struct Watch::State : std::enable_shared_from_this<Watch::State> {
     descriptor.async_wait(type, [self = shared_from_this(), &direction, type](const std::error_code& error) {
       direction.armed = false;
       if (error || self->closed || !direction.wanted) return;
-      direction.callback();
+      self->loop.turn(direction.callback);
       self->arm(direction, type);
     });
   }
 
+  EventLoop::State& loop;
   asio::posix::stream_descriptor descriptor;
   Direction read;
   Direction write;
@@ -102,7 +126,7 @@ struct Watch::State : std::enable_shared_from_this<Watch::State> {
 };
 
 Watch::Watch(EventLoop& loop, int fd, std::function<void()> on_readable, std::function<void()> on_writable)
-    : state_(std::make_shared<State>(loop.state_->context, fd)) {
+    : state_(std::make_shared<State>(*loop.state_, fd)) {
   state_->read.callback = std::move(on_readable);
   state_->write.callback = std::move(on_writable);
 }

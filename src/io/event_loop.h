@@ -23,6 +23,9 @@ class EventLoop {
   void stop();
   // Calls `work` from run(), after the callback that posts it.
   void post(std::function<void()> work);
+  // Calls `work` when the callback that runs now has returned, before the loop looks for readiness again: what a turn
+  // gathers goes out together. Outside of a callback: as post().
+  void at_turn_end(std::function<void()> work);
   // From now on these signals call back instead of acting on the process. Once a loop.
   void on_signals(const std::vector<int>& numbers, std::function<void(int)> callback);
   // Of a clock that never goes back and counts the time in which the machine slept (CLOCK_BOOTTIME), so that what holds

@@ -129,6 +129,13 @@ bool PeerLinks::send(NodeId to, const wire::Frame& frame) {
   return !at->second->link->closed();
 }
 
+bool PeerLinks::send(NodeId to, wire::Packet packet) {
+  const auto at = peers_.find(to);
+  if (at == peers_.end() || !at->second->link || at->second->link->closed()) return false;
+  at->second->link->send(std::move(packet));
+  return !at->second->link->closed();
+}
+
 bool PeerLinks::connected(NodeId node) const {
   const auto at = peers_.find(node);
   return at != peers_.end() && at->second->link && !at->second->link->closed();

@@ -73,6 +73,7 @@ class PeerLinks {
 
   // False if there is no link now.
   bool send(NodeId to, const wire::Frame& frame);
+  bool send(NodeId to, wire::Packet packet);
   bool connected(NodeId node) const;
   std::size_t queued_bytes(NodeId to) const;
   // The key that the link was proven with; empty without a link.

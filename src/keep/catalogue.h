@@ -38,6 +38,7 @@ struct Entry {
   bool home = false;           // this server answers for the name: it has heard every member of a view (Keep::claim)
   bool keeps = false;          // of the home: for the safety of what is there, without a writer (adopting.cc)
   Member home_member;          // who did last, as far as known
+  bool home_heard = false;     // of others: it has spoken as the home, not only claimed the name
   Version highest;             // no number up to this one is free
   Version floor;               // copies of versions up to this one are refused: they were removed
   Version committed;           // newest version known to have been confirmed at level replicated
@@ -50,8 +51,9 @@ struct Entry {
   std::set<Member> told;       // of the home: members that know who is home
   std::set<Member> aware;      // of others, without a home: members that know the name
   std::set<Member> offered;    // servers that may have copies of some versions
-  std::map<Member, Version> informed;  // of the home: who may be current; and up to where that was told them last
-  std::set<Member> surely_current;     // those of them that have said so
+  std::map<Member, Version> informed;      // of the home: who may be current; and up to where that was told them last
+  std::set<Member> surely_current;         // those of them that have said so
+  std::map<Member, std::uint64_t> former;  // homes of this view before, and the last number of their offers
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
 

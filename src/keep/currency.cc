@@ -81,7 +81,9 @@ bool Keep::outdate_others(Entry& entry, const VersionRecord& record, Pending& pe
   const std::vector<Member> others = to_outdate(entry, record);
   for (const Member& member : others) {
     entry.surely_current.erase(member);
-    emit(Send{member.node, wire::KeepOutdate{view_.number, entry.key, record.content.version}});
+    wire::KeepOutdate outdate{view_.number, entry.key, record.content.version, {}};
+    for (const auto& [before, last_copy] : entry.former) outdate.fences.push_back({before.node, last_copy});
+    emit(Send{member.node, std::move(outdate)});
   }
   return others.empty();
 }
@@ -100,12 +102,16 @@ void Keep::handle(const Member& from, const wire::KeepOutdate& message) {
   Entry* entry = catalogue_.obtain(message.key, config_.max_names_per_owner);
   Version has;
   if (entry != nullptr && !entry->home) {
+    for (const wire::CopyFence& fence : message.fences)
+      if (const Member* before = member_of(fence.node); before != nullptr)
+        entry->last_copy[*before] = std::max(entry->last_copy[*before], fence.last_copy);
     for (auto at = entry->versions.lower_bound(message.version); at != entry->versions.end(); ++at)
       if (at->second.here) has = at->first;
     entry->current = entry->current && has;
     if (!entry->current) has = Version();
     entry->highest = std::max(entry->highest, message.version);
     entry->home_member = from;
+    entry->home_heard = true;
     entry->claimants.insert(from);
   }
   emit(Send{from.node, wire::KeepOutdated{view_.number, message.key, message.version, has}});

@@ -34,9 +34,17 @@ using PeerMessage =
                  wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate, wire::KeepOutdated,
                  wire::KeepNames, wire::KeepNamesHeard, wire::KeepList, wire::KeepListed>;
 
+// A wire::CheckpointPut without its bytes, which the shell keeps until FillSlot or the answer.
+struct Put {
+  std::string name;
+  std::vector<wire::SectionSpec> sections;
+  wire::CommitLevel level = wire::CommitLevel::kReplicated;
+  std::uint32_t timeout_ms = 0;
+};
+
 using ClientMessage = std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon,
                                    wire::CheckpointOpen, wire::CheckpointList, wire::CheckpointInspect,
-                                   wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery>;
+                                   wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery, Put>;
 
 // --- events ---
 
@@ -70,7 +78,7 @@ struct SlotReady {
   SlotId slot;
   Status status;
 };
-// Answer to SumSlot: the checksums of its sections, in order.
+// Answer to SumSlot and FillSlot: the checksums of its sections, in order. Fewer: they could not be computed.
 struct SlotSummed {
   SlotId slot;
   std::vector<std::uint64_t> sums;
@@ -122,6 +130,13 @@ struct SumSlot {
   SlotId slot;
   std::vector<wire::SectionPlace> sections;
 };
+// Copy the bytes of that request's Put into the slot, and answer with SlotSummed.
+struct FillSlot {
+  SlotId slot;
+  SessionId session;
+  std::uint64_t request = 0;
+  std::vector<wire::SectionPlace> sections;
+};
 // Stream the slot as CopyChunks, then report CopySent.
 struct SendCopy {
   NodeId to;
@@ -156,7 +171,7 @@ struct Answer {
   SlotAccess access = SlotAccess::kNone;
 };
 
-using Effect = std::variant<Send, TakeSlot, FreeSlot, SumSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
+using Effect = std::variant<Send, TakeSlot, FreeSlot, SumSlot, FillSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
 using Effects = std::vector<Effect>;
 
 }  // namespace rk::keep

@@ -107,6 +107,8 @@ void Keep::on(const ViewInstalled& event) {
       std::erase_if(entry.informed, [&](const auto& item) { return gone(item.first); });
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
       if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;
+      if (!entry.home) entry.informed.clear();  // an offer of an earlier view makes nobody current
+      entry.former.clear();
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
       std::erase_if(entry.aware, gone);
       if (entry.home) to_heal_.insert(key);
@@ -123,7 +125,7 @@ void Keep::on(const ViewInstalled& event) {
   for (const VersionKey& version : open) replicate(version);
   restart_fetches();
   restart_rounds();
-  heal_at_ms_ = tell_at_ms_ = 0;
+  heal_at_ms_ = tell_at_ms_ = adopt_at_ms_ = 0;
   tell();
   adopt_orphans();
   heal();

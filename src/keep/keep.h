@@ -98,8 +98,9 @@ class Keep {
     std::uint64_t begin_request = 0;
     std::uint64_t total = 0;
     std::vector<wire::SectionPlace> sections;
-    bool ready = false;  // the client has the slot
-    std::optional<ClientRequest> commit;
+    bool ready = false;                   // the client has the slot
+    std::optional<ClientRequest> commit;  // of a put: the request that began it
+    wire::CommitLevel level = wire::CommitLevel::kReplicated;
     std::uint64_t deadline_ms = 0;
   };
   // A version that has a number and no result yet, or whose result was UNKNOWN.
@@ -221,8 +222,14 @@ class Keep {
   void answer_commit(SessionId session, std::uint64_t request, wire::CommitAnswer answer);
   void resume(const std::vector<ClientRequest>& waiting);
 
-  // writing.cc: begin, commit, abandon
+  // writing.cc: begin, put, commit, abandon
   void handle(const ClientRequest& request, const wire::CheckpointBegin& message);
+  void handle(const ClientRequest& request, const Put& message);
+  void begin(const ClientRequest& request, const std::string& name, const std::vector<wire::SectionSpec>& sections,
+             const Put* put);
+  void order_commit(Writing& writing, const ClientRequest& request, wire::CommitLevel level,
+                    std::uint32_t timeout_ms) const;
+  void sum(SlotId slot, const Writing& writing);
   void handle(const ClientRequest& request, const wire::CheckpointCommit& message);
   void handle(const ClientRequest& request, const wire::CheckpointAbandon& message);
   void give_slot(SlotId slot, Writing& writing, const Status& status);
@@ -279,6 +286,7 @@ class Keep {
   void adopt_orphans();
   bool is_home(Entry* entry);
   void leave_home(Entry& entry);
+  void note_home(const wire::KeepKey& key, NodeId node);
 
   // receiving.cc: second copies of other homes
   void handle(const Member& from, const wire::CopyOffer& message);
@@ -373,6 +381,7 @@ class Keep {
   std::map<NodeId, Telling> tellings_;
   std::uint64_t last_batch_ = 0;
   std::uint64_t heal_at_ms_ = 0;  // not before
+  std::uint64_t adopt_at_ms_ = 0;
   std::uint64_t tell_at_ms_ = 0;
   Effects* out_ = nullptr;  // of the step that is running
 };

@@ -47,6 +47,7 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
   if (content.total > config_.owner_quota_bytes || used > config_.owner_quota_bytes - content.total)
     return refused("the user's quota is used up there");
   entry->home_member = from;
+  entry->home_heard = true;
   const SlotId slot = take_slot(message.key.owner, content.total);
   const std::uint64_t deadline_ms = now_ms_ + config_.answer_timeout_ms + content.total / config_.copy_bytes_per_ms;
   incoming_[slot] = Incoming{from, message.copy, message.eager, message.key, content, false, deadline_ms};
@@ -115,6 +116,7 @@ void Keep::handle(const Member& from, const wire::CopyRetain& message) {
   Entry* entry = catalogue_.find(message.key);
   if (entry == nullptr || entry->home) return;
   entry->home_member = from;
+  entry->home_heard = true;
   entry->committed = std::max(entry->committed, message.committed);
   entry->owed = std::max(entry->owed, message.owed);
   entry->highest = std::max(entry->highest, message.up_to);

@@ -44,6 +44,7 @@ void Keep::offer(std::uint64_t copy, Outgoing& outgoing, bool eager) {
   entry->informed.try_emplace(outgoing.to);
   if (config_.planted_bug == PlantedBug::kCountIncomplete && !pending_.contains(outgoing.version))
     entry->versions.at(outgoing.version.second).holders.insert(outgoing.to);
+  if (to_heal_.contains(entry->key)) tell_retained(*entry);  // before the next one comes, so that not all are there
   emit(Send{outgoing.to.node, wire::CopyOffer{view_.number, copy, eager, outgoing.version.first, record.content,
                                               entry->committed, entry->owed}});
   outgoing.retry_at_ms = now_ms_ + config_.retry_ms;
@@ -178,7 +179,6 @@ void Keep::commit(Entry& entry, VersionRecord& record) {
   } else {
     retire(entry);
   }
-  to_heal_.insert(entry.key);
 }
 
 void Keep::finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason) {
@@ -236,13 +236,14 @@ std::set<Version> Keep::open_versions(const wire::KeepKey& key) const {
   return out;
 }
 
+// Holders are told with the next version or at the next tick (healing.cc): nobody waits for it.
 void Keep::retire(Entry& entry) {
   const std::set<Version> retained = catalogue_.retained(entry, open_versions(entry.key));
   std::vector<Version> old;
   for (const auto& [version, record] : entry.versions)
     if (!retained.contains(version)) old.push_back(version);
   for (const Version version : old) drop_version(entry, version);
-  tell_retained(entry);
+  to_heal_.insert(entry.key);
 }
 
 // The predecessor, and holders of what the predecessor does not have yet, keep what is retained; others keep nothing.

@@ -150,6 +150,7 @@ void Keep::wait_for_claim(const wire::KeepKey& key, const ClientRequest& request
 void Keep::finish_claim(Round& round) {
   for (const auto& [node, answer] : round.answers) {
     if (!answer.home) continue;
+    if (!answer.claiming) note_home(round.key, node);
     std::vector<ClientRequest> others;
     for (const ClientRequest& request : round.waiting) {
       if (std::holds_alternative<wire::GroupQuery>(request.message)) {
@@ -226,6 +227,10 @@ void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer&
     entry.informed.try_emplace(from);
     entry.surely_current.insert(from);
   }
+  for (const NodeId node : answer.informed)
+    if (const Member* member = member_of(node); member != nullptr && *member != config_.self)
+      entry.informed.try_emplace(*member);
+  if (answer.last_copy > 0) entry.former[from] = answer.last_copy;
   for (const wire::HeldVersion& held : answer.versions) {
     const auto at = entry.versions.find(held.content.version);
     if (at == entry.versions.end()) continue;
@@ -278,7 +283,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
       if (round.keeps != message.keeps ? round.keeps : from.node < config_.self.node) {
         losing.push_back(id);
       } else {
-        answer.home = true;
+        answer.home = answer.claiming = true;
       }
     }
     for (const std::uint64_t id : losing) {
@@ -291,6 +296,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
   }
   if (entry != nullptr) {
     answer.home = answer.home || entry->home;
+    answer.claiming = answer.claiming && !entry->home;
     answer.known = entry->shared || !entry->versions.empty() || entry->highest ||
                    (entry->home_member.node && entry->home_member != from);
     answer.current = entry->current;
@@ -299,6 +305,10 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
     answer.floor = entry->floor;
     answer.highest = std::max(entry->highest, entry->floor);
     answer.committed = entry->committed;
+    if (!entry->home && !entry->informed.empty()) {
+      for (const auto& [member, told] : entry->informed) answer.informed.push_back(member.node);
+      answer.last_copy = last_copy_;
+    }
     std::size_t bytes = 0;
     for (auto at = entry->versions.rbegin(); at != entry->versions.rend(); ++at) {
       const VersionRecord& record = at->second;
@@ -309,6 +319,8 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
     }
     if (message.claim && !answer.home) {
       if (entry->home_member.node && entry->home_member != from) entry->shared = true;
+      // Round 0: the home tells of itself (telling.cc).
+      entry->home_heard = message.round == 0 || (entry->home_heard && entry->home_member == from);
       entry->home_member = from;
     }
     if (message.claim) entry->claimants.insert(from);

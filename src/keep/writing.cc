@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client writes a version: begin takes memory, commit sums and numbers it.
+// A client writes a version: begin takes memory, commit sums and numbers it; a put is both.
 #include <algorithm>
 
 #include "keep/keep.h"
@@ -9,10 +9,11 @@
 namespace rk::keep {
 namespace {
 
-constexpr std::uint64_t kSectionAlignment = 4096;
+constexpr std::uint64_t kPageAlignment = 4096;  // of what a client writes in place
 
 // Places the sections one after the other; kInvalidArgument if they break a limit.
-Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::vector<wire::SectionPlace>& places) {
+Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::uint64_t alignment,
+                            std::vector<wire::SectionPlace>& places) {
   if (specs.empty() || specs.size() > wire::kMaxSections)
     return fail(ErrorCode::kInvalidArgument, "a checkpoint has 1 to " + std::to_string(wire::kMaxSections) +
                                                  " sections, not " + std::to_string(specs.size()));
@@ -26,7 +27,7 @@ Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::ve
       return fail(ErrorCode::kInvalidArgument, "a version has at most " + std::to_string(wire::kMaxVersionBytes) +
                                                    " bytes: split it into several checkpoints");
     places.push_back({spec.name, total, spec.size, 0});
-    total = (total + spec.size + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
+    total = (total + spec.size + alignment - 1) / alignment * alignment;
   }
   return total;
 }
@@ -41,10 +42,20 @@ bool Keep::fenced(Entry& entry, const ClientRequest& request) {
 }
 
 void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& message) {
-  if (const Status named = check_name("checkpoint", message.name); !named)
+  begin(request, message.name, message.sections, nullptr);
+}
+
+void Keep::handle(const ClientRequest& request, const Put& message) {
+  begin(request, message.name, message.sections, &message);
+}
+
+// `put`: commit it as soon as its bytes are in the slot.
+void Keep::begin(const ClientRequest& request, const std::string& name, const std::vector<wire::SectionSpec>& sections,
+                 const Put* put) {
+  if (const Status named = check_name("checkpoint", name); !named)
     return refuse(request, named.error().code, named.error().message);
   Writing writing;
-  const auto total = place(message.sections, writing.sections);
+  const auto total = place(sections, put != nullptr ? wire::kPutAlignment : kPageAlignment, writing.sections);
   if (!total) return refuse(request, total.error().code, total.error().message);
   const auto open = static_cast<std::size_t>(std::count_if(
       writings_.begin(), writings_.end(), [&](const auto& item) { return item.second.session == request.session; }));
@@ -58,7 +69,7 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& mes
                   std::to_string(*total) + " bytes are asked for and this user holds " + std::to_string(used) +
                       " of a quota of " + std::to_string(config_.owner_quota_bytes) +
                       " bytes: delete checkpoints first");
-  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, message.name};
+  const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, name};
   Entry* entry = catalogue_.obtain(key, config_.max_names_per_owner);
   if (entry == nullptr)
     return refuse(request, ErrorCode::kNoMemory,
@@ -66,17 +77,26 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& mes
                       " names in the keep, which is the limit: use fewer names");
   if (!is_home(entry)) return wait_for_claim(key, request);
   if (fenced(*entry, request))
-    return refuse(request, ErrorCode::kFenced,
-                  "a newer life of this community writes \"" + message.name +
-                      "\": this process belongs to an older one and must end");
+    return refuse(
+        request, ErrorCode::kFenced,
+        "a newer life of this community writes \"" + name + "\": this process belongs to an older one and must end");
   writing.session = request.session;
   writing.key = key;
   writing.incarnation = request.sender;
   writing.begin_request = request.request;
   writing.total = *total;
+  if (put != nullptr) order_commit(writing, request, put->level, put->timeout_ms);
   const SlotId slot = take_slot(request.owner, *total);
   Writing& placed = writings_[slot] = std::move(writing);
   if (*total == 0) give_slot(slot, placed, {});
+}
+
+void Keep::order_commit(Writing& writing, const ClientRequest& request, wire::CommitLevel level,
+                        std::uint32_t timeout_ms) const {
+  writing.commit = request;
+  writing.level = level;
+  const std::uint64_t timeout = timeout_ms == 0 ? config_.answer_timeout_ms : timeout_ms;
+  writing.deadline_ms = now_ms_ + std::min(timeout, config_.max_commit_timeout_ms);
 }
 
 void Keep::give_slot(SlotId slot, Writing& writing, const Status& status) {
@@ -90,6 +110,7 @@ void Keep::give_slot(SlotId slot, Writing& writing, const Status& status) {
     return;
   }
   writing.ready = true;
+  if (writing.commit) return sum(slot, writing);
   Answer answer = head;
   answer.message = wire::CheckpointSlot{slot.value, writing.total, writing.sections};
   if (writing.total > 0) {
@@ -126,23 +147,36 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointCommit& me
   if (entry != nullptr && fenced(*entry, request))
     return failed(ErrorCode::kFenced, "a newer life of this community writes \"" + writing.key.name +
                                           "\": this process belongs to an older one and must end");
-  writing.commit = request;
-  const std::uint64_t timeout = message.timeout_ms == 0 ? config_.answer_timeout_ms : message.timeout_ms;
-  writing.deadline_ms = now_ms_ + std::min(timeout, config_.max_commit_timeout_ms);
-  if (writing.total == 0) {
-    number_version(at->first, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
-  } else {
-    emit(SumSlot{at->first, writing.sections});
-  }
+  order_commit(writing, request, message.level, message.timeout_ms);
+  sum(at->first, writing);
+}
+
+void Keep::sum(SlotId slot, const Writing& writing) {
+  if (writing.total == 0)
+    number_version(slot, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
+  else if (std::holds_alternative<Put>(writing.commit->message))
+    emit(FillSlot{slot, writing.session, writing.begin_request, writing.sections});
+  else
+    emit(SumSlot{slot, writing.sections});
 }
 
 void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
   const auto at = writings_.find(slot);
   Writing writing = std::move(at->second);
   writings_.erase(at);
-  if (!writing.commit || sums.size() != writing.sections.size()) return free_slot(slot);
+  if (!writing.commit) return free_slot(slot);
   const ClientRequest& request = *writing.commit;
-  const auto level = std::get<wire::CheckpointCommit>(request.message).level;
+  if (sums.size() != writing.sections.size()) {
+    free_slot(slot);
+    answer_commit(request.session, request.request,
+                  {wire::CommitResult::kFailed,
+                   {},
+                   0,
+                   "the server could not read the version's memory: is it short of "
+                   "memory? Write it again",
+                   0});
+    return;
+  }
   Entry* entry = catalogue_.find(writing.key);
   if (entry == nullptr || !entry->home || !view_.serving) {
     free_slot(slot);
@@ -153,7 +187,7 @@ void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
   VersionRecord record;
   for (std::size_t i = 0; i < sums.size(); ++i) writing.sections[i].sum = sums[i];
   record.content = {{}, writing.incarnation, writing.total, wire::version_sum(writing.sections), writing.sections, {}};
-  record.level = level;
+  record.level = writing.level;
   record.here = true;
   if (writing.total > 0) record.slot = slot;
   open_commit(*entry, std::move(record), request, writing.deadline_ms);

@@ -290,6 +290,26 @@ struct CommitAnswer {
   RK_FIELDS(result, version, sum, reason, lease_until_ms)
 };
 
+struct PutSection {
+  std::string name;
+  ByteView bytes;
+  RK_FIELDS(name, bytes)
+};
+
+inline constexpr std::size_t kMaxPutBytes = std::size_t{1} << 20U;  // of all sections of a CheckpointPut
+inline constexpr std::uint64_t kPutAlignment = 64;                  // of its sections, so that no gaps travel
+
+// A small version in one message: begun, written and committed. Answer: CommitAnswer, at the latest `timeout_ms` after
+// the request arrived.
+struct CheckpointPut {
+  static constexpr MessageType kType = MessageType::kCheckpointPut;
+  std::string name;
+  std::vector<PutSection> sections;
+  CommitLevel level = CommitLevel::kReplicated;
+  std::uint32_t timeout_ms = 0;
+  RK_FIELDS(name, sections, level, timeout_ms)
+};
+
 // Gives the slot back. Answer: Done.
 struct CheckpointAbandon {
   static constexpr MessageType kType = MessageType::kCheckpointAbandon;
@@ -337,7 +357,8 @@ struct CheckpointList {
 
 struct CheckpointEntry {
   std::string name;
-  NodeId home;                  // the server whose clients write it; 0: it is gone, the next writer's becomes it
+  // The server whose clients write it, or that keeps it for its safety since that one is gone; 0: there is none.
+  NodeId home;
   bool lost = false;            // newer versions than those in `kept` are gone
   Version newest;               // that can be read; 0: none
   std::vector<Version> kept;    // that can be read

@@ -9,7 +9,8 @@
 //   };
 //
 // encode() and decode() follow that list. Integers and strong ids are little-endian at their own width, bool and enums
-// with an 8-bit base one byte, strings and Bytes a u32 length and the bytes, vectors a u32 count and the items.
+// with an 8-bit base one byte, strings and Bytes a u32 length and the bytes, vectors a u32 count and the items. A
+// ByteView is as Bytes on the wire, and seen in place: it lives no longer than what was encoded or the frame decoded.
 // A decoder refuses anything above the limits here, and bytes left over, so a message can not be misread as another;
 // bytes left over by a sender of a higher minor version are fields that it appended, and are ignored (frame.h).
 //
@@ -100,7 +101,7 @@ class Encoder {
       writer_.integer(value.value);
     else if constexpr (std::is_same_v<T, std::string>)
       writer_.text(value);
-    else if constexpr (std::is_same_v<T, Bytes>)
+    else if constexpr (std::is_same_v<T, Bytes> || std::is_same_v<T, ByteView>)
       writer_.blob(value);
     else if constexpr (IsVector<T>::value) {
       writer_.integer(static_cast<std::uint32_t>(value.size()));
@@ -140,6 +141,8 @@ class Decoder {
       value = T(reader_.integer<typename T::value_type>());
     else if constexpr (std::is_same_v<T, std::string>)
       value = reader_.text(kMaxText);
+    else if constexpr (std::is_same_v<T, ByteView>)
+      value = reader_.blob(kMaxBlob);
     else if constexpr (std::is_same_v<T, Bytes>) {
       const ByteView bytes = reader_.blob(kMaxBlob);
       value.assign(bytes.begin(), bytes.end());
@@ -188,6 +191,17 @@ Result<Message> decode(ByteView payload, std::string_view what, std::uint16_t se
   message.visit(decoder);
   RK_TRY_VOID(reader.finish(what, rest_from(sender, own)));
   return message;
+}
+
+// A whole frame that carries the message, ready for the wire: for large messages, whose bytes are copied once. The
+// payload must be within kMaxPayload (checked).
+template <class Message>
+Packet to_packet(const Message& message, std::uint64_t request = 0, Incarnation sender = {}) {
+  Packet packet{request, Bytes(kHeaderSize)};
+  Encoder encoder(packet.bytes);
+  message.visit(encoder);
+  write_header(packet.bytes, {Message::kType, request, sender});
+  return packet;
 }
 
 // A frame that carries the message.

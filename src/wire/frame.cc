@@ -2,6 +2,7 @@
 #include "wire/frame.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/checksum.h"
@@ -20,26 +21,43 @@ std::uint64_t frame_sum(ByteView head, ByteView payload) {
   return sum.digest();
 }
 
+constexpr std::size_t kLargePayload = std::size_t{32} << 10U;
+
+tl::unexpected<Error> damaged() {
+  return fail(ErrorCode::kCorrupt, "a frame's checksum does not match: damaged on the way or not ours");
+}
+
+std::optional<Frame> frame_of(const FrameHeader& header, Bytes payload) {
+  return Frame{header.type, header.request, header.sender, header.descriptors, std::move(payload), header.minor};
+}
+
 }  // namespace
 
 Bytes encode_frame(const Frame& frame) {
-  RK_CHECK(frame.payload.size() <= kMaxPayload);
-  RK_CHECK(frame.descriptors <= kMaxDescriptors);
-  Bytes out;
+  Bytes out(kHeaderSize);
   out.reserve(kHeaderSize + frame.payload.size());
-  ByteWriter writer(out);
+  out.insert(out.end(), frame.payload.begin(), frame.payload.end());
+  write_header(out, {frame.type, frame.request, frame.sender, 0, frame.descriptors, 0, frame.minor});
+  return out;
+}
+
+void write_header(Bytes& bytes, FrameHeader header) {
+  RK_CHECK(bytes.size() >= kHeaderSize && bytes.size() - kHeaderSize <= kMaxPayload);
+  RK_CHECK(header.descriptors <= kMaxDescriptors);
+  Bytes head;
+  head.reserve(kHeaderSize);
+  ByteWriter writer(head);
   writer.integer(kMagic);
   writer.integer(kFormatMajor);
-  writer.integer(frame.minor);
+  writer.integer(header.minor);
   writer.integer(kFeatures);
-  writer.integer(static_cast<std::uint32_t>(frame.type));
-  writer.integer(frame.request);
-  writer.integer(frame.sender.value);
-  writer.integer(static_cast<std::uint32_t>(frame.payload.size()));
-  writer.integer(frame.descriptors);
-  writer.integer(frame_sum(out, frame.payload));
-  writer.raw(frame.payload);
-  return out;
+  writer.integer(static_cast<std::uint32_t>(header.type));
+  writer.integer(header.request);
+  writer.integer(header.sender.value);
+  writer.integer(static_cast<std::uint32_t>(bytes.size() - kHeaderSize));
+  writer.integer(header.descriptors);
+  writer.integer(frame_sum(head, ByteView(bytes).subspan(kHeaderSize)));
+  std::copy(head.begin(), head.end(), bytes.begin());
 }
 
 Result<FrameHeader> decode_header(ByteView head) {
@@ -76,24 +94,54 @@ Result<FrameHeader> decode_header(ByteView head) {
   return header;
 }
 
+void FrameCutter::feed(ByteView bytes) {
+  const std::size_t large = std::min(bytes.size(), payload_.size() - filled_);
+  std::copy_n(bytes.begin(), large, payload_.begin() + static_cast<std::ptrdiff_t>(filled_));
+  filled_ += large;
+  buffer_.insert(buffer_.end(), bytes.begin() + static_cast<std::ptrdiff_t>(large), bytes.end());
+}
+
 Result<std::optional<Frame>> FrameCutter::next() {
+  if (!payload_.empty()) return finish_large();
   const ByteView rest = ByteView(buffer_).subspan(start_);
   if (rest.size() < kHeaderSize) return std::nullopt;
   RK_TRY(const FrameHeader header, decode_header(rest));
   const std::size_t whole = kHeaderSize + header.payload_size;
-  if (rest.size() < whole) return std::nullopt;
+  if (rest.size() < whole) {
+    if (header.payload_size >= kLargePayload && whole <= limit_) begin_large(header);
+    return std::nullopt;
+  }
   const ByteView payload = rest.subspan(kHeaderSize, header.payload_size);
-  if (frame_sum(rest, payload) != header.sum)
-    return fail(ErrorCode::kCorrupt, "a frame's checksum does not match: damaged on the way or not ours");
-  Frame frame{header.type, header.request, header.sender, header.descriptors, Bytes(payload.begin(), payload.end()),
-              header.minor};
-  start_ += whole;
+  if (frame_sum(rest, payload) != header.sum) return damaged();
+  auto frame = frame_of(header, Bytes(payload.begin(), payload.end()));
+  drop(whole);
+  return frame;
+}
+
+void FrameCutter::drop(std::size_t bytes) {
+  start_ += bytes;
   // Move the tail down only when the consumed part dominates, so that cutting many small frames stays linear.
   if (start_ == buffer_.size() || start_ > kMaxPayload) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(start_));
     start_ = 0;
   }
-  return frame;
+}
+
+void FrameCutter::begin_large(const FrameHeader& header) {
+  const auto head = buffer_.begin() + static_cast<std::ptrdiff_t>(start_);
+  head_.assign(head, head + kHeaderSize);
+  payload_.resize(header.payload_size);
+  filled_ = buffer_.size() - start_ - kHeaderSize;
+  std::copy(head + kHeaderSize, buffer_.end(), payload_.begin());
+  drop(buffer_.size() - start_);
+}
+
+Result<std::optional<Frame>> FrameCutter::finish_large() {
+  if (filled_ < payload_.size()) return std::nullopt;
+  RK_TRY(const FrameHeader header, decode_header(head_));
+  if (frame_sum(head_, payload_) != header.sum) return damaged();
+  filled_ = 0;
+  return frame_of(header, std::exchange(payload_, {}));
 }
 
 Result<std::uint16_t> agree(const VersionRange& ours, const VersionRange& theirs) {

@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -73,6 +74,7 @@ enum class MessageType : std::uint32_t {
   kCheckpointRelease,
   kCheckpointInspect,
   kCheckpointInspected,
+  kCheckpointPut,
   kJobCreate = 0x130,
   kJobAttach,
   kJobAttached,
@@ -158,6 +160,15 @@ struct Frame {
 
 // Whole frame, header and payload, ready for the wire. The payload must be within kMaxPayload (checked).
 Bytes encode_frame(const Frame& frame);
+// The same where the payload stands in `bytes` already, behind room for the header: writes the header. Of `header` only
+// type, request, sender, descriptors and minor count.
+void write_header(Bytes& bytes, FrameHeader header);
+
+// A frame as bytes.
+struct Packet {
+  std::uint64_t request = 0;
+  Bytes bytes;
+};
 
 // `head` is at least kHeaderSize bytes. kCorrupt for a wrong magic or a broken limit, kVersionMismatch for another
 // major or a required feature that we lack.
@@ -166,14 +177,30 @@ Result<FrameHeader> decode_header(ByteView head);
 // Cuts frames out of a byte stream. One per connection; an error is final: close the connection.
 class FrameCutter {
  public:
-  void feed(ByteView bytes) { buffer_.insert(buffer_.end(), bytes.begin(), bytes.end()); }
+  void feed(ByteView bytes);
+  // Where the next bytes may be read to instead of feed(), then placed(): the payload of a large frame goes to its
+  // place at once. Empty: none has begun.
+  std::span<std::byte> place() { return std::span(payload_).subspan(filled_); }
+  void placed(std::size_t bytes) { filled_ += bytes; }
   // The next whole frame, nullopt if more bytes are needed, or the error that ends the connection.
   Result<std::optional<Frame>> next();
-  std::size_t buffered() const { return buffer_.size() - start_; }
+  // Of the frame that is not whole yet. A large one counts as whole: its memory is taken.
+  std::size_t buffered() const { return buffer_.size() - start_ + payload_.size(); }
+  // No memory is taken for a frame with more bytes, header included; it stays unfinished.
+  void limit(std::size_t frame_bytes) { limit_ = frame_bytes; }
 
  private:
+  void drop(std::size_t bytes);
+  void begin_large(const FrameHeader& header);
+  Result<std::optional<Frame>> finish_large();
+
   Bytes buffer_;
   std::size_t start_ = 0;
+  std::size_t limit_ = kHeaderSize + kMaxPayload;
+  // The large frame that has begun; empty: none has.
+  Bytes head_;
+  Bytes payload_;
+  std::size_t filled_ = 0;
 };
 
 }  // namespace rk::wire

@@ -49,7 +49,7 @@ struct CopyOffer {
   RK_FIELDS(view, copy, eager, key, content, committed, owed)
 };
 
-inline constexpr std::size_t kCopyChunkBytes = std::size_t{1} << 20U;
+inline constexpr std::size_t kCopyChunkBytes = std::size_t{256} << 10U;
 // A fetch's number has this bit, a copy's has not: the two are counted by different servers.
 inline constexpr std::uint64_t kFetchBit = std::uint64_t{1} << 63U;
 
@@ -58,7 +58,7 @@ struct CopyChunk {
   static constexpr MessageType kType = MessageType::kCopyChunk;
   std::uint64_t copy = 0;
   std::uint64_t offset = 0;
-  Bytes bytes;
+  ByteView bytes;
   RK_FIELDS(copy, offset, bytes)
 };
 
@@ -136,8 +136,21 @@ struct KeepLookupAnswer {
   bool since_first = false;           // I was in every view from the first on: I know each name that was ever claimed
   KeepKey key;
   bool claimants_live = false;  // every server that claimed the name, as far as I heard, is a member: it can be asked
+  bool claiming = false;        // `home` is what I am about to become, unless it fails
+  // Of who was the home in this view, for the safety of what is there: members that it may have made current, with
+  // offers up to this number, which may be on their way still.
+  std::vector<NodeId> informed;
+  std::uint64_t last_copy = 0;
   RK_FIELDS(view, round, home, known, current, floor, highest, committed, owed, versions, since_first, key,
-            claimants_live)
+            claimants_live, claiming, informed, last_copy)
+};
+
+// CopyOffers of that server up to that number come too late.
+struct CopyFence {
+  NodeId node;
+  std::uint64_t last_copy = 0;
+  RK_FIELDS(node, last_copy)
+  bool operator==(const CopyFence&) const = default;
 };
 
 // Home -> a server that may be current and will not have `version`: a version newer than those that it knows is about
@@ -147,7 +160,8 @@ struct KeepOutdate {
   ViewNumber view;
   KeepKey key;
   Version version;
-  RK_FIELDS(view, key, version)
+  std::vector<CopyFence> fences;  // of this view
+  RK_FIELDS(view, key, version, fences)
 };
 
 struct KeepOutdated {

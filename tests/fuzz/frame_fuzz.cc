@@ -18,8 +18,15 @@ void run(ByteView input) {
   const auto payload = input.first(std::min(input.size(), std::size_t{100}));
   cutter.feed(wire::encode_frame({wire::MessageType::kDone, 1, {}, 0, Bytes(payload.begin(), payload.end())}));
   while (!input.empty()) {
-    const std::size_t size = std::min(piece, input.size());
-    cutter.feed(input.first(size));
+    std::size_t size = std::min(piece, input.size());
+    const std::span<std::byte> place = piece % 2 == 0 ? cutter.place() : std::span<std::byte>();
+    if (place.empty()) {
+      cutter.feed(input.first(size));
+    } else {
+      size = std::min(size, place.size());
+      std::copy_n(input.begin(), size, place.begin());
+      cutter.placed(size);
+    }
     input = input.subspan(size);
     for (;;) {
       const auto frame = cutter.next();

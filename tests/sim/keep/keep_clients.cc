@@ -72,7 +72,8 @@ void Clients::race() {
 void Clients::ask(Operation operation, Incarnation sender) {
   KeepHost* life = cluster_.host(operation.host);
   if (life == nullptr || cluster_.hosts().paused(operation.host)) return;
-  const bool writes = std::holds_alternative<wire::CheckpointBegin>(operation.request) ||
+  const bool puts = std::holds_alternative<keep::Put>(operation.request);
+  const bool writes = puts || std::holds_alternative<wire::CheckpointBegin>(operation.request) ||
                       std::holds_alternative<wire::GroupCommit>(operation.request);
   writes_ += writes ? 1U : 0U;
   operation.life = cluster_.hosts().life(operation.host);
@@ -89,7 +90,10 @@ void Clients::ask(Operation operation, Incarnation sender) {
   operation.removals = removals_[operation.key];
   operation.removed = removed_[operation.key];
   const std::uint64_t number = ++last_request_;
-  if (std::holds_alternative<wire::GroupCommit>(operation.request)) undecided_[operation.key][number] = life->self();
+  if (std::holds_alternative<wire::GroupCommit>(operation.request) ||
+      (puts && operation.level == wire::CommitLevel::kReplicated))
+    undecided_[operation.key][number] = life->self();
+  if (puts) life->stash(number, std::move(operation.bytes));
   const keep::ClientMessage request = operation.request;
   cluster_.note({1, number, operation.host}, "client " + std::to_string(operation.host + 1) + " request " +
                                                  std::to_string(number) + " kind " + std::to_string(request.index()) +
@@ -105,8 +109,27 @@ void Clients::write(sim::HostId host, const std::string& name) {
   operation.key = key_of(name);
   operation.level = prng_.chance(9, 10) ? wire::CommitLevel::kReplicated : wire::CommitLevel::kLocal;
   wire::CheckpointBegin begin{name, {{"one", kSizes[prng_.below(4)]}, {"two", kSizes[prng_.below(4)]}}};
-  operation.request = std::move(begin);
+  if (prng_.chance(1, 2))
+    operation.request = put_of(begin, operation);
+  else
+    operation.request = std::move(begin);
   ask(std::move(operation));
+}
+
+// The same in one message.
+keep::Put Clients::put_of(const wire::CheckpointBegin& begin, Operation& operation) {
+  std::vector<wire::SectionPlace> table;
+  std::uint64_t offset = 0;
+  const std::uint64_t stamp = prng_.next();
+  for (const wire::SectionSpec& section : begin.sections) {
+    Bytes bytes(section.size);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(stamp >> (i % 8 * 8));
+    table.push_back({section.name, offset, section.size, checksum(bytes)});
+    offset = (offset + section.size + wire::kPutAlignment - 1) / wire::kPutAlignment * wire::kPutAlignment;
+    operation.bytes.push_back(std::move(bytes));
+  }
+  if (offset > 0) operation.sum = wire::version_sum(table);
+  return {begin.name, begin.sections, operation.level, static_cast<std::uint32_t>(prng_.between(300, 2000))};
 }
 
 void Clients::read(sim::HostId host, const std::string& name) {

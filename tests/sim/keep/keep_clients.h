@@ -47,6 +47,7 @@ class Clients {
     std::uint64_t least_request = 0;    // the commit that it came from
     std::vector<keep::Member> knew;     // members that knew the name before it was OK
     std::uint64_t sum = 0;              // of what is being committed
+    std::vector<Bytes> bytes;           // of a put
     std::uint64_t removals = 0;
     Version removed;  // versions up to this one had been removed
   };
@@ -59,6 +60,7 @@ class Clients {
   void remove(sim::HostId host);
   // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
   void race();
+  keep::Put put_of(const wire::CheckpointBegin& begin, Operation& operation);
   void ask(Operation operation, Incarnation sender = {});
   void fill_and_commit(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& slot);
 

@@ -108,13 +108,24 @@ void KeepHost::carry(const keep::SumSlot& effect) {
   events_.emplace_back(keep::SlotSummed{effect.slot, sums(slots_.at(effect.slot), effect.sections)});
 }
 
+void KeepHost::carry(const keep::FillSlot& effect) {
+  const std::vector<Bytes> sections = std::move(puts_.at(effect.request));
+  puts_.erase(effect.request);
+  Bytes& bytes = slots_.at(effect.slot);
+  RK_CHECK(sections.size() == effect.sections.size());
+  for (std::size_t i = 0; i < sections.size(); ++i)
+    std::copy(sections[i].begin(), sections[i].end(),
+              bytes.begin() + static_cast<std::ptrdiff_t>(effect.sections[i].offset));
+  events_.emplace_back(keep::SlotSummed{effect.slot, sums(bytes, effect.sections)});
+}
+
 void KeepHost::carry(const keep::SendCopy& effect) {
   if (effect.bytes > 0) {
     const Bytes& bytes = slots_.at(effect.slot);
     RK_CHECK(bytes.size() == effect.bytes);
     for (std::uint64_t offset = 0; offset < effect.bytes; offset += kChunkBytes) {
       const auto piece = ByteView(bytes).subspan(offset, std::min<std::uint64_t>(kChunkBytes, effect.bytes - offset));
-      const wire::CopyChunk chunk{effect.copy, offset, Bytes(piece.begin(), piece.end())};
+      const wire::CopyChunk chunk{effect.copy, offset, piece};
       ports_.send(effect.to, wire::encode_frame(wire::to_frame(chunk, 0, config_.self.incarnation)));
     }
   }
@@ -136,7 +147,10 @@ void KeepHost::carry(const keep::StopCopy& effect) {
   if (ports_.stop_sending) ports_.stop_sending(effect.peer, effect.copy);
 }
 
-void KeepHost::carry(const keep::Answer& effect) { ports_.answer(effect); }
+void KeepHost::carry(const keep::Answer& effect) {
+  puts_.erase(effect.request);
+  ports_.answer(effect);
+}
 
 bool KeepHost::in_view(const keep::Member& member) const {
   return std::find(view_.members.begin(), view_.members.end(), member) != view_.members.end();

@@ -38,6 +38,8 @@ class KeepHost {
   KeepHost(const keep::Config& config, Ports ports, Checker& checker);
 
   void feed(Body body);
+  // The bytes of the put that is fed with that number: its sections, in order.
+  void stash(std::uint64_t request, std::vector<Bytes> sections) { puts_[request] = std::move(sections); }
   // A frame of the network, from whichever life sent it.
   void frame(NodeId from, const wire::Frame& frame);
 
@@ -64,6 +66,7 @@ class KeepHost {
   void carry(const keep::TakeSlot& effect);
   void carry(const keep::FreeSlot& effect);
   void carry(const keep::SumSlot& effect);
+  void carry(const keep::FillSlot& effect);
   void carry(const keep::SendCopy& effect);
   void carry(const keep::ReceiveCopy& effect);
   void carry(const keep::StopCopy& effect);
@@ -79,6 +82,7 @@ class KeepHost {
   std::deque<Body> events_;
   bool running_ = false;
   std::map<keep::SlotId, Bytes> slots_;
+  std::map<std::uint64_t, std::vector<Bytes>> puts_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
 };
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/checksum_kernels.h"
 #include "base/prng.h"
 #include "base/result.h"
 
@@ -55,6 +59,29 @@ TEST(Checksum, StreamingEqualsWhole) {
 }
 
 // The value is that of the published XXH3-64 test vector for the empty input: the algorithm may never change silently.
+TEST(Checksum, EveryProcessorsCodeGivesTheSame) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") == 0) GTEST_SKIP() << "this processor has no AVX2";
+  Prng prng(5);
+  for (const std::size_t size : {0U, 1U, 16U, 100U, 240U, 241U, 1023U, 1025U, 100'000U}) {
+    Bytes bytes(size);
+    for (auto& b : bytes) b = static_cast<std::byte>(prng.below(256));
+    std::vector<std::uint64_t> sums;
+    for (const auto* kernel : {&checksum_kernels::kPortable, &checksum_kernels::kAvx2}) {
+      sums.push_back(kernel->whole(bytes.data(), size));
+      XXH3_state_t state;
+      XXH3_64bits_reset(&state);
+      kernel->update(&state, bytes.data(), size / 3);
+      kernel->update(&state, bytes.data() + size / 3, size - size / 3);
+      sums.push_back(kernel->digest(&state));
+    }
+    EXPECT_EQ(std::set<std::uint64_t>(sums.begin(), sums.end()).size(), 1U) << size << " bytes";
+  }
+#else
+  GTEST_SKIP() << "there is one code only";
+#endif
+}
+
 TEST(Checksum, IsXxh3) { EXPECT_EQ(checksum({}), 0x2d06800538d394c2ULL); }
 
 TEST(Prng, IsTheSameOnEveryPlatform) {

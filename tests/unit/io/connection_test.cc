@@ -95,6 +95,37 @@ TEST_P(EitherPair, FramesArriveWholeAndInOrderWhateverTheirSize) {
   EXPECT_EQ(left_.connection->queued_bytes(), 0U);
 }
 
+TEST_F(ConnectionPair, WhatIsSaidBeforeTheEndArrives) {
+  open();
+  loop_.post([&] {
+    left_.connection->send(numbered(1));
+    left_.connection->send(numbered(2));
+    left_.connection->close({ErrorCode::kPeerGone, "test"});
+  });
+  loop_.run();
+  ASSERT_EQ(right_.frames.size(), 2U);
+  EXPECT_EQ(right_.frames[1].request, 2U);
+  EXPECT_TRUE(right_.closed);
+}
+
+TEST_F(ConnectionPair, WhatIsSaidInOneTurnIsOneWrite) {
+  open();
+  bool together = false;
+  loop_.post([&] {
+    left_.connection->send(numbered(1));
+    left_.connection->send(numbered(2));
+    EXPECT_GT(left_.connection->queued_bytes(), 0U) << "nothing is sent before the turn ends";
+    loop_.at_turn_end([&] { together = left_.connection->queued_bytes() == 0; });
+  });
+  on_frame_ = [&](End& end) -> Status {
+    if (end.frames.size() == 2) loop_.stop();
+    return {};
+  };
+  loop_.run();
+  EXPECT_TRUE(together);
+  EXPECT_EQ(right_.frames.size(), 2U);
+}
+
 TEST_F(ConnectionPair, DescriptorsTravelWithTheirFrameEvenWhenQueued) {
   open({std::size_t{64} << 20U, wire::kHeaderSize + wire::kMaxPayload});
   left_.connection->send(numbered(0, wire::kMaxPayload));  // fills the socket

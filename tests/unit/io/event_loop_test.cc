@@ -36,6 +36,22 @@ TEST(Timer, FiresOnceAndInOrder) {
   EXPECT_EQ(order, "ab");
 }
 
+TEST(EventLoop, WorkAtTheEndOfATurnComesBeforeTheNextCallback) {
+  EventLoop loop;
+  std::string order;
+  loop.at_turn_end([&] { order += "0"; });  // no callback runs: as posted
+  loop.post([&] {
+    loop.post([&] { order += "d"; });
+    loop.at_turn_end([&] {
+      order += "b";
+      loop.at_turn_end([&] { order += "c"; });
+    });
+    order += "a";
+  });
+  loop.run();
+  EXPECT_EQ(order, "0abcd");
+}
+
 TEST(Timer, RestartReplacesAndCancelSilences) {
   EventLoop loop;
   int fired = 0;

@@ -73,7 +73,7 @@ TEST_F(KeepAdopting, NotBeforeTheFenceIsOver) {
 
 TEST_F(KeepAdopting, WhoIsNotCurrentOrLacksWhatIsOwedAdoptsNothing) {
   copy_arrives();
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(5)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(5), {}}});
   view(2, {1, 2});
   EXPECT_FALSE(claim());
 }
@@ -102,10 +102,48 @@ TEST_F(KeepAdopting, TheNextWriterElsewhereGetsTheName) {
   EXPECT_TRUE(answer.versions[0].here);
   EXPECT_FALSE(entry().home);
   EXPECT_TRUE(all<SendCopy>().empty());
-  // It is no orphan: server 1 answers for it.
+  // Server 1 may have given up since: that is asked once, and then it is no orphan.
+  later(200);
+  const auto again = claim();
+  ASSERT_TRUE(again);
+  wire::KeepLookupAnswer home;
+  home.view = ViewNumber(view_);
+  home.round = again->round;
+  home.key = kKey;
+  home.home = home.claiming = true;
+  step(PeerFrame{member(1), home});
+  EXPECT_FALSE(core_.quiet()) << "it is not the home yet";
+  later(200);
+  ASSERT_TRUE(claim());
+  home.round = claim()->round;
+  home.claiming = false;
+  step(PeerFrame{member(1), home});
   later(200);
   EXPECT_FALSE(claim());
   EXPECT_TRUE(core_.quiet());
+}
+
+// Its offers may still be on their way when another server is the home: whom they make current must be known there.
+TEST_F(KeepAdopting, WhoLeavesTheNameSaysWhomItMayHaveMadeCurrent) {
+  adopt();
+  later(1);
+  const auto offer = offered();
+  ASSERT_TRUE(offer);
+  const auto answer = claimed_by_1();
+  EXPECT_EQ(answer.informed, (std::vector{offer->first}));
+  EXPECT_EQ(answer.last_copy, offer->second.copy);
+}
+
+TEST_F(KeepAdopting, ALateOfferOfWhoLeftTheNameMakesNobodyCurrent) {
+  copy_arrives();
+  step(PeerFrame{member(1), wire::KeepOutdate{ViewNumber(view_), kKey, Version(9), {{NodeId(3), 50}}}});
+  wire::CopyOffer late{ViewNumber(view_), 50, true, kKey, {}, Version(4), Version(4)};
+  late.content.version = Version(4);
+  step(PeerFrame{member(3), late});
+  EXPECT_FALSE(entry().current);
+  late.copy = 51;
+  step(PeerFrame{member(3), late});
+  EXPECT_TRUE(entry().current) << "of a later time";
 }
 
 TEST_F(KeepAdopting, WithAWriterHereItStays) {

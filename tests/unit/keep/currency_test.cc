@@ -107,7 +107,7 @@ TEST_F(KeepCurrency, AHolderIsCurrentUntilItIsTold) {
   copy_arrives(1, 1, Version());
   EXPECT_TRUE(looked_up().current);
   EXPECT_EQ(looked_up().owed, Version(1));
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2), {}}});
   EXPECT_TRUE(std::holds_alternative<wire::KeepOutdated>(all<Send>().at(0).message));
   EXPECT_FALSE(looked_up().current);
   EXPECT_EQ(looked_up().highest, Version(2));
@@ -116,20 +116,20 @@ TEST_F(KeepCurrency, AHolderIsCurrentUntilItIsTold) {
 // Its word that it has the copy was lost.
 TEST_F(KeepCurrency, WhoHasTheVersionStaysCurrentAndSaysSo) {
   copy_arrives(1, 1, Version());
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1), {}}});
   EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version(1));
   EXPECT_TRUE(looked_up().current);
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2), {}}});
   EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version());
   // It would have to be told anew.
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(1), {}}});
   EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version());
 }
 
 // What it had of the version itself was lost on the way, or never sent.
 TEST_F(KeepCurrency, WhoHasANewerVersionStaysCurrentAndSaysWhich) {
   copy_arrives(4, 1, Version());
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(3)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(3), {}}});
   EXPECT_EQ(std::get<wire::KeepOutdated>(all<Send>().at(0).message).has, Version(4));
   EXPECT_TRUE(looked_up().current);
   EXPECT_EQ(looked_up().owed, Version(4));
@@ -206,7 +206,7 @@ TEST_F(KeepCurrency, WhatACurrentMemberOwesAndNobodyHasIsLost) {
 
 TEST_F(KeepCurrency, AnOlderCopyIsNotTakenForTheNewest) {
   copy_arrives(1, 1, Version());
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2), {}}});
   view(2, {1, 2});  // 3 is gone, and whoever had version 2
   open({}, {});
   EXPECT_EQ(refused(), ErrorCode::kLost);
@@ -241,7 +241,7 @@ TEST_F(KeepCurrency, ARemovalIsKnownUntilTheNextCommit) {
   const auto remove = [&](std::uint64_t up_to) {
     step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(view_), 4, false, kKey, Version(up_to)}});
   };
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(2), {}}});
   remove(1);  // from before: version 2 came after it
   EXPECT_FALSE(looked_up().current);
   remove(2);
@@ -282,7 +282,7 @@ TEST_F(KeepCurrency, ALostNameCanBeRemoved) {
 
 // A removal that comes once more must not undo it.
 TEST_F(KeepCurrency, WhoIsToldOfANewVersionRemembersItOfANewNameToo) {
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(6)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(6), {}}});
   step(PeerFrame{member(3), wire::KeepRemove{ViewNumber(1), 4, false, kKey, Version(5)}});
   EXPECT_FALSE(looked_up().current);
   EXPECT_EQ(looked_up().highest, Version(6));
@@ -391,7 +391,7 @@ TEST_F(KeepCurrency, WhatNoCorrectServerSendsIsRefused) {
   EXPECT_TRUE(refused_with(8192, 1));
   EXPECT_TRUE(refused_with(UINT64_MAX, 2));
   EXPECT_TRUE(refused_with(1, 4096));
-  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(UINT64_MAX)}});
+  step(PeerFrame{member(3), wire::KeepOutdate{ViewNumber(1), kKey, Version(UINT64_MAX), {}}});
   EXPECT_TRUE(all<Send>().empty());
   EXPECT_TRUE(core_.catalogue().entries().empty());
   EXPECT_FALSE(refused_with(0, 4096));

@@ -33,6 +33,10 @@ class KeepCore : public ::testing::Test {
         core_.step({now_ms_, lease_until_ms_, fence_left_ms_,
                     SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}},
                    effects_);
+      } else if (const auto* fill = std::get_if<FillSlot>(&effects_[i])) {
+        core_.step({now_ms_, lease_until_ms_, fence_left_ms_,
+                    SlotSummed{fill->slot, std::vector<std::uint64_t>(fill->sections.size(), 7)}},
+                   effects_);
       }
     }
   }

@@ -193,12 +193,59 @@ TEST_F(KeepCore, WithoutAServingViewNothingIsCommitted) {
 TEST_F(KeepCore, TwoVersionsAreKept) {
   for (int i = 0; i < 3; ++i) commit_ok("state");
   EXPECT_EQ(all<FreeSlot>().size(), 1U);
+  const auto retained = [&]() -> std::vector<Version> {
+    for (const Send& send : all<Send>())
+      if (const auto* retain = std::get_if<wire::CopyRetain>(&send.message)) return retain->retained;
+    return {};
+  };
+  EXPECT_TRUE(retained().empty()) << "nobody waits for it";
+  later(1);
+  EXPECT_EQ(retained(), (std::vector{Version(2), Version(3)}));
+  // The holder lets go before the next one comes, whenever that is.
+  commit_ok("state");
+  commit("state");
+  EXPECT_EQ(retained(), (std::vector{Version(3), Version(4), Version(5)}));
   const auto sent = all<Send>();
-  const auto retain = std::find_if(sent.begin(), sent.end(), [](const Send& send) {
-    return std::holds_alternative<wire::CopyRetain>(send.message);
-  });
-  ASSERT_NE(retain, sent.end());
-  EXPECT_EQ(std::get<wire::CopyRetain>(retain->message).retained, (std::vector{Version(2), Version(3)}));
+  EXPECT_TRUE(std::holds_alternative<wire::CopyRetain>(sent.front().message));
+  EXPECT_TRUE(std::holds_alternative<wire::CopyOffer>(sent.back().message));
+}
+
+TEST_F(KeepCore, APutIsBegunFilledAndCommittedInOneStep) {
+  ask(Put{"state", {{"a", 100}, {"b", 28}}, wire::CommitLevel::kReplicated, 1000});
+  ASSERT_EQ(all<FillSlot>().size(), 1U);
+  EXPECT_EQ(all<FillSlot>()[0].request, request_);
+  EXPECT_EQ(all<FillSlot>()[0].sections[1].offset, 128U) << "sections lie close together";
+  EXPECT_FALSE(answered<wire::CheckpointSlot>());
+  const auto offer = offered();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->second.content.total, 192U);
+  copy_answer(member(1), offer->second.copy, wire::CopyResult::kComplete);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+}
+
+TEST_F(KeepCore, APutWithoutItsBytesFails) {
+  commit_ok("state");
+  effects_.clear();
+  core_.step({now_ms_, lease_until_ms_, 0, ClientRequest{kSession, kOwner, 90, {}, Put{"state", {{"a", 1}}, {}, 0}}},
+             effects_);
+  const SlotId slot = all<TakeSlot>().at(0).slot;
+  core_.step({now_ms_, lease_until_ms_, 0, SlotReady{slot, {}}}, effects_);
+  core_.step({now_ms_, lease_until_ms_, 0, SlotSummed{slot, {}}}, effects_);
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
+  EXPECT_FALSE(all<FreeSlot>().empty());
+  EXPECT_FALSE(offered());
+}
+
+TEST_F(KeepCore, APutThatBreaksALimitIsRefused) {
+  ask(Put{"state", {}, wire::CommitLevel::kReplicated, 0});
+  EXPECT_TRUE(answered<wire::Refusal>());
+  ask(Put{"state", {{"a", 1}, {"a", 1}}, wire::CommitLevel::kReplicated, 0});
+  EXPECT_TRUE(answered<wire::Refusal>());
+  ask(Put{"", {{"a", 1}}, wire::CommitLevel::kReplicated, 0});
+  EXPECT_TRUE(answered<wire::Refusal>());
+  EXPECT_TRUE(all<TakeSlot>().empty());
 }
 
 TEST_F(KeepCore, OnlyAGroupRecordLetsGoOfAnOlderGroupsParts) {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
+#include <vector>
+
 #include "base/checksum.h"
 #include "base/prng.h"
 #include "wire/client_messages.h"
@@ -30,6 +34,81 @@ TEST(FrameCutter, CutsFramesFedByteByByte) {
   ASSERT_TRUE(message);
   EXPECT_EQ(message->name, "jobs");
   EXPECT_EQ(message->sections.at(0), (SectionSpec{"queue", 10}));
+}
+
+Frame large(std::size_t size) {
+  Frame frame{MessageType::kDone, 9, Incarnation(4), 0, Bytes(size)};
+  for (std::size_t i = 0; i < size; ++i) frame.payload[i] = static_cast<std::byte>(i * 31);
+  return frame;
+}
+
+// Through place() where it is offered, as a socket does, or all through feed(), as a channel does.
+TEST(FrameCutter, LargeFramesAreReadToTheirPlace) {
+  const Frame first = large(100'000);
+  Bytes stream = encode_frame(first);
+  const Bytes second = encode_frame(sample());
+  stream.insert(stream.end(), second.begin(), second.end());
+  for (const bool placed : {true, false}) {
+    for (const std::size_t piece : {std::size_t{1000}, std::size_t{4096}, std::size_t{70'000}}) {
+      FrameCutter cutter;
+      std::vector<Frame> frames;
+      std::size_t in_place = 0;
+      for (std::size_t at = 0; at < stream.size();) {
+        const std::span<std::byte> place = placed ? cutter.place() : std::span<std::byte>();
+        const std::size_t size = std::min({piece, stream.size() - at, place.empty() ? piece : place.size()});
+        const ByteView bytes = ByteView(stream).subspan(at, size);
+        if (place.empty()) {
+          cutter.feed(bytes);
+        } else {
+          std::copy(bytes.begin(), bytes.end(), place.begin());
+          cutter.placed(size);
+          in_place += size;
+        }
+        at += size;
+        for (auto frame = cutter.next();; frame = cutter.next()) {
+          ASSERT_TRUE(frame);
+          if (!*frame) break;
+          frames.push_back(**frame);
+        }
+      }
+      ASSERT_EQ(frames.size(), 2U);
+      EXPECT_EQ(frames[0].payload, first.payload);
+      EXPECT_EQ(frames[0].sender, Incarnation(4));
+      EXPECT_EQ(frames[1].request, 7U);
+      EXPECT_EQ(cutter.buffered(), 0U);
+      EXPECT_EQ(in_place > 0, placed);
+    }
+  }
+}
+
+TEST(FrameCutter, ADamagedLargeFrameIsRefused) {
+  Bytes stream = encode_frame(large(100'000));
+  stream[50'000] ^= std::byte{1};
+  FrameCutter cutter;
+  cutter.feed(ByteView(stream).first(60'000));
+  EXPECT_FALSE(*cutter.next());
+  cutter.feed(ByteView(stream).subspan(60'000));
+  EXPECT_FALSE(cutter.next());
+}
+
+TEST(FrameCutter, NoMemoryIsTakenForAFrameAboveTheLimit) {
+  const Bytes stream = encode_frame(large(100'000));
+  FrameCutter cutter;
+  cutter.limit(5000);
+  cutter.feed(ByteView(stream).first(1000));
+  EXPECT_FALSE(*cutter.next());
+  EXPECT_TRUE(cutter.place().empty());
+  EXPECT_EQ(cutter.buffered(), 1000U);
+  cutter.limit(kHeaderSize + kMaxPayload);
+  EXPECT_FALSE(*cutter.next());
+  EXPECT_FALSE(cutter.place().empty());
+}
+
+TEST(Packet, IsTheSameFrameAsOneInTwoSteps) {
+  const Bytes bytes(5000, std::byte{3});
+  const CheckpointPut put{"jobs", {{"data", bytes}}, CommitLevel::kReplicated, 5};
+  EXPECT_EQ(to_packet(put, 7, Incarnation(3)).bytes, encode_frame(to_frame(put, 7, Incarnation(3))));
+  EXPECT_EQ(to_packet(put, 7).request, 7U);
 }
 
 TEST(FrameCutter, EveryFlippedBitIsRefusedOrLeavesTheFrameUnfinished) {

@@ -27,10 +27,12 @@ TEST(Golden, Release_0_1_KeepMessageNumbers) {
   EXPECT_EQ(static_cast<int>(CheckpointRelease::kType), 0x11e);
   EXPECT_EQ(static_cast<int>(CheckpointInspect::kType), 0x11f);
   EXPECT_EQ(static_cast<int>(CheckpointInspected::kType), 0x120);
+  EXPECT_EQ(static_cast<int>(CheckpointPut::kType), 0x121);
 }
 
 TEST(Golden, Release_0_1_CopyChunk) {
-  const CopyChunk chunk{0x0102, 0x10, {std::byte{0xaa}, std::byte{0xbb}}};
+  const Bytes bytes{std::byte{0xaa}, std::byte{0xbb}};
+  const CopyChunk chunk{0x0102, 0x10, bytes};
   EXPECT_EQ(to_hex(encode(chunk)),
             "0201000000000000"
             "1000000000000000"

@@ -213,6 +213,9 @@ void add_client_keep_rows(std::vector<Row>& rows) {
       row(0x120, CheckpointInspected{NodeId(1), "no", {{Version(2), Incarnation(3), 8192, 4, kPlaces, {NodeId(5)}}}, 6},
           "01000000020000006e6f010000000200000000000000030000000000000000200000000000000400000000000000010000000400"
           "00006461746100100000000000000500000000000000090000000000000001000000050000000600000000000000"));
+  const Bytes two = bytes({1, 2});
+  const CheckpointPut put{"jobs", {{"data", two}}, CommitLevel::kReplicated, 5};
+  rows.push_back(row(0x121, put, "040000006a6f62730100000004000000646174610200000001020105000000"));
 }
 
 void add_client_log_rows(std::vector<Row>& rows) {
@@ -278,23 +281,27 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
   KeepLookupAnswer answer;
   answer.view = ViewNumber(1);
   answer.round = 2;
-  answer.home = answer.current = answer.since_first = answer.claimants_live = true;
+  answer.home = answer.current = answer.since_first = answer.claimants_live = answer.claiming = true;
   answer.floor = Version(3);
   answer.highest = Version(4);
   answer.committed = Version(5);
   answer.owed = Version(6);
   answer.versions = {{kContent, true, false}};
   answer.key = kKey;
+  answer.informed = {NodeId(3)};
+  answer.last_copy = 7;
   rows.push_back(row(0x246, answer,
                      "010000000000000002000000000000000100010300000000000000040000000000000005000000000000000600000000"
                      "000000010000000200000000000000030000000000000000200000000000000400000000000000010000000400000064"
                      "617461001000000000000005000000000000000900000000000000010000000400000070617274030000000000000004"
-                     "00000000000000010001e803000001010000006701"));
+                     "00000000000000010001e803000001010000006701010100000003000000"
+                     "0700000000000000"));
   rows.push_back(row(0x247, KeepRemove{ViewNumber(1), 2, true, kKey, Version(3)},
                      "0100000000000000020000000000000001e80300000101000000670300000000000000"));
   rows.push_back(row(0x248, KeepRemoved{ViewNumber(1), 2}, "01000000000000000200000000000000"));
-  rows.push_back(
-      row(0x249, KeepOutdate{ViewNumber(1), kKey, Version(2)}, "0100000000000000e80300000101000000670200000000000000"));
+  rows.push_back(row(0x249, KeepOutdate{ViewNumber(1), kKey, Version(2), {{NodeId(3), 7}}},
+                     "0100000000000000e80300000101000000670200000000000000"
+                     "01000000030000000700000000000000"));
   rows.push_back(row(0x24a, KeepOutdated{ViewNumber(1), kKey, Version(2), Version(3)},
                      "0100000000000000e80300000101000000670200000000000000"
                      "0300000000000000"));

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of the keep: commits of one value, beside Redis with one replica on the same hosts, in alternating blocks."""
+import contextlib
+import os
+import statistics
+import subprocess
+
+import hosts
+import job
+import pairs
+import redis
+import servers
+
+SIZES = {"1KiB": 1024, "64KiB": 65536, "1MiB": 1048576}
+TARGETS = {"1KiB": 0.6, "64KiB": 0.4, "1MiB": 0.5}
+COMMITS = {"1KiB": 200, "64KiB": 100, "1MiB": 30}  # in a block: some tens of milliseconds each
+
+
+def prepare():
+    """Ends the program with the reason if this machine cannot measure; installs what is missing if it can."""
+    if os.geteuid() != 0:
+        raise SystemExit("bench/run keep needs root: its hosts are network namespaces")
+    try:
+        subprocess.run([str(job.ROOT / "packaging/install-packages"), "bench"], check=True)
+        hosts.check()
+    except subprocess.CalledProcessError:
+        raise SystemExit("bench/run keep needs the packages of the group bench") from None
+    except hosts.Missing as missing:
+        raise SystemExit(f"bench/run keep: {missing}") from None
+    if redis.missing():
+        raise SystemExit(f"bench/run keep: not on the PATH: {' '.join(redis.missing())}")
+
+
+class Both:
+    """Two hosts with a ring of two servers and a Redis with its replica."""
+
+    def __init__(self, stack, tls):
+        self.lab = stack.enter_context(hosts.Lab(2))
+        ring = servers.Ring(self.lab, 2, memory="256M", encrypt=tls)
+        stack.callback(ring.close)
+        ring.start(1, 2)
+        if ring.await_view([1, 2]) is None:
+            raise SystemExit(f"no view of both servers: {ring.state()}")
+        self.ours = f"ringkeep:{ring.servers[1].socket}"
+        self.redis = redis.Pair(self.lab, tls)
+        stack.callback(self.redis.close)
+
+    def measure(self, size, count, commits, a, b):
+        """[(a's median in us, b's)] of that many pairs of blocks."""
+        done = subprocess.run([*self.lab.inside(1), job.program("bench_commits"), str(size), str(count), str(commits),
+                               a, b], text=True, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(done.stderr.strip())
+        return [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+
+
+def latency(options, emit, note, both, tls):
+    for name, size in SIZES.items():
+        def told(figure, target, against, a, b, name=name, size=size):
+            rows = both.measure(size, options.pairs, COMMITS[name], a, b)
+            emit(pairs.figure(figure, [x / y for x, y in rows], target, against,
+                              us=round(statistics.median(x for x, _ in rows), 1),
+                              their_us=round(statistics.median(y for _, y in rows), 1)))
+
+        note(f"commits of {name}{', TLS' if tls else ''}")
+        title = f"commit_{name}_tls" if tls else f"commit_{name}"
+        against = "Redis SET + WAIT 1, one replica"
+        if tls:
+            told(f"{title}_vs_redis", TARGETS[name], f"{against}, TLS", both.ours, both.redis.store(True))
+        else:
+            told(f"{title}_vs_redis", TARGETS[name], f"{against}, its local socket", both.ours, both.redis.store(False))
+            told(f"{title}_vs_redis_tcp", None, f"{against}, TCP", both.ours, both.redis.store(True))
+        peer = both.redis.store(tls)
+        told(f"{title}_null", None, "Redis against itself", peer, peer)
+
+
+def run(options, emit, note):
+    prepare()
+    for tls in (False, True):
+        with contextlib.ExitStack() as stack:
+            latency(options, emit, note, Both(stack, tls), tls)
