@@ -318,6 +318,15 @@ void Clients::check_copies(const Operation& operation, Version version) {
     cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before->node.value));
 }
 
+// A removal that is under way may begin anew after a change of homes, and takes then what was committed meanwhile.
+bool Clients::being_removed(const wire::KeepKey& key) const {
+  return std::any_of(open_.begin(), open_.end(), [&](const auto& item) {
+    const Operation& open = item.second;
+    return open.key == key && std::holds_alternative<wire::CheckpointDelete>(open.request) &&
+           open.life == cluster_.hosts().life(open.host);
+  });
+}
+
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CommitAnswer& message) {
   Outcomes& totals = Clients::totals();
   if (message.result == wire::CommitResult::kUnknown) {
@@ -337,7 +346,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   if (operation.level == wire::CommitLevel::kReplicated) {
     check_copies(operation, message.version);
     knew_[operation.key] = asked_.at(operation.key).at(cluster_.host(operation.host)->self());
-    if (operation.removals == removals_[operation.key]) {
+    if (operation.removals == removals_[operation.key] && !being_removed(operation.key)) {
       if (message.version > cluster_.checker().newest_ok(operation.key)) {
         const KeepHost& home = *cluster_.host(operation.host);
         ok_request_[operation.key] = answer.request;

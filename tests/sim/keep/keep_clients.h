@@ -74,6 +74,7 @@ class Clients {
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointListAnswer& message);
   void check_version_read(const Operation& operation, Version version, const std::string& what);
   void check_copies(const Operation& operation, Version version);
+  bool being_removed(const wire::KeepKey& key) const;
   void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;

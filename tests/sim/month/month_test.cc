@@ -29,12 +29,17 @@ TEST(Month, PlannedRestartsAndSingleFailuresLoseNothing) {
 
 TEST(Month, TwoAdjacentFailuresLoseAsOftenAsPredicted) {
   const Options options = failing_often(6'000);
-  const Result result = Month(options, 1).run();
-  EXPECT_EQ(result.violation, "");
-  EXPECT_GE(result.lost, 30U);
-  const double predicted = predicted_losses(options);
-  EXPECT_GT(static_cast<double>(result.lost), predicted / 2);
-  EXPECT_LT(static_cast<double>(result.lost), predicted * 2);
+  constexpr std::uint64_t kRuns = 3;  // one alone is lucky or not
+  std::uint64_t lost = 0;
+  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
+    const Result result = Month(options, seed).run();
+    EXPECT_EQ(result.violation, "");
+    lost += result.lost;
+  }
+  EXPECT_GE(lost, 30U);
+  const double predicted = kRuns * predicted_losses(options);
+  EXPECT_GT(static_cast<double>(lost), predicted / 2);
+  EXPECT_LT(static_cast<double>(lost), predicted * 2);
 }
 
 // Services that stay away for long, so that all servers that knew their names may have gone meanwhile.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/month/rates.h"
 
-#include <algorithm>
-
 namespace rk::month {
 namespace {
 
@@ -34,12 +32,9 @@ Options failing_often(double duration_s) {
   return options;
 }
 
-// The server that has the copies becomes their home and makes others, unless a service is back before that and reads
-// its own; either way one after the other from one link.
+// The services of one server are read from one link, one after the other.
 double home_window_s(const Options& options) {
-  const double read_s = options.restart_s + kClaimS + (services_of_one(options) + 1) / 2 * copy_s(options);
-  const double adopted_s = kViewS + kClaimS + services_of_one(options) * copy_s(options);
-  return std::min(read_s, adopted_s);
+  return options.restart_s + kClaimS + (services_of_one(options) + 1) / 2 * copy_s(options);
 }
 // Those of one server copy both versions that are kept, of each the newest first.
 double predecessor_window_s(const Options& options) { return kViewS + services_of_one(options) * copy_s(options); }
