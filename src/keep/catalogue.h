@@ -37,17 +37,17 @@ struct Entry {
   wire::KeepKey key;
   bool home = false;           // this server answers for the name: it has heard every member of a view (Keep::claim)
   bool keeps = false;          // of the home: for the safety of what is there, without a writer (adopting.cc)
-  Member home_member;          // who did last, as far as known
-  bool home_heard = false;     // of others: it has spoken as the home, not only claimed the name
+  bool home_heard = false;     // of others: home_member has spoken as the home, not only claimed the name
+  bool current = false;        // of others than the home: nothing above reach() was confirmed
+  bool shared = false;         // known from others than its newest home too
+  bool orphaned = false;       // a claimant is a member no more: versions may have gone with it
+  Member home_member;          // who answered for the name last, as far as known
   Version highest;             // no number up to this one is free
   Version floor;               // copies of versions up to this one are refused: they were removed
   Version committed;           // newest version known to have been confirmed at level replicated
   Version owed;                // what a reader must get, or a newer one; if there is no copy of such, it is lost
-  bool current = false;        // of others than the home: nothing above reach() was confirmed
   Incarnation fence;           // writers of an older life of the community are refused
-  bool shared = false;         // known from others than its newest home too
   std::set<Member> claimants;  // members, other than this server, that have claimed it
-  bool orphaned = false;       // one that had claimed it is a member no more: versions may have gone with it
   std::set<Member> told;       // of the home: members that know who is home
   std::set<Member> aware;      // of others, without a home: members that know the name
   std::set<Member> offered;    // servers that may have copies of some versions
