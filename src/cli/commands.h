@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cli/server_choice.h"
 #include "launch/options.h"
 
 namespace rk::cli {
@@ -22,6 +23,8 @@ struct RunCommand {
   launch::RunOptions options;
   std::string report_file;  // JSON; empty: none
   bool summary = false;     // the report for people even if nothing happened
+  std::string service;      // its name; empty: an MPI job
+  ServerChoice server;      // of a service, beside options.directory
 };
 
 enum class KeygenAction { kCreate, kAdd, kPromote, kDropOthers, kShow };
@@ -36,6 +39,7 @@ int down(const std::string& directory);
 int status(const StatusOptions& options);
 int ring(const StatusOptions& options);
 int run(const RunCommand& command);
+int run_service(const RunCommand& command);  // service.cc
 int keygen(const KeygenOptions& options);  // keygen.cc
 
 // One line on standard error; the exit status that belongs to it.

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "launch/exec_rank.h"
 #include "launch/options.h"
 #include "launch/private_ring.h"
+#include "launch/service_keeper.h"
 #include "wire/locations.h"
 
 namespace {
@@ -38,7 +41,9 @@ struct RawRun {
 
 void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   rk::launch::RunOptions& options = command.options;
-  run.add_option("-n,--np", options.ranks, "number of processes")->required();
+  run.add_option("-n,--np", options.ranks, "number of processes of an MPI job");
+  run.add_option("--service", command.service,
+                 "not an MPI job: keep one instance of the program running, on the node where the service is active");
   run.add_option("--communities", options.communities, "number of communities")->capture_default_str();
   run.add_option("--partition", options.partition, "'blocks', or a file with one community number a rank")
       ->capture_default_str();
@@ -51,14 +56,41 @@ void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   run.add_option("--log-limit", raw.log_limit, "largest log of one process, like 512M")->capture_default_str();
   run.add_option("--servers", options.servers, "servers of an embedded ring")->capture_default_str();
   run.add_option("--memory", raw.memory, "memory budget of each embedded server, like 2G");
-  run.add_option("--max-restarts", options.max_restarts, "of a community without progress")->capture_default_str();
+  run.add_option("--max-restarts", options.max_restarts, "of a community, or a service, without progress")
+      ->capture_default_str();
   run.add_flag("--embedded", options.embedded, "use an embedded ring even if servers are running");
   run.add_option("--dir", options.directory, "directory of a ring that `ringkeep up --dir` started");
+  CLI::Option* const socket = run.add_option("--socket", command.server.socket, "--service: of this node's server");
+  run.add_option("-s,--server", command.server.server,
+                 "--service: number of the server that stands for this node, of a ring that `ringkeep up` started")
+      ->check(CLI::PositiveNumber)
+      ->excludes(socket);
   run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON");
   run.add_flag("--summary", command.summary, "show the report at the end even if nothing happened");
   run.add_flag("-q,--quiet", options.quiet, "no progress line and no report");
   run.add_option("program", options.program, "the program and its arguments, after --")->required();
   run.positionals_at_end();
+}
+
+// An MPI job and a service share a command and some options; one that says nothing to what is run is a mistake.
+rk::Status check_kind(const CLI::App& run, bool service) {
+  constexpr std::string_view kBoth[] = {"--help", "--max-restarts", "--dir", "--quiet", "program", "--service"};
+  constexpr std::string_view kService[] = {"--socket", "--server"};
+  const auto among = [](const auto& names, const CLI::Option& option) {
+    return std::find(std::begin(names), std::end(names), option.get_single_name()) != std::end(names) ||
+           std::any_of(std::begin(names), std::end(names),
+                       [&](std::string_view name) { return option.check_name(std::string(name)); });
+  };
+  if (!service && run.get_option("--np")->count() == 0)
+    return rk::fail(rk::ErrorCode::kInvalidArgument,
+                    "say what to run: -n N for an MPI job of N processes, or --service NAME for a service");
+  for (const CLI::Option* option : run.get_options()) {
+    if (option->count() == 0 || among(kBoth, *option) || among(kService, *option) == service) continue;
+    return rk::fail(rk::ErrorCode::kInvalidArgument,
+                    service ? option->get_name() + " is for MPI jobs: leave it out, or --service"
+                            : option->get_name() + " is for --service: leave it out, or choose a ring with --dir");
+  }
+  return {};
 }
 
 rk::Status finish_run(rk::cli::RunCommand& command, const RawRun& raw) {
@@ -78,7 +110,10 @@ rk::Status finish_run(rk::cli::RunCommand& command, const RawRun& raw) {
   return {};
 }
 
-int run_command(rk::cli::RunCommand& command, const RawRun& raw) {
+int run_command(const CLI::App& app, rk::cli::RunCommand& command, const RawRun& raw) {
+  const bool service = app.get_option("--service")->count() > 0;
+  if (const rk::Status kind = check_kind(app, service); !kind) return rk::cli::complain(kind.error());
+  if (service) return rk::cli::run_service(command);
   if (const rk::Status ready = finish_run(command, raw); !ready) return rk::cli::complain(ready.error());
   return rk::cli::run(command);
 }
@@ -233,7 +268,8 @@ int dispatch(int argc, char** argv) {
 
   rk::cli::RunCommand run;
   RawRun raw_run;
-  CLI::App* const run_app = app.add_subcommand("run", "run an MPI program whose communities recover on their own");
+  CLI::App* const run_app =
+      app.add_subcommand("run", "run an MPI program whose communities recover on their own, or a service");
   describe_run(*run_app, run, raw_run);
 
   rk::cli::KeygenOptions keygen;
@@ -244,6 +280,10 @@ int dispatch(int argc, char** argv) {
   CLI::App* const rank_app = app.add_subcommand("exec-rank", "")->group("");  // what mpirun starts, not people
   rank_app->add_option("program", rank_program)->required();
   rank_app->positionals_at_end();
+  std::vector<std::string> service_program;
+  CLI::App* const service_app = app.add_subcommand("keep-service", "")->group("");  // what run --service starts
+  service_app->add_option("program", service_program)->required();
+  service_app->positionals_at_end();
   CLI::App* const version_app = app.add_subcommand("version", "show the release");
 
   try {
@@ -263,8 +303,9 @@ int dispatch(int argc, char** argv) {
   if (*override_app) return rk::cli::override_quorum(override_options);
   if (*keygen_app) return rk::cli::keygen(keygen);
   if (const auto done = checkpoints.run()) return *done;
-  if (*run_app) return run_command(run, raw_run);
+  if (*run_app) return run_command(*run_app, run, raw_run);
   if (*rank_app) return rk::launch::exec_rank(rank_program);
+  if (*service_app) return rk::launch::keep_service(service_program);
   if (*version_app) std::printf("ringkeep %s\n", kRelease);
   return rk::cli::kSuccess;
 }

@@ -3,19 +3,23 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "wire/locations.h"
 
 namespace rk::cli {
 
+std::string socket_of(const ServerChoice& choice) {
+  if (!choice.socket.empty()) return choice.socket;
+  if (choice.directory.empty() && choice.server == 0) return client::resolve_socket_path({});
+  const std::string ring = choice.directory.empty() ? wire::default_ring_directory(::geteuid()) : choice.directory;
+  return wire::server_socket(ring, std::max(choice.server, 1U));
+}
+
 Result<launch::ReachedServer> reach(const ServerChoice& choice) {
-  std::string socket = choice.socket;
-  if (socket.empty() && choice.server != 0) {
-    const std::string ring = choice.directory.empty() ? wire::default_ring_directory(::geteuid()) : choice.directory;
-    socket = wire::server_socket(ring, choice.server);
-  }
-  if (socket.empty()) return launch::reach_server(choice.directory);
+  if (choice.socket.empty() && choice.server == 0) return launch::reach_server(choice.directory);
   launch::ReachedServer reached;
-  RK_TRY(reached.connection, launch::ask_server(socket));
+  RK_TRY(reached.connection, launch::ask_server(socket_of(choice)));
   return reached;
 }
 

@@ -52,6 +52,8 @@ void remove_server(const shm::Descriptor& ring, const std::string& name) {
   const shm::Descriptor server = open_directory(ring.get(), name.c_str());
   if (!server) return;
   for (const std::string_view file : kServerFiles) ::unlinkat(server.get(), file.data(), 0);
+  for (const std::string& file : names_in(server))
+    if (file.starts_with("service-") && file.ends_with(".lock")) ::unlinkat(server.get(), file.c_str(), 0);
   ::unlinkat(ring.get(), name.c_str(), AT_REMOVEDIR);
 }
 

@@ -23,7 +23,7 @@
 namespace rk::testing {
 
 ChildProcess::ChildProcess(std::vector<std::string> arguments,
-                           std::vector<std::pair<std::string, std::string>> environment) {
+                           const std::vector<std::pair<std::string, std::string>>& environment) {
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   reading_ = shm::Descriptor(ends[0]);

@@ -16,7 +16,8 @@ namespace rk::testing {
 // A child of the test; killed with the fixture if it still runs.
 class ChildProcess {
  public:
-  ChildProcess(std::vector<std::string> arguments, std::vector<std::pair<std::string, std::string>> environment);
+  ChildProcess(std::vector<std::string> arguments,
+               const std::vector<std::pair<std::string, std::string>>& environment);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
