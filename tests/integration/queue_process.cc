@@ -60,7 +60,7 @@ int ChildProcess::wait() {
   return status_;
 }
 
-bool ChildProcess::read_some() {
+bool ChildProcess::read_on() {
   pollfd item{reading_.get(), POLLIN, 0};
   if (::poll(&item, 1, kPatienceMs) != 1) return false;
   std::array<char, 4096> piece;
@@ -72,7 +72,7 @@ bool ChildProcess::read_some() {
 
 bool ChildProcess::await_output(const std::string& text) {
   while (output_.find(text) == std::string::npos)
-    if (!read_some()) return false;
+    if (!read_on()) return false;
   return true;
 }
 

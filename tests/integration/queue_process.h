@@ -16,8 +16,7 @@ namespace rk::testing {
 // A child of the test; killed with the fixture if it still runs.
 class ChildProcess {
  public:
-  ChildProcess(std::vector<std::string> arguments,
-               const std::vector<std::pair<std::string, std::string>>& environment);
+  ChildProcess(std::vector<std::string> arguments, const std::vector<std::pair<std::string, std::string>>& environment);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -28,12 +27,15 @@ class ChildProcess {
   int wait();
   // Reads on until `text` has come, on either stream; false at the end of both, or if nothing comes for a long time.
   bool await_output(const std::string& text);
+  // Takes what comes next; false at the end.
+  bool read_on();
+  // To wait for that.
+  int descriptor() const { return reading_.get(); }
   const std::string& output() const { return output_; }
   // Forgets what has been read, so that await_output() waits for new words.
   void forget_output() { output_.clear(); }
 
  private:
-  bool read_some();
   pid_t pid_ = -1;
   int status_ = -1;
   shm::Descriptor reading_;
