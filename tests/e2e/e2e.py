@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: real jobs under `ringkeep run`, short forms of the campaigns.
 
-    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api ring
+    e2e.py SCENARIO      one of: lammps heat2d taskfarm again clean api ring queue
 
 The exit code is 77 if this machine cannot run the scenario; the reason is printed.
 """
@@ -172,8 +172,19 @@ def ring(folder):
     yield "2 cycles with 3 servers", [] if good else [run.stdout + run.stderr]
 
 
+def queue(folder):
+    """Two rounds of the job queue's campaign: a client, the service, a server and a node killed under load."""
+    hosts.check()
+    campaign = [sys.executable, str(job.ROOT / "campaign/queue-kills"), "--seed", "17", "--cycles", "8", "--patience",
+                "300", "--results", str(folder / "results")]
+    run = subprocess.run(campaign, text=True, capture_output=True, check=False)
+    print(run.stdout)
+    good = run.returncode == 0 and "1 passed, 0 failed" in run.stdout and "cycles 8," in run.stdout
+    yield "8 kills", [] if good else [run.stdout + run.stderr]
+
+
 SCENARIOS = {"lammps": lammps, "heat2d": heat2d, "taskfarm": taskfarm, "again": again, "clean": clean,
-             "api": api, "ring": ring}
+             "api": api, "ring": ring, "queue": queue}
 
 
 def main():
