@@ -345,7 +345,11 @@ void Keep::handle(const Member& from, const wire::KeepLookupAnswer& message) {
   if (!possible(message)) return;
   if (message.round == 0) {
     Entry* entry = catalogue_.find(message.key);
-    if (entry != nullptr && entry->home && !message.home) learn(*entry, from, message);
+    if (entry != nullptr && entry->home && !message.home) {
+      learn(*entry, from, message);
+      // It may hold more than it need: until it had answered, nothing could be taken from it.
+      to_heal_.insert(message.key);
+    }
     return;
   }
   const auto at = rounds_.find(message.round);

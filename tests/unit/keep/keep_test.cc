@@ -248,6 +248,41 @@ TEST_F(KeepCore, APutThatBreaksALimitIsRefused) {
   EXPECT_TRUE(all<TakeSlot>().empty());
 }
 
+// Its answer to who is home can get lost, and be asked for only later; the commits of that time fill it up.
+TEST_F(KeepCore, APredecessorThatAnswersLateIsToldWhatToLetGoOf) {
+  commit_ok("state");
+  const Member again{NodeId(1), Incarnation(2)};
+  step(ViewInstalled{ViewNumber(2), {again, member(2), member(3)}, true, {}});
+  view_ = 2;
+  const auto retained = [this]() -> std::optional<std::vector<Version>> {
+    for (const Send& send : all<Send>())
+      if (const auto* retain = std::get_if<wire::CopyRetain>(&send.message); retain && send.to == NodeId(1))
+        return retain->retained;
+    return std::nullopt;
+  };
+  for (int i = 0; i < 4; ++i) {
+    ask(wire::CheckpointBegin{"state", {{"data", 100}}});
+    const auto slot = answered<wire::CheckpointSlot>();
+    ASSERT_TRUE(slot);
+    step(ClientRequest{
+        kSession, kOwner, ++request_, {}, wire::CheckpointCommit{slot->slot, wire::CommitLevel::kReplicated, 1000}});
+    ASSERT_TRUE(offered());
+    copy_answer(again, offered()->second.copy, wire::CopyResult::kComplete);
+    ASSERT_TRUE(answered<wire::CommitAnswer>());
+    EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kOk);
+    EXPECT_FALSE(retained()) << "it may hold what nobody has heard of yet";
+    later(1);
+    EXPECT_FALSE(retained());
+  }
+  wire::KeepLookupAnswer answer;
+  answer.view = ViewNumber(2);
+  answer.key = {kOwner, wire::KeepKind::kCheckpoint, "state"};
+  step(PeerFrame{again, answer});
+  later(1);
+  ASSERT_TRUE(retained());
+  EXPECT_EQ(retained()->size(), 2U);
+}
+
 TEST_F(KeepCore, OnlyAGroupRecordLetsGoOfAnOlderGroupsParts) {
   const auto part = commit_ok("job/1/c0/r0");
   const auto group_commit = [&](const wire::GroupPart& each) {
