@@ -137,7 +137,7 @@ void ServiceAgent::carry_out(const service::Connect&) {
     hang_up();
     return feed(service::Unreached{there.error().message});
   }
-  feed(service::Reached{link_->server().node});
+  feed(service::Reached{link_->server().node, link_->server().incarnation});
 }
 
 // What happens to the ring after this is heard, so a look that follows misses nothing.
@@ -194,16 +194,36 @@ void ServiceAgent::on_link() {
   }
   const auto answer = link_->poll_answer<wire::CheckpointInspected>();
   if (!answer && link_->broken()) return lose_server(answer.error());
-  if (!answer && answer.error().code == ErrorCode::kNotFound) return feed(service::Found{{}, false, false});
+  if (!answer && answer.error().code == ErrorCode::kNotFound) return feed(service::Found{false, false, {}, false});
   if (!answer) return feed(service::LookFailed{answer.error().message});
   if (!*answer) return;
-  const wire::CheckpointInspected& record = **answer;
-  service::Found found{record.home, true, false};
-  if (!record.versions.empty()) {
-    const auto& holders = record.versions.back().holders;
+  const wire::CheckpointInspected& seen = **answer;
+  service::Found found;
+  if (!seen.versions.empty()) {
+    const auto& holders = seen.versions.back().holders;
     found.holds = std::find(holders.begin(), holders.end(), link_->server().node) != holders.end();
   }
+  if (const Status read = read_record(found); !read) {
+    if (link_->broken()) return lose_server(read.error());
+    return feed(service::LookFailed{read.error().message});
+  }
   feed(found);
+}
+
+// Who has committed it, and whether that server is still there.
+Status ServiceAgent::read_record(service::Found& found) {
+  const auto reader = client::Reader::open(*link_, record_name(), {});
+  const bool gone = !reader && (reader.error().code == ErrorCode::kLost || reader.error().code == ErrorCode::kNotFound);
+  if (gone) return {};
+  if (!reader) return tl::unexpected(reader.error());
+  const auto bytes = reader->section("data");
+  if (!bytes) return {};
+  found.record = service::parse_record({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+  RK_TRY(const auto status, link_->call<wire::StatusAnswer>(wire::StatusQuery{}));
+  found.is_member = std::any_of(status.members.begin(), status.members.end(), [&](const wire::MemberStatus& member) {
+    return found.record && member.node == found.record->server && member.incarnation == found.record->incarnation;
+  });
+  return {};
 }
 
 void ServiceAgent::on_events() {
@@ -217,10 +237,10 @@ void ServiceAgent::on_events() {
   if (changed) feed(service::RingChanged{});
 }
 
-Result<Version> ServiceAgent::commit_record(const char* state) {
-  const std::string text = "{\"service\": \"" + options_.name + "\", \"state\": \"" + state +
-                           "\", \"server\": " + std::to_string(link_->server().node.value) +
-                           ", \"agent_pid\": " + std::to_string(::getpid()) + "}\n";
+Result<Version> ServiceAgent::commit_record(bool active) {
+  const wire::ServerHello& server = link_->server();
+  const std::string text = service::to_text(
+      {options_.name, active, server.node, server.incarnation, static_cast<std::uint64_t>(::getpid())});
   RK_TRY(client::Writer writer, client::Writer::begin(*link_, record_name(), {{"data", text.size()}}));
   RK_TRY(const auto place, writer.section("data"));
   std::memcpy(place.data(), text.data(), text.size());
@@ -230,7 +250,7 @@ Result<Version> ServiceAgent::commit_record(const char* state) {
 
 void ServiceAgent::carry_out(const service::Claim&) {
   if (!link_) return;
-  const auto epoch = commit_record("active");
+  const auto epoch = commit_record(true);
   if (epoch) return feed(service::Claimed{*epoch});
   if (link_->broken()) return lose_server(epoch.error());
   feed(service::ClaimFailed{epoch.error().message});
@@ -239,7 +259,7 @@ void ServiceAgent::carry_out(const service::Claim&) {
 void ServiceAgent::carry_out(const service::Release&) {
   if (!link_) return;
   // The record is for people; who is active next commits it anew.
-  if (const auto released = commit_record("ended"); !released && !options_.quiet)
+  if (const auto released = commit_record(false); !released && !options_.quiet)
     std::fprintf(stderr, "ringkeep: service %s: its record still says active: %s\n", options_.name.c_str(),
                  released.error().message.c_str());
 }

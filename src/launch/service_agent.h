@@ -74,7 +74,8 @@ class ServiceAgent {
   Status connect();
   Status take_lock();
   Status start_program(Version epoch);
-  Result<Version> commit_record(const char* state);
+  Result<Version> commit_record(bool active);
+  Status read_record(recovery::service::Found& found);
   std::string record_name() const { return "service/" + options_.name; }
   void on_link();
   void on_events();

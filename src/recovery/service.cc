@@ -2,6 +2,7 @@
 #include "recovery/service.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace rk::recovery::service {
 namespace {
@@ -11,7 +12,48 @@ std::string ending_of(int status) {
   return "ended with status " + std::to_string(status);
 }
 
+// The digits behind `field`.
+std::optional<std::uint64_t> number_of(std::string_view text, std::string_view field) {
+  const std::size_t at = text.find(field);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::uint64_t value = 0;
+  const char* const begin = text.data() + at + field.size();
+  if (std::from_chars(begin, text.data() + text.size(), value).ec != std::errc{}) return std::nullopt;
+  return value;
+}
+
+constexpr std::string_view kServer = "\"server\": ";
+constexpr std::string_view kIncarnation = "\"incarnation\": ";
+constexpr std::string_view kPid = "\"agent_pid\": ";
+constexpr std::string_view kActive = "\"state\": \"active\"";
+constexpr std::string_view kOver = "\"state\": \"ended\"";
+
 }  // namespace
+
+std::string to_text(const Record& record) {
+  std::string out = "{\"service\": \"" + record.name + "\", ";
+  out += record.active ? kActive : kOver;
+  for (const auto& [field, value] :
+       {std::pair{kServer, std::uint64_t{record.server.value}}, std::pair{kIncarnation, record.incarnation.value},
+        std::pair{kPid, record.agent_pid}})
+    out.append(", ").append(field).append(std::to_string(value));
+  return out + "}\n";
+}
+
+std::optional<Record> parse_record(std::string_view text) {
+  const auto server = number_of(text, kServer);
+  const auto incarnation = number_of(text, kIncarnation);
+  const auto pid = number_of(text, kPid);
+  const bool active = text.find(kActive) != std::string_view::npos;
+  const bool over = text.find(kOver) != std::string_view::npos;
+  if (!server || *server > UINT32_MAX || !incarnation || !pid || active == over) return std::nullopt;
+  Record out;
+  out.active = active;
+  out.server = NodeId(static_cast<std::uint32_t>(*server));
+  out.incarnation = Incarnation(*incarnation);
+  out.agent_pid = *pid;
+  return out;
+}
 
 void Agent::step(TimeMs now_ms, const What& what, Effects& out) {
   if (state_ == State::kEnded) return;
@@ -75,6 +117,7 @@ void Agent::on(const Begin&) { connect(); }
 
 void Agent::on(const Reached& event) {
   node_ = event.node;
+  incarnation_ = event.incarnation;
   restarts_ = 0;
   aside_until_ms_ = 0;
   look();
@@ -107,14 +150,18 @@ void Agent::on(const RingChanged&) {
 
 void Agent::on(const Found& event) {
   if (state_ != State::kLooking) return;
-  if (event.home && event.home != node_) {
+  const bool ours = event.record && event.record->server == node_ && event.record->incarnation == incarnation_;
+  if (event.record && event.is_member && !ours) {
     aside_until_ms_ = 0;
     if (changed_) return look();
-    say_once("waiting, it belongs to server " + std::to_string(event.home.value));
+    const std::string server = std::to_string(event.record->server.value);
+    say_once(event.record->active ? "waiting, it belongs to server " + server
+                                  : "waiting, it was ended at server " + server +
+                                        ", which keeps its checkpoints as long as it is in the ring");
     state_ = State::kWaiting;
     return;
   }
-  if (event.home == node_ || !event.exists || event.holds) return claim();
+  if (ours || !event.exists || event.holds) return claim();
   if (aside_until_ms_ == 0) aside_until_ms_ = now_ms_ + config_.step_aside_ms;
   if (now_ms_ >= aside_until_ms_) return claim();
   state_ = State::kWaiting;

@@ -10,18 +10,23 @@
 //     |             committed        the program         it died
 //     `------------------------------- ending: the server has gone, or we were told to end
 //
-// - The record is the checkpoint `service/NAME`. The keep has one home for it as long as that server is a member of the
-//   ring, so the agent whose server commits it is the active one; nobody else can, until a view has removed that server
-//   and its lease has ended. Who asks first does not matter: the commit decides.
+// - The record is the checkpoint `service/NAME`. The keep has one home with writers for it as long as that server is a
+//   member of the ring, so the agent whose server commits it is the active one; nobody else can, until a view has
+//   removed that server and its lease has ended. Who asks first does not matter: the commit decides.
+// - The record says which life of which server committed it. While that is a member, there is nothing to ask for.
 // - The version of that commit is the epoch. It is committed anew before each start of the program, so that no two
 // lives
 //   of the service have the same epoch, and a later one has a higher one.
-// - When the home is gone, the agent whose server holds a copy of the record goes first: the program's own checkpoints
+// - When that server is gone, the agent whose server holds a copy of the record goes first: the program's own
+// checkpoints
 //   are there too. The others step aside for a moment.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -42,12 +47,25 @@ struct Config {
   TimeMs longest_backoff_ms = 5'000;
 };
 
+// What the record says, as JSON: for people, and for agents that wait.
+struct Record {
+  std::string name;
+  bool active = true;  // false: its agent has ended in order
+  NodeId server;
+  Incarnation incarnation;  // of that server
+  std::uint64_t agent_pid = 0;
+};
+std::string to_text(const Record& record);
+// Nothing if it is not what to_text() writes.
+std::optional<Record> parse_record(std::string_view text);
+
 // --- events ---
 
 struct Begin {};
 // The answers to Connect.
 struct Reached {
   NodeId node;
+  Incarnation incarnation;
 };
 struct Unreached {
   std::string why;
@@ -58,9 +76,10 @@ struct ServerLost {
 struct RingChanged {};
 // The answers to Look.
 struct Found {
-  NodeId home;         // 0: none
-  bool exists = true;  // the record
-  bool holds = false;  // this server has a copy of it
+  bool exists = true;            // the record
+  bool holds = false;            // this server has a copy of it
+  std::optional<Record> record;  // none: it cannot be read, or was written by somebody else
+  bool is_member = false;        // the life of the server that has committed it
 };
 struct LookFailed {
   std::string why;
@@ -146,6 +165,7 @@ class Agent {
   TimeMs now_ms_ = 0;
   State state_ = State::kAway;
   NodeId node_;                 // of our server
+  Incarnation incarnation_;     // likewise
   bool changed_ = false;        // the ring has, since the look that is under way
   bool stopping_ = false;       // a signal has asked
   bool lost_ = false;           // the server went while the program was ending

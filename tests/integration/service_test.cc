@@ -76,6 +76,15 @@ class ServiceRun : public ::testing::Test {
     ring_.server(server).wait();
     agent(server).wait();
   }
+  static pid_t child_of(pid_t parent, const std::string& name) {
+    std::ifstream children("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
+    for (pid_t child = 0; children >> child;) {
+      std::string its_name;
+      std::ifstream("/proc/" + std::to_string(child) + "/comm") >> its_name;
+      if (its_name == name) return child;
+    }
+    return 0;
+  }
   // Whoever adopted it may take its time to bury it.
   static bool lives(pid_t pid) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -228,11 +237,25 @@ TEST_F(ServiceRun, TheOldInstanceCannotAcknowledgeAnyMore) {
   ring_.server(1).kill(SIGCONT);
 }
 
-TEST_F(ServiceRun, WithAKilledAgentEverythingOfItEndsAndTheNextOneIsActiveAtOnce) {
+TEST_F(ServiceRun, WithAKilledAgentEverythingOfItEnds) {
   start_shell(1, "echo life $$; sleep 1000 & echo child $!; wait");
   ASSERT_TRUE(agent(1).await_output("child "));
   const pid_t program = program_at(1);
   const auto child = static_cast<pid_t>(number_after(1, "child "));
+  agent(1).signal(SIGKILL);
+  EXPECT_TRUE(await_end(program));
+  EXPECT_TRUE(await_end(child));
+}
+
+TEST_F(ServiceRun, WhatAKilledAgentLeavesEndsBeforeTheNextOneIsActive) {
+  start_shell(1, "echo life $$; sleep 1000 & echo child $!; wait");
+  ASSERT_TRUE(agent(1).await_output("child "));
+  const pid_t program = program_at(1);
+  const auto child = static_cast<pid_t>(number_after(1, "child "));
+  // Its guard first: only the next agent is left to end what does not die with its parent.
+  const pid_t guard = child_of(agent(1).pid(), "ringkeep-guard");
+  ASSERT_GT(guard, 0);
+  ::kill(guard, SIGKILL);
   agent(1).signal(SIGKILL);
   start_shell(1, kStays);
   ASSERT_TRUE(await_active(1));

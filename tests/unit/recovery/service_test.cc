@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <string>
 
 namespace rk::recovery::service {
 namespace {
@@ -37,10 +38,13 @@ class ServiceAgentTest : public ::testing::Test {
   }
   void run(std::uint64_t epoch = 5) {
     feed(Begin{});
-    feed(Reached{NodeId(1)});
-    feed(Found{{}, false, false});
+    feed(Reached{NodeId(1), Incarnation(10)});
+    feed(Found{false, false, {}, false});
     feed(Claimed{Version(epoch)});
     ASSERT_EQ(agent_.state(), State::kRunning);
+  }
+  static Record by(std::uint32_t node, std::uint64_t incarnation = 10) {
+    return {"s", true, NodeId(node), Incarnation(incarnation), 99};
   }
   static Config config() {
     Config config;
@@ -58,9 +62,9 @@ class ServiceAgentTest : public ::testing::Test {
 TEST_F(ServiceAgentTest, WhatNobodyHasIsClaimedAndStartedWithItsEpoch) {
   feed(Begin{});
   EXPECT_TRUE(has<Connect>());
-  feed(Reached{NodeId(1)});
+  feed(Reached{NodeId(1), Incarnation(10)});
   EXPECT_TRUE(has<Look>());
-  feed(Found{{}, false, false});
+  feed(Found{false, false, {}, false});
   EXPECT_TRUE(has<Claim>());
   feed(Claimed{Version(7)});
   ASSERT_TRUE(has<Start>());
@@ -69,42 +73,85 @@ TEST_F(ServiceAgentTest, WhatNobodyHasIsClaimedAndStartedWithItsEpoch) {
 
 TEST_F(ServiceAgentTest, WhatAnotherServerHasIsLookedAtOnlyWhenTheRingChanges) {
   feed(Begin{});
-  feed(Reached{NodeId(1)});
-  feed(Found{NodeId(2), true, true});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{true, true, by(2), true});
   EXPECT_EQ(agent_.state(), State::kWaiting);
   EXPECT_FALSE(has<SetTimer>()) << "an event is awaited";
   feed(RingChanged{});
   EXPECT_TRUE(has<Look>());
   feed(RingChanged{});
   EXPECT_TRUE(effects_.empty()) << "one look at a time";
-  feed(Found{NodeId(2), true, true});
+  feed(Found{true, true, by(2), true});
   EXPECT_TRUE(has<Look>()) << "the ring changed while it was looked at";
-  feed(Found{{}, true, true});
+  feed(Found{true, true, by(2), false});
   EXPECT_TRUE(has<Claim>());
+}
+
+TEST_F(ServiceAgentTest, WhatThisLifeOfItsServerHasCommittedIsItsOwn) {
+  feed(Begin{});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{true, false, by(1), true});
+  EXPECT_TRUE(has<Claim>()) << "an agent before this one, at the same server";
+}
+
+TEST_F(ServiceAgentTest, AnEarlierLifeOfItsServerIsAnotherServer) {
+  feed(Begin{});
+  feed(Reached{NodeId(1), Incarnation(11)});
+  feed(Found{true, false, by(1, 10), false});
+  EXPECT_FALSE(has<Claim>()) << "who holds a copy goes first";
+  EXPECT_TRUE(has<SetTimer>());
+}
+
+TEST_F(ServiceAgentTest, ARecordOfNobodyIsClaimedAfterAMoment) {
+  feed(Begin{});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{true, false, {}, false});
+  keep_timer();
+  fire();
+  feed(Found{true, false, {}, false});
+  EXPECT_TRUE(has<Claim>());
+}
+
+TEST(ServiceRecord, IsReadAsItWasWritten) {
+  const Record record{"s", false, NodeId(7), Incarnation(1795413973426), 4321};
+  const std::string text = to_text(record);
+  EXPECT_EQ(text,
+            "{\"service\": \"s\", \"state\": \"ended\", \"server\": 7, \"incarnation\": 1795413973426, "
+            "\"agent_pid\": 4321}\n");
+  const auto read = parse_record(text);
+  ASSERT_TRUE(read);
+  EXPECT_FALSE(read->active);
+  EXPECT_EQ(read->server, record.server);
+  EXPECT_EQ(read->incarnation, record.incarnation);
+  EXPECT_EQ(read->agent_pid, record.agent_pid);
+  for (const char* other : {"", "hello", "{\"state\": \"active\", \"server\": 1}",
+                            "{\"state\": \"active\", \"server\": x, \"incarnation\": 1, \"agent_pid\": 1}",
+                            "{\"server\": 1, \"incarnation\": 1, \"agent_pid\": 1}"})
+    EXPECT_FALSE(parse_record(other)) << other;
 }
 
 TEST_F(ServiceAgentTest, WhoHasNoCopyStepsAsideOnce) {
   feed(Begin{});
-  feed(Reached{NodeId(1)});
-  feed(Found{{}, true, false});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{true, false, by(2), false});
   EXPECT_FALSE(has<Claim>());
   keep_timer();
   EXPECT_EQ(timer_->delay_ms, config().step_aside_ms);
   now_ms_ += 500;
   feed(RingChanged{});
-  feed(Found{{}, true, false});
+  feed(Found{true, false, by(2), false});
   keep_timer();
   EXPECT_EQ(timer_->delay_ms, config().step_aside_ms - 500) << "changes do not put it off";
   fire();
   EXPECT_TRUE(has<Look>());
-  feed(Found{{}, true, false});
+  feed(Found{true, false, by(2), false});
   EXPECT_TRUE(has<Claim>());
 }
 
 TEST_F(ServiceAgentTest, ARefusedClaimLooksAgain) {
   feed(Begin{});
-  feed(Reached{NodeId(1)});
-  feed(Found{{}, false, false});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{false, false, {}, false});
   feed(ClaimFailed{"it is written at server 2"});
   EXPECT_FALSE(has<Start>());
   keep_timer();
@@ -160,8 +207,8 @@ TEST_F(ServiceAgentTest, WithoutItsServerTheProgramEndsAndTheAgentWaits) {
   keep_timer();
   fire();
   EXPECT_TRUE(has<Connect>());
-  feed(Reached{NodeId(1)});
-  feed(Found{NodeId(3), true, false});
+  feed(Reached{NodeId(1), Incarnation(10)});
+  feed(Found{true, false, by(3), true});
   EXPECT_EQ(agent_.state(), State::kWaiting);
 }
 
@@ -198,7 +245,7 @@ TEST_F(ServiceAgentTest, TimersThatWereReplacedDoNothing) {
   keep_timer();
   const SetTimer first = *timer_;
   fire();
-  feed(Reached{NodeId(1)});
+  feed(Reached{NodeId(1), Incarnation(10)});
   feed(Due{first.timer});
   EXPECT_TRUE(effects_.empty());
 }
