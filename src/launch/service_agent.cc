@@ -60,7 +60,7 @@ std::string real_path(const std::string& socket) {
   const std::string folder = slash == std::string::npos ? "." : socket.substr(0, std::max<std::size_t>(slash, 1));
   char* const real = ::realpath(folder.c_str(), nullptr);
   if (real == nullptr) return socket;
-  const std::string out = std::string(real) + "/" + socket.substr(slash == std::string::npos ? 0 : slash + 1);
+  std::string out = std::string(real) + "/" + socket.substr(slash == std::string::npos ? 0 : slash + 1);
   std::free(real);
   return out;
 }

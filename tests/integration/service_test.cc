@@ -276,6 +276,41 @@ TEST_F(ServiceRun, ASignalEndsItInOrderAndTheOtherAgentOfThisServerGoesOn) {
   EXPECT_TRUE(await_active(1));
 }
 
+TEST_F(ServiceRun, ANodeThatIsEmptiedInOrderHandsItOver) {
+  start_all(kStays);
+  const std::uint64_t epoch = epoch_at(1);
+  agent(1).signal(SIGTERM);
+  EXPECT_EQ(agent(1).wait(), 0);
+  ring_.server(1).kill(SIGTERM);
+  EXPECT_EQ(ring_.server(1).wait(), 0);
+  ASSERT_TRUE(await_active(3)) << agent(3).output();
+  EXPECT_GT(epoch_at(3), epoch);
+}
+
+// An epoch is taken by whoever may: the record is a checkpoint like others.
+TEST_F(ServiceRun, ARecordOfSomebodyElseIsNoService) {
+  EXPECT_EQ(run_ringkeep("put service/s --socket " + ring_.socket(2), "", "echo hello | ").code, 0);
+  start_shell(2, kStays);
+  EXPECT_TRUE(await_active(2)) << agent(2).output();
+  EXPECT_EQ(epoch_at(2), 2U);
+}
+
+TEST(ServiceOfAPrivateRing, IsFoundByItsDirectoryAndLeavesNothingThere) {
+  const TemporaryDirectory directory;
+  const std::string ring = directory.path() + "/ring";
+  ASSERT_EQ(run_ringkeep("up --servers 2 --memory 32M --dir " + ring).code, 0);
+  {
+    const std::vector<std::string> words{RINGKEEP_COMMAND, "run", "--service", "s",       "--dir", ring,
+                                         "--server",       "2",   "--",        "/bin/sh", "-c",    kStays};
+    ChildProcess agent(words, {});
+    EXPECT_TRUE(agent.await_output("active at server 2")) << agent.output();
+    agent.signal(SIGTERM);
+    EXPECT_EQ(agent.wait(), 0);
+  }
+  EXPECT_EQ(run_ringkeep("down --dir " + ring).code, 0);
+  EXPECT_NE(::access(ring.c_str(), F_OK), 0) << "the lock of the agent is there still";
+}
+
 TEST_F(ServiceRun, OptionsThatSayNothingToAServiceAreRefused) {
   const auto refusal = [](const std::string& words) {
     const Ran ran = run_ringkeep("run " + words);
