@@ -40,7 +40,7 @@ int status(const StatusOptions& options);
 int ring(const StatusOptions& options);
 int run(const RunCommand& command);
 int run_service(const RunCommand& command);  // service.cc
-int keygen(const KeygenOptions& options);  // keygen.cc
+int keygen(const KeygenOptions& options);    // keygen.cc
 
 // One line on standard error; the exit status that belongs to it.
 int complain(const Error& error);

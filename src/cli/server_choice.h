@@ -16,8 +16,8 @@ struct ServerChoice {
   std::uint32_t server = 0;  // likewise, of a ring that `up` started; 0: not said
 };
 
-// The socket of the one server that is meant, whether or not it answers: with a ring's directory and no number, the first
-// one's.
+// The socket of the one server that is meant, whether or not it answers: with a ring's directory and no number, the
+// first one's.
 std::string socket_of(const ServerChoice& choice);
 // kUnavailable if it does not answer.
 Result<launch::ReachedServer> reach(const ServerChoice& choice);
