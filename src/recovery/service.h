@@ -15,11 +15,9 @@
 //   removed that server and its lease has ended. Who asks first does not matter: the commit decides.
 // - The record says which life of which server committed it. While that is a member, there is nothing to ask for.
 // - The version of that commit is the epoch. It is committed anew before each start of the program, so that no two
-// lives
-//   of the service have the same epoch, and a later one has a higher one.
+//   lives of the service have the same epoch, and a later one has a higher one.
 // - When that server is gone, the agent whose server holds a copy of the record goes first: the program's own
-// checkpoints
-//   are there too. The others step aside for a moment.
+//   checkpoints are there too. The others step aside for a moment.
 #pragma once
 
 #include <cstdint>
