@@ -222,11 +222,14 @@ def flags_for(flags, folder, language, fallback):
 
 
 def compiles_alone(root, path, flags, compiler):
-    language = "c" if path.name == "ringkeep.h" else "c++"
+    language = "c" if path.suffix == ".h" and "include" in path.relative_to(root).parts else "c++"
     fallback = [f"-I{root / 'src'}", f"-I{root / 'include'}", f"-I{root}", "-Wall", "-Wextra", "-Werror"]
     if language == "c++":
         fallback.append("-std=c++20")
     words = flags_for(flags, path.parent, language, fallback)
+    if path.name == "veloc.h":  # it includes <mpi.h>, and no file of its folder is compiled
+        near = flags.get((root / "src" / "veloc", "c++"), [])
+        words = [*words, *(part for mark, folder in zip(near, near[1:]) if mark == "-isystem" for part in (mark, folder))]
     command = [compiler.get(language, "cc" if language == "c" else "c++"), *words, "-O0", "-fsyntax-only", "-x", language,
                f"-I{root / 'include'}", "-"]
     text = f'#include "{path}"\n'
