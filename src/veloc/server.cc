@@ -4,7 +4,10 @@
 namespace rk::veloc {
 namespace {
 
-tl::unexpected<Error> words_of(int code) { return fail(static_cast<ErrorCode>(code), rk_last_error()); }
+tl::unexpected<Error> words_of(int code) {
+  const std::string words = rk_last_error();
+  return fail(static_cast<ErrorCode>(code), words.empty() ? rk_error_name(code) : words);
+}
 
 }  // namespace
 
