@@ -2,8 +2,7 @@
 // The jobs of the queue, as plain memory: what is put, reserved and deleted, and the segments in which it is saved.
 //
 // - A segment is a group of up to 256 jobs that are saved together, one checkpoint each. Jobs that were put together
-// lie
-//   in one segment, so a turn with many puts rewrites one, whatever the queue's length. A segment that has become half
+//   lie in one segment, so a turn with many puts rewrites one, whatever the queue's length. A segment that is half
 //   empty takes new jobs again; a job never changes its segment, so it is never in two.
 // - A deleted job leaves its id, owner and request behind, the newest 65,536 of them, so that a request that comes
 //   again, because its answer was lost, is known as done.
