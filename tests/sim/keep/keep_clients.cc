@@ -82,7 +82,7 @@ void Clients::ask(Operation operation, Incarnation sender) {
   const bool asks = std::holds_alternative<wire::CheckpointOpen>(operation.request) ||
                     std::holds_alternative<wire::CheckpointInspect>(operation.request) ||
                     std::holds_alternative<wire::CheckpointList>(operation.request);
-  if (!asks) asked_[operation.key].try_emplace(life->self(), life->view().members);
+  if (!asks) note_asked(*life, operation.key);
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
   operation.least_request = ok_request_[operation.key];
@@ -202,6 +202,16 @@ void Clients::answered(sim::HostId host, const keep::Answer& answer) {
   std::visit([&](const auto& message) { judge(operation, answer, message); }, answer.message);
 }
 
+// Who becomes the home for a writer asks all members. Who is the home already, for the safety of what is there, may
+// have confirmed something before a member that came since hears of it.
+void Clients::note_asked(const KeepHost& life, const wire::KeepKey& key) {
+  const keep::Entry* entry = life.core().catalogue().find(key);
+  std::vector<keep::Member> heard = life.view().members;
+  if (entry != nullptr && entry->home)
+    std::erase_if(heard, [&](const keep::Member& each) { return each != life.self() && !entry->told.contains(each); });
+  asked_[key].try_emplace(life.self(), std::move(heard));
+}
+
 // Was the version there, at the same server of the view, when the question came and when the answer went?
 bool Clients::still_held(const Operation& operation) const {
   const auto now = cluster_.holders(operation.host, operation.key, operation.least);
@@ -227,9 +237,13 @@ bool Clients::may_be_overtaken(const Operation& operation) const {
   const auto undecided = undecided_.find(operation.key);
   if (undecided == undecided_.end()) return false;
   const KeepHost& asked = *cluster_.host(operation.host);
+  const auto newest = newest_ok_.find(operation.key);
   return std::any_of(undecided->second.begin(), undecided->second.end(), [&](const auto& item) {
     const auto& [request, server] = item;
-    return request > operation.least_request && !asked.in_view(server);
+    // Another server's may have waited until it was the home.
+    const bool later =
+        request > operation.least_request || newest == newest_ok_.end() || newest->second.second != server;
+    return later && !asked.in_view(server);
   });
 }
 

@@ -16,6 +16,7 @@
 namespace rk::keep_sim {
 
 class Cluster;
+class KeepHost;
 
 struct Outcomes {
   std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
@@ -75,6 +76,7 @@ class Clients {
   void check_version_read(const Operation& operation, Version version, const std::string& what);
   void check_copies(const Operation& operation, Version version);
   bool being_removed(const wire::KeepKey& key) const;
+  void note_asked(const KeepHost& life, const wire::KeepKey& key);
   void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;
@@ -96,7 +98,7 @@ class Clients {
   std::map<wire::KeepKey, std::set<keep::Member>> claimants_;  // servers that were asked for something that claims it
   std::uint64_t last_race_ = 0;
   std::map<wire::KeepKey, std::pair<Version, keep::Member>> newest_ok_;  // and who said so
-  // Members when a server was first asked to write the name: they heard of it before any OK.
+  // Members that had heard of the name before any OK of that server.
   std::map<wire::KeepKey, std::map<keep::Member, std::vector<keep::Member>>> asked_;
   std::map<wire::KeepKey, std::vector<keep::Member>> knew_;  // of them, those of the server that said OK last
   // Servers that had to know each version that was OK, when it was the newest: its home and the holders that the home
