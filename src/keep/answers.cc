@@ -23,6 +23,17 @@ void Keep::resume(const std::vector<ClientRequest>& waiting) {
   for (const ClientRequest& request : waiting) on(request);
 }
 
+// Within the owner's quota; copies of the life before that nobody has asked for yet give way.
+bool Keep::fits(OwnerId owner, std::uint64_t bytes) {
+  const auto room = [&] {
+    const auto used = owner_bytes_.find(owner);
+    return bytes <= config_.owner_quota_bytes &&
+           (used == owner_bytes_.end() || used->second <= config_.owner_quota_bytes - bytes);
+  };
+  if (!room() && !returned_.empty()) drop_returned(owner, "");
+  return room();
+}
+
 SlotId Keep::take_slot(OwnerId owner, std::uint64_t bytes) {
   const SlotId slot(++last_slot_);
   if (bytes == 0) return slot;

@@ -2,6 +2,7 @@
 #include "keep/catalogue.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rk::keep {
 namespace {
@@ -27,9 +28,26 @@ Version Entry::reach() const {
   return owed;
 }
 
-Entry* Catalogue::find(const wire::KeepKey& key) {
+Entry* Catalogue::peek(const wire::KeepKey& key) {
   const auto at = entries_.find(key);
   return at == entries_.end() ? nullptr : &at->second;
+}
+
+Entry* Catalogue::find(const wire::KeepKey& key) {
+  Entry* const entry = peek(key);
+  if (entry != nullptr) touch(*entry);
+  return entry;
+}
+
+void Catalogue::touch(Entry& entry) {
+  if (std::exchange(entry.touched, true)) return;
+  touched_.push_back(entry.key);
+}
+
+std::vector<wire::KeepKey> Catalogue::take_touched() {
+  for (const wire::KeepKey& key : touched_)
+    if (Entry* entry = peek(key); entry != nullptr) entry->touched = false;
+  return std::exchange(touched_, {});
 }
 
 const Entry* Catalogue::find(const wire::KeepKey& key) const {
@@ -44,11 +62,13 @@ Entry* Catalogue::obtain(const wire::KeepKey& key, std::size_t limit) {
   ++names;
   Entry& entry = entries_[key];
   entry.key = key;
+  touch(entry);
   return &entry;
 }
 
 void Catalogue::erase(const wire::KeepKey& key) {
   if (entries_.erase(key) == 0) return;
+  touched_.push_back(key);
   if (--names_[key.owner] == 0) names_.erase(key.owner);
   if (key.kind == wire::KeepKind::kGroup) {
     Entry gone;

@@ -56,6 +56,8 @@ struct Entry {
   std::map<Member, std::uint64_t> former;  // homes of this view before, and the last number of their offers
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
+  bool touched = false;              // in Catalogue::take_touched()
+  std::uint64_t remembered_sum = 0;  // of what is remembered of it
 
   const VersionRecord* newest_committed() const;
   // Of the home: what a reader is owed is gone.
@@ -66,11 +68,18 @@ struct Entry {
 
 class Catalogue {
  public:
+  // For changing it: it counts as touched.
   Entry* find(const wire::KeepKey& key);
   const Entry* find(const wire::KeepKey& key) const;
   // Creates it if there is none; nullptr if that would make more than `limit` names of the owner.
   Entry* obtain(const wire::KeepKey& key, std::size_t limit);
   void erase(const wire::KeepKey& key);
+
+  // Names that may have changed since the last call.
+  std::vector<wire::KeepKey> take_touched();
+  void touch(Entry& entry);
+  // Without touching it.
+  Entry* peek(const wire::KeepKey& key);
 
   // Versions of the entry that must stay. `open`: commits that are not decided.
   std::set<Version> retained(const Entry& entry, const std::set<Version>& open) const;
@@ -78,13 +87,14 @@ class Catalogue {
   // is open.
   void refresh_holds(const Entry& group);
 
-  // Sorted by key; for walking.
+  // Sorted by key; for walking. Who changes one touches it.
   std::map<wire::KeepKey, Entry>& entries() { return entries_; }
   const std::map<wire::KeepKey, Entry>& entries() const { return entries_; }
 
  private:
   std::map<wire::KeepKey, Entry> entries_;
   std::map<OwnerId, std::size_t> names_;
+  std::vector<wire::KeepKey> touched_;
   // By part, then by the group that names it.
   std::map<wire::KeepKey, std::map<wire::KeepKey, std::set<Version>>> held_;
   std::map<wire::KeepKey, std::set<wire::KeepKey>> parts_of_;  // by group

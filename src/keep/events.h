@@ -137,6 +137,13 @@ struct FillSlot {
   std::uint64_t request = 0;
   std::vector<wire::SectionPlace> sections;
 };
+// Of the name, or of the view if the key is empty: to outlive this process before any later effect is carried out, in
+// place of what was remembered under the key before; an empty value ends that (memory.h). The slots of the versions in
+// it too.
+struct Remember {
+  Bytes key;
+  Bytes value;
+};
 // Stream the slot as CopyChunks, then report CopySent.
 struct SendCopy {
   NodeId to;
@@ -171,7 +178,8 @@ struct Answer {
   SlotAccess access = SlotAccess::kNone;
 };
 
-using Effect = std::variant<Send, TakeSlot, FreeSlot, SumSlot, FillSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
+using Effect =
+    std::variant<Remember, Send, TakeSlot, FreeSlot, SumSlot, FillSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
 using Effects = std::vector<Effect>;
 
 }  // namespace rk::keep

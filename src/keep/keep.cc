@@ -7,15 +7,20 @@
 
 namespace rk::keep {
 
-Keep::Keep(Config config) : config_(config) { RK_CHECK(config_.self.node); }
+Keep::Keep(Config config, std::optional<Memory> memory) : config_(config) {
+  RK_CHECK(config_.self.node);
+  if (memory) await_first_view(*std::move(memory));
+}
 
 void Keep::step(const Event& event, Effects& out) {
   now_ms_ = std::max(now_ms_, event.now_ms);
   lease_until_ms_ = event.lease_until_ms;
   fence_left_ms_ = event.fence_left_ms;
   out_ = &out;
+  const std::size_t first = out.size();
   std::visit([this](const auto& body) { on(body); }, event.body);
   settle_leases();
+  remember(first);
   out_ = nullptr;
 }
 
@@ -32,7 +37,7 @@ std::uint64_t Keep::checkpoints() const {
 bool Keep::quiet() const {
   return writings_.empty() && pending_.empty() && outgoing_.empty() && incoming_.empty() && fetches_.empty() &&
          rounds_.empty() && to_heal_.empty() && to_tell_.empty() && to_pass_on_.empty() && to_adopt_.empty() &&
-         parked_.empty() && removed_.empty();
+         parked_.empty() && removed_.empty() && returned_.empty() && to_reclaim_.empty();
 }
 
 std::string Keep::under_way() const {
@@ -70,6 +75,7 @@ void Keep::forget_homes(bool current) {
     pending_.erase(version);
   }
   for (auto& [key, entry] : catalogue_.entries()) {
+    catalogue_.touch(entry);
     entry.current = current && (entry.current || entry.home);
     if (!entry.home) continue;
     entry.home = entry.keeps = false;
@@ -94,6 +100,8 @@ void Keep::on(const ViewInstalled& event) {
     since_first_ = false;
     forget_homes(was_member && in_view(config_.self));
   }
+  if (memory_ && in_view(config_.self)) take_back();
+  view_changed_ = changed;
   if (changed) {
     note_lost(before);
     const bool by_node = config_.planted_bug == PlantedBug::kCountEmpty;
@@ -106,7 +114,10 @@ void Keep::on(const ViewInstalled& event) {
       std::erase_if(entry.surely_current, gone);
       std::erase_if(entry.informed, [&](const auto& item) { return gone(item.first); });
       std::erase_if(entry.last_copy, [&](const auto& item) { return gone(item.first); });
-      if (std::erase_if(entry.claimants, gone) > 0) entry.orphaned = true;
+      if (std::erase_if(entry.claimants, gone) > 0) {
+        entry.orphaned = true;
+        catalogue_.touch(entry);
+      }
       if (!entry.home) entry.informed.clear();  // an offer of an earlier view makes nobody current
       entry.former.clear();
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
@@ -128,6 +139,7 @@ void Keep::on(const ViewInstalled& event) {
   heal_at_ms_ = tell_at_ms_ = adopt_at_ms_ = 0;
   tell();
   adopt_orphans();
+  reclaim();
   heal();
 }
 
@@ -201,6 +213,8 @@ void Keep::on(const PeerDown& event) {
 }
 
 void Keep::on(const SlotReady& event) {
+  // What asked for the memory is tried again.
+  if (!event.status) drop_returned(std::nullopt, "");
   if (const auto writing = writings_.find(event.slot); writing != writings_.end()) {
     give_slot(event.slot, writing->second, event.status);
   } else if (incoming_.contains(event.slot)) {
@@ -244,6 +258,7 @@ void Keep::on(const Tick&) {
   expire_pending();
   expire_incoming();
   retry_rounds();
+  if (!returned_.empty() && now_ms_ >= returned_until_ms_) drop_returned(std::nullopt, "");
   if (!view_.serving) return;
   retry_outgoing();
   retry_outdating();

@@ -40,6 +40,7 @@
 
 #include "keep/catalogue.h"
 #include "keep/events.h"
+#include "keep/memory.h"
 
 namespace rk::keep {
 
@@ -58,6 +59,7 @@ enum class PlantedBug : std::uint8_t {
   kNotOutdated,            // a version is confirmed before all that knew the one before were told
   kNotPassedOn,            // names whose home is gone are not told to members that come
   kNotAdopted,             // nobody becomes the home of a name whose home is gone before a writer comes
+  kReturnedTrusted,        // what a killed server held counts for its next life, whatever happened in between
 };
 
 struct Config {
@@ -70,12 +72,15 @@ struct Config {
   std::uint64_t max_commit_timeout_ms = 600'000;
   std::uint64_t retry_ms = 200;              // a message without its answer is sent again
   std::uint64_t copy_bytes_per_ms = 50'000;  // the slowest copy that is not taken for lost
+  bool remembers = false;                    // Remember effects, for a next life in the same place (memory.h)
+  std::uint64_t returned_ms = 60'000;        // copies of the life before wait so long for somebody to ask for them
   PlantedBug planted_bug = PlantedBug::kNone;
 };
 
 class Keep {
  public:
-  explicit Keep(Config config);
+  // `memory`: of the life before in the same place.
+  explicit Keep(Config config, std::optional<Memory> memory = std::nullopt);
 
   void step(const Event& event, Effects& out);
 
@@ -86,6 +91,8 @@ class Keep {
   bool quiet() const;
   // What is under way, for people.
   std::string under_way() const;
+  // Copies of the life before that were of use again.
+  std::uint64_t returned_used() const { return returned_used_; }
 
  private:
   using VersionKey = std::pair<wire::KeepKey, Version>;
@@ -179,6 +186,12 @@ class Keep {
     std::vector<wire::KeepKey> keys;
     std::uint64_t retry_at_ms = 0;
   };
+  // A copy of the life before in the same place.
+  struct Returned {
+    wire::VersionContent content;
+    SlotId slot;
+    bool local = false;  // a committed version at level local
+  };
   // What waits for a lease.
   struct Parked {
     ClientRequest request;
@@ -236,6 +249,7 @@ class Keep {
   void number_version(SlotId slot, const std::vector<std::uint64_t>& sums);
   void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms);
   bool fenced(Entry& entry, const ClientRequest& request);
+  bool fits(OwnerId owner, std::uint64_t bytes);
   SlotId take_slot(OwnerId owner, std::uint64_t bytes);
   void free_slot(SlotId slot);
 
@@ -288,10 +302,22 @@ class Keep {
   void leave_home(Entry& entry);
   void note_home(const wire::KeepKey& key, NodeId node);
 
+  // remembering.cc: what outlives this life, and what is taken back of the life before
+  void remember(std::size_t first);
+  void await_first_view(Memory memory);
+  void take_back();
+  void restore(const RememberedEntry& from, const Member& self);
+  void set_aside(const RememberedEntry& from);
+  std::optional<SlotId> take_returned(const wire::KeepKey& key, const wire::VersionContent& content);
+  void take_back_copies(Entry& entry);
+  void reclaim();
+  void drop_returned(std::optional<OwnerId> owner, const std::string& prefix);
+
   // receiving.cc: second copies of other homes
   void handle(const Member& from, const wire::CopyOffer& message);
   void handle(const Member& from, const wire::CopyRetain& message);
   void handle(const Member& from, const wire::CopyFetch& message);
+  void hold(Entry& entry, const wire::VersionContent& content, SlotId slot);
   void incoming_ready(SlotId slot, const Status& status);
   void incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
   void drop_incoming(SlotId slot);
@@ -380,6 +406,12 @@ class Keep {
   std::set<wire::KeepKey> to_adopt_;    // of them, those that this server can become the home of
   std::map<NodeId, Telling> tellings_;
   std::uint64_t last_batch_ = 0;
+  std::optional<Memory> memory_;             // until the first view
+  std::map<VersionKey, Returned> returned_;  // that nobody has confirmed to be what is kept
+  std::set<wire::KeepKey> to_reclaim_;       // of them, names with newer versions at level local
+  std::uint64_t returned_until_ms_ = 0;
+  std::uint64_t returned_used_ = 0;
+  bool view_changed_ = false;     // in this step
   std::uint64_t heal_at_ms_ = 0;  // not before
   std::uint64_t adopt_at_ms_ = 0;
   std::uint64_t tell_at_ms_ = 0;

@@ -43,9 +43,13 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
     return refused("it holds other bytes under the same version number");
   }
   if (entry->versions.size() >= kMaxVersionsHeld) return refused("it holds too many versions of the name");
-  const std::uint64_t used = owner_bytes_.contains(message.key.owner) ? owner_bytes_.at(message.key.owner) : 0;
-  if (content.total > config_.owner_quota_bytes || used > config_.owner_quota_bytes - content.total)
-    return refused("the user's quota is used up there");
+  if (const auto returned = take_returned(message.key, content)) {
+    entry->home_member = from;
+    entry->home_heard = true;
+    hold(*entry, content, *returned);
+    return answer_copy(from, message.copy, wire::CopyResult::kComplete);
+  }
+  if (!fits(message.key.owner, content.total)) return refused("the user's quota is used up there");
   entry->home_member = from;
   entry->home_heard = true;
   const SlotId slot = take_slot(message.key.owner, content.total);
@@ -86,14 +90,19 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
     free_slot(slot);
     return answer_copy(item.from, item.copy, same ? wire::CopyResult::kComplete : wire::CopyResult::kRefused);
   }
-  VersionRecord record;
-  record.content = item.content;
-  record.here = true;
-  if (item.content.total > 0) record.slot = slot;
-  entry->versions[item.content.version] = std::move(record);
-  entry->highest = std::max(entry->highest, item.content.version);
-  entry->fence = std::max(entry->fence, item.content.incarnation);
+  hold(*entry, item.content, slot);
   answer_copy(item.from, item.copy, wire::CopyResult::kComplete);
+}
+
+// Complete, for another home.
+void Keep::hold(Entry& entry, const wire::VersionContent& content, SlotId slot) {
+  VersionRecord record;
+  record.content = content;
+  record.here = true;
+  if (content.total > 0) record.slot = slot;
+  entry.versions[content.version] = std::move(record);
+  entry.highest = std::max(entry.highest, content.version);
+  entry.fence = std::max(entry.fence, content.incarnation);
 }
 
 void Keep::drop_incoming(SlotId slot) {

@@ -195,6 +195,7 @@ void Keep::adopt(Entry& entry, const Round& round) {
     }
     if (const Member* member = member_of(node); member != nullptr) learn(entry, *member, answer);
   }
+  take_back_copies(entry);
   for (auto& [version, record] : entry.versions) {
     record.committed = true;
     if (record.content.total == 0) record.here = true;
@@ -401,6 +402,7 @@ void Keep::remove_here(const wire::KeepKey& key, bool prefix, Version up_to, con
     entry->orphaned = false;  // whatever it was, it has been removed
     return;
   }
+  drop_returned(key.owner, key.name);
   std::vector<wire::KeepKey> keys;
   for (const auto& [each, entry] : catalogue_.entries())
     if (each.owner == key.owner && each.name.starts_with(key.name) && (by == config_.self || !entry.home))

@@ -63,10 +63,10 @@ void Keep::begin(const ClientRequest& request, const std::string& name, const st
     return refuse(
         request, ErrorCode::kNoMemory,
         "this connection writes " + std::to_string(open) + " checkpoints already: commit or abandon some first");
-  const std::uint64_t used = owner_bytes_.contains(request.owner) ? owner_bytes_.at(request.owner) : 0;
-  if (*total > config_.owner_quota_bytes || used > config_.owner_quota_bytes - *total)
+  if (!fits(request.owner, *total))
     return refuse(request, ErrorCode::kNoMemory,
-                  std::to_string(*total) + " bytes are asked for and this user holds " + std::to_string(used) +
+                  std::to_string(*total) + " bytes are asked for and this user holds " +
+                      std::to_string(owner_bytes_.contains(request.owner) ? owner_bytes_.at(request.owner) : 0) +
                       " of a quota of " + std::to_string(config_.owner_quota_bytes) +
                       " bytes: delete checkpoints first");
   const wire::KeepKey key{request.owner, wire::KeepKind::kCheckpoint, name};

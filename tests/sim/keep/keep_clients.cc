@@ -260,6 +260,12 @@ bool Clients::one_must_know(const Operation& operation) const {
 }
 
 // What the homes know by now. Between two looks a copy may be missed, which only makes the judgement milder.
+void Clients::reborn(const keep::Member& before, const keep::Member& now, const std::set<wire::KeepKey>& homes) {
+  for (auto& [key, versions] : obliged_)
+    for (auto& [version, members] : versions)
+      if (homes.contains(key) && members.contains(before)) members.insert(now);
+}
+
 void Clients::note_obliged() {
   for (auto& [key, versions] : obliged_) {
     for (sim::HostId host = 0; host < cluster_.servers(); ++host) {

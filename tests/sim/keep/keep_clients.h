@@ -31,6 +31,8 @@ class Clients {
   // For a second both sides of a cut write and read the name that is written at `home` otherwise.
   void contend(sim::HostId home, const std::set<sim::HostId>& out);
   void answered(sim::HostId host, const keep::Answer& answer);
+  // A server goes on where its life before was killed: what that one had to know as the home, it has to know.
+  void reborn(const keep::Member& before, const keep::Member& now, const std::set<wire::KeepKey>& homes);
   void check_end();
   static Outcomes& totals();  // over all seeds of this process
   std::uint64_t requests() const { return last_request_; }

@@ -42,6 +42,7 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
           clock_, hosts_, network_, prng_.fork(), chaos_limits(), [this](sim::HostId id) { start(id); },
           [this](sim::HostId id) { crash(id); }),
       lives_(hosts_.count()),
+      before_(hosts_.count()),
       clients_(std::make_unique<Clients>(*this, prng_.fork())) {
   for (sim::HostId id = 0; id < hosts_.count(); ++id)
     network_.attach(id, [this, id](sim::HostId from, const Bytes& bytes) { receive(from, id, bytes); });
@@ -59,7 +60,17 @@ void Cluster::start(sim::HostId id) {
   config.self = to_keep(ring_.self(id));
   config.answer_timeout_ms = 2000;
   config.retry_ms = 100;
+  config.remembers = true;
+  config.returned_ms = 3000;
   config.planted_bug = options_.planted_bug;
+  KeepHost::Remains remains;
+  if (auto& before = before_.at(id); before) {
+    remains = std::exchange(before->remains, {});
+    // Its memory is lost with the ring's, or by itself; or some of it is not what it was.
+    if (wipe || prng_.chance(1, 4)) before.reset(), remains = {};
+    if (!remains.slots.empty() && prng_.chance(1, 10))
+      remains.slots.begin()->second.front() ^= std::byte{1}, before.reset();
+  }
   KeepHost::Ports ports;
   ports.send = [this, id](NodeId to, Bytes frame) { network_.send(id, host_of(to), std::move(frame)); };
   ports.answer = [this, id](const keep::Answer& answer) { clients_->answered(id, answer); };
@@ -71,14 +82,46 @@ void Cluster::start(sim::HostId id) {
     full_ += refused ? 1U : 0U;
     return refused;
   };
-  lives_.at(id) = std::make_unique<KeepHost>(config, std::move(ports), checker_);
+  lives_.at(id) = std::make_unique<KeepHost>(config, std::move(ports), checker_, std::move(remains));
   tell_ring_state(id);
   tick(id);
 }
 
 void Cluster::crash(sim::HostId id) {
   ring_.crash(id);
+  if (auto& life = lives_.at(id)) {
+    Before before{life->self(), life->view(), {}, {}};
+    for (const auto& [key, entry] : life->core().catalogue().entries())
+      if (entry.home) before.homes.insert(key);
+    returned_copies_ += life->core().returned_used();
+    before.remains = std::move(*life).remains();
+    before_.at(id) = std::move(before);
+  }
   lives_.at(id).reset();
+}
+
+// kill -9 of all servers at about the same time; somebody starts them again at once.
+void Cluster::kill_all() {
+  for (sim::HostId id = 0; id < hosts_.count(); ++id) {
+    if (!hosts_.up(id)) continue;
+    hosts_.after(id, prng_.between(1, 3000), [this, id] { crash(id); });
+    clock_.after(prng_.between(4000, 60'000), [this, id] { start(id); });
+  }
+}
+
+// Directly after the last view of the life before, nobody can have confirmed anything that this one does not know.
+void Cluster::note_rebirth(sim::HostId id, const keep::ViewInstalled& view) {
+  auto& before = before_.at(id);
+  const keep::Member self = lives_.at(id)->self();
+  const auto has = [](const keep::ViewInstalled& in, const keep::Member& member) {
+    return std::find(in.members.begin(), in.members.end(), member) != in.members.end();
+  };
+  if (!before || !has(view, self)) return;
+  if (view.number.value == before->view.number.value + 1 && has(before->view, before->self)) {
+    ++returned_;
+    clients_->reborn(before->self, self, before->homes);
+  }
+  before.reset();
 }
 
 void Cluster::restart_later(sim::HostId id) {
@@ -112,6 +155,7 @@ void Cluster::tell_ring_state(sim::HostId id) {
   for (const ring::Member& member : ring::ring_of(core->view())) view.members.push_back(to_keep(member));
   const keep::ViewInstalled& before = life->view();
   if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
+  note_rebirth(id, view);
   life->feed(std::move(view));
 }
 
@@ -129,7 +173,9 @@ std::vector<keep::Member> Cluster::holders(sim::HostId asked, const wire::KeepKe
 void Cluster::more_faults() {
   if (quiet_) return;
   const auto id = static_cast<sim::HostId>(prng_.below(hosts_.count()));
-  if (prng_.chance(1, 3)) {
+  if (prng_.chance(1, 8)) {
+    kill_all();
+  } else if (prng_.chance(1, 3)) {
     ++ring_.counts().jumps;
     clocks_.jump(id, prng_.between(1, 2000));
   } else if (prng_.chance(1, 2)) {
@@ -253,6 +299,8 @@ void Cluster::add_to(ClusterCounts& counts) const {
   counts.waits += ring_.counts().waits;
   counts.takeovers += ring_.checker().counts().takeovers;
   counts.evictions += ring_.counts().evictions;
+  counts.returned += returned_;
+  counts.returned_copies += returned_copies_;
   counts.witness_votes += ring_.checker().counts().witness_votes;
 }
 

@@ -33,7 +33,7 @@ struct Options {
 struct ClusterCounts {
   std::uint64_t seeds = 0, faults = 0, least_faults = UINT64_MAX, requests = 0, least_writes = UINT64_MAX;
   std::uint64_t beyond_recovery = 0, flipped = 0, full = 0, jumps = 0, waits = 0, takeovers = 0, evictions = 0,
-                witness_votes = 0;
+                witness_votes = 0, returned = 0, returned_copies = 0;
 };
 
 class Clients;
@@ -62,6 +62,8 @@ class Cluster {
  private:
   void start(sim::HostId id);
   void crash(sim::HostId id);
+  void kill_all();
+  void note_rebirth(sim::HostId id, const keep::ViewInstalled& view);
   void restart_later(sim::HostId id);
   void tick(sim::HostId id);
   void receive(sim::HostId from, sim::HostId id, const Bytes& bytes);
@@ -86,6 +88,16 @@ class Cluster {
   ring::RingServers ring_;
   sim::Chaos chaos_;
   std::vector<std::unique_ptr<KeepHost>> lives_;
+  // Of the life before, if this one has its memory: who it was, its last view, and what it was the home of.
+  struct Before {
+    keep::Member self;
+    keep::ViewInstalled view;
+    std::set<wire::KeepKey> homes;
+    KeepHost::Remains remains;
+  };
+  std::vector<std::optional<Before>> before_;
+  std::uint64_t returned_ = 0;  // lives that went on where the one before was killed
+  std::uint64_t returned_copies_ = 0;
   std::unique_ptr<Clients> clients_;
   std::uint64_t full_ = 0;
   bool quiet_ = false;

@@ -26,8 +26,40 @@ std::optional<std::variant<Ts...>> decode_any(const wire::Frame& frame, const st
 
 }  // namespace
 
-KeepHost::KeepHost(const keep::Config& config, Ports ports, Checker& checker)
-    : config_(config), ports_(std::move(ports)), checker_(checker), core_(config) {}
+KeepHost::KeepHost(const keep::Config& config, Ports ports, Checker& checker, Remains remains)
+    : config_(config), ports_(std::move(ports)), checker_(checker), core_(config, prove(std::move(remains))) {}
+
+// As the daemon does: what has not the checksums that it had is forgotten, slots that nothing speaks of go.
+std::optional<keep::Memory> KeepHost::prove(Remains remains) {
+  if (remains.records.empty()) return std::nullopt;
+  auto memory = keep::read_memory({remains.records.begin(), remains.records.end()});
+  RK_CHECK(memory.has_value());
+  for (keep::RememberedEntry& entry : memory->entries) {
+    std::vector<Version> damaged;
+    for (const keep::RememberedVersion& version : entry.versions) {
+      if (!version.slot) continue;
+      const auto slot = remains.slots.find(version.slot);
+      auto table = version.content.sections;
+      const auto found = slot != remains.slots.end() && slot->second.size() == version.content.total
+                             ? sums(slot->second, table)
+                             : std::vector<std::uint64_t>();
+      for (std::size_t i = 0; i < found.size(); ++i) table[i].sum = found[i];
+      if (found.size() != table.size() || wire::version_sum(table) != version.content.sum)
+        damaged.push_back(version.content.version);
+      else
+        slots_.insert(remains.slots.extract(slot));
+    }
+    for (const Version version : damaged) forget_version(entry, version);
+  }
+  return *std::move(memory);
+}
+
+// What a step remembers comes first, and speaks of bytes that are there.
+void KeepHost::check_remembered(const keep::Effects& effects) {
+  const auto is_memory = [](const keep::Effect& effect) { return std::holds_alternative<keep::Remember>(effect); };
+  if (!std::is_partitioned(effects.begin(), effects.end(), is_memory))
+    checker_.violated("something left a server before it was remembered");
+}
 
 void KeepHost::feed(Body body) {
   if (const auto* view = std::get_if<keep::ViewInstalled>(&body); view != nullptr && view->number >= view_.number)
@@ -43,6 +75,7 @@ void KeepHost::feed(Body body) {
     const bool idle = core_.quiet() && std::holds_alternative<keep::Tick>(event.body);
     core_.step(event, effects);
     if (idle && !effects.empty()) checker_.violated("a keep that called itself quiet did something on a tick");
+    check_remembered(effects);
     for (const keep::Effect& effect : effects) std::visit([this](const auto& item) { carry(item); }, effect);
   }
   running_ = false;
@@ -78,6 +111,13 @@ std::vector<std::uint64_t> KeepHost::sums(const Bytes& bytes, const std::vector<
   for (const wire::SectionPlace& section : sections)
     out.push_back(checksum(ByteView(bytes).subspan(section.offset, section.size)));
   return out;
+}
+
+void KeepHost::carry(const keep::Remember& effect) {
+  if (effect.value.empty())
+    records_.erase(effect.key);
+  else
+    records_[effect.key] = effect.value;
 }
 
 void KeepHost::carry(const keep::Send& effect) {

@@ -35,7 +35,14 @@ class KeepHost {
     // What was not sent yet of that copy is not to be; empty: it is sent at once.
     std::function<void(NodeId to, std::uint64_t copy)> stop_sending = {};
   };
-  KeepHost(const keep::Config& config, Ports ports, Checker& checker);
+  // What outlives a life that is killed.
+  struct Remains {
+    std::map<Bytes, Bytes> records;
+    std::map<keep::SlotId, Bytes> slots;
+  };
+  // `remains`: of the life before in the same place.
+  KeepHost(const keep::Config& config, Ports ports, Checker& checker, Remains remains = {});
+  Remains remains() && { return {std::move(records_), std::move(slots_)}; }
 
   void feed(Body body);
   // The bytes of the put that is fed with that number: its sections, in order.
@@ -62,6 +69,7 @@ class KeepHost {
     std::set<std::uint64_t> offsets;  // of the chunks that came, in whatever order
     std::vector<wire::SectionPlace> sections;
   };
+  void carry(const keep::Remember& effect);
   void carry(const keep::Send& effect);
   void carry(const keep::TakeSlot& effect);
   void carry(const keep::FreeSlot& effect);
@@ -72,16 +80,19 @@ class KeepHost {
   void carry(const keep::StopCopy& effect);
   void carry(const keep::Answer& effect);
   void chunk(NodeId from, const wire::CopyChunk& chunk);
+  std::optional<keep::Memory> prove(Remains remains);
+  void check_remembered(const keep::Effects& effects);
   static std::vector<std::uint64_t> sums(const Bytes& bytes, const std::vector<wire::SectionPlace>& sections);
 
   keep::Config config_;
   Ports ports_;
   Checker& checker_;
+  std::map<keep::SlotId, Bytes> slots_;
+  std::map<Bytes, Bytes> records_;
   keep::Keep core_;
   keep::ViewInstalled view_;
   std::deque<Body> events_;
   bool running_ = false;
-  std::map<keep::SlotId, Bytes> slots_;
   std::map<std::uint64_t, std::vector<Bytes>> puts_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
 };

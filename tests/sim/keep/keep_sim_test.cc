@@ -55,6 +55,8 @@ TEST_P(KeepSim, SurvivesFaults) {
       {"flipped bits", counts.flipped},
       {"takeovers", counts.takeovers},
       {"evictions", counts.evictions},
+      {"lives that go on where the one before was killed", counts.returned},
+      {"copies of the life before that need not travel", counts.returned_copies},
       {"views that the witness's vote decided", counts.witness_votes},
       {"leases that a fence waits for", counts.waits}};
   for (const auto& [what, count] : reached) {
@@ -101,6 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NotAdopted", Bug::kNotAdopted, "has no home, and server"},
                     Planted{"CountIncomplete", Bug::kCountIncomplete, "no second copy|while a server|was OK"},
                     Planted{"OlderAfterLoss", Bug::kOlderAfterLoss, "was OK"},
+                    Planted{"ReturnedTrusted", Bug::kReturnedTrusted, "second copy|was OK|removed"},
                     Planted{"NotOutdated", Bug::kNotOutdated, "was OK"},
                     Planted{"ClaimIsLoss", Bug::kClaimIsLoss, "no server that wrote it is gone"}),
     [](const testing::TestParamInfo<Planted>& planted) { return planted.param.name; });
