@@ -164,6 +164,7 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
       if (nested) nested = read_server(*server.as_table(), file, config);
     return {};
   });
+  reader.number("hold_s", 0, 3600, [&](std::uint64_t v) { config.hold_s = v; });
   reader.number("suspicion_ms", 250, 600'000, [&](std::uint64_t v) { config.suspicion_ms = v; });
   reader.key("limits", [&](const toml::node& node) -> Status {
     const toml::table* limits = node.as_table();

@@ -52,13 +52,25 @@ struct Decoder<std::variant<Ts...>> {
 }  // namespace
 
 KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
-                       std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell)
-    : core_(config),
+                       std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell,
+                       std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned)
+    : kept_(std::move(kept)),
+      core_(config, std::move(returned.memory)),
       copy_watch_(std::move(tell)),
       clients_(clients),
       peers_(peers),
       budget_(budget),
-      leave_to_act_(std::move(leave_to_act)) {}
+      leave_to_act_(std::move(leave_to_act)) {
+  for (KeptMemory::Slot& item : returned.slots) {
+    Slot& slot = slots_[item.slot];
+    slot.owner = item.owner;
+    slot.bytes = item.bytes;
+    slot.file = std::move(item.file);
+    slot.mapping = std::move(item.mapping);
+    slot.number = item.number;
+    slot.of_life_before = true;
+  }
+}
 
 void KeepDriver::feed(Body body) {
   events_.push_back(std::move(body));
@@ -181,7 +193,7 @@ void KeepDriver::on_peer_down(NodeId peer) {
 }
 
 void KeepDriver::on_ring(const RingState& ring) {
-  keep::ViewInstalled view{ring.view, {}, ring.serving, ring.reason};
+  keep::ViewInstalled view{ring.view, {}, ring.serving, ring.reason, {ring.succeeded.node, ring.succeeded.incarnation}};
   for (const RingMember& member : ring.members) view.members.push_back({member.node, member.incarnation});
   feed(std::move(view));
   copy_watch_.on_ring(ring, core_.catalogue(), now_ms_);
@@ -198,11 +210,19 @@ void KeepDriver::on_tick(std::uint64_t now_ms) {
   copy_watch_.on_tick(core_.catalogue(), now_ms_);
 }
 
+void KeepDriver::on_end() {
+  if (kept_) kept_->end();
+}
+
 void KeepDriver::remove_prefix(OwnerId owner, std::string_view prefix) {
   feed(keep::PrefixRemoved{owner, std::string(prefix)});
 }
 
 // --- effects ---
+
+void KeepDriver::carry(keep::Remember& effect) {
+  if (kept_) kept_->remember(effect.key, effect.value);
+}
 
 void KeepDriver::carry(keep::Send& effect) {
   // Without a link the message is lost; the core asks again.
@@ -219,6 +239,8 @@ void KeepDriver::carry(keep::TakeSlot& effect) {
     slot.bytes = effect.bytes;
     slot.file = std::move(memory->file);
     slot.mapping = std::move(memory->mapping);
+    slot.number = memory->number;
+    if (kept_) kept_->place(effect.slot, slot.number);
   } else {
     status = tl::unexpected(memory.error());
   }
@@ -232,6 +254,7 @@ void KeepDriver::carry(keep::FreeSlot& effect) {
   std::erase_if(summing_, [&](const Summing& item) { return item.slot == effect.slot; });
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
   at->second.freed = true;
+  if (kept_) kept_->unplace(effect.slot);
   drop_if_unused(effect.slot);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/checksum.h"
 #include "daemon/copy_watch.h"
+#include "daemon/kept_memory.h"
 #include "daemon/ports.h"
 #include "keep/keep.h"
 #include "shm/mapping.h"
@@ -29,8 +30,10 @@ namespace rk::daemon {
 class KeepDriver final : public KeepHandler {
  public:
   // All references outlive the driver.
+  // `kept`: what outlives this process; none: nothing does. `returned`: what outlived the one before.
   KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
-             std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell);
+             std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell,
+             std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned);
 
   Status on_request(const ClientIdentity& client, const wire::Frame& frame) override;
   void on_session_closed(std::uint64_t session) override;
@@ -40,6 +43,7 @@ class KeepDriver final : public KeepHandler {
   void on_tick(std::uint64_t now_ms) override;
   void remove_prefix(OwnerId owner, std::string_view prefix) override;
   std::uint64_t checkpoints() const override { return core_.checkpoints(); }
+  void on_end() override;
 
  private:
   struct Slot {
@@ -49,11 +53,14 @@ class KeepDriver final : public KeepHandler {
     shm::Mapping mapping;                           // made when the server itself looks at the bytes
     std::map<std::uint64_t, std::uint32_t> pinned;  // how often each session has it open
     bool freed = false;                             // the core has done with it
+    std::uint64_t number = 0;                       // of the file, in the kept memory
+    bool of_life_before = false;                    // whose clients may have it mapped still: it is used by nobody else
   };
   // Memory that nothing uses; touched, and mapped if it was.
   struct Warm {
     shm::MemoryFile file;
     shm::Mapping mapping;
+    std::uint64_t number = 0;
   };
   // Puts whose bytes are not in a slot yet.
   using PutKey = std::pair<std::uint64_t, std::uint64_t>;  // session, request
@@ -89,6 +96,7 @@ class KeepDriver final : public KeepHandler {
 
   void feed(Body body);
   void drain();
+  void carry(keep::Remember& effect);
   void carry(keep::Send& effect);
   void carry(keep::TakeSlot& effect);
   void carry(keep::FreeSlot& effect);
@@ -109,10 +117,12 @@ class KeepDriver final : public KeepHandler {
 
   Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes);
   Status take_room(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes, std::uint64_t number);
   void unpin(std::uint64_t session, keep::SlotId id);
   void drop_if_unused(keep::SlotId id);
   static Status map_slot(Slot& slot);
 
+  std::unique_ptr<KeptMemory> kept_;
   keep::Keep core_;
   CopyWatch copy_watch_;
   ClientPort& clients_;

@@ -24,7 +24,10 @@ Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t byt
   auto file = shm::MemoryFile::create("ringkeep-slot", size);
   Status touched;
   if (file) touched = file->touch(0, size);
-  if (file && touched) return Warm{*std::move(file), {}};
+  if (file && touched) {
+    const std::uint64_t number = kept_ ? kept_->hold(*file) : 0;
+    return Warm{*std::move(file), {}, number};
+  }
   budget_.give(size);
   return tl::unexpected(file ? touched.error() : file.error());
 }
@@ -35,13 +38,20 @@ Status KeepDriver::take_room(std::uint64_t bytes) {
   while (!taken && !warm_.empty()) {
     auto& [key, files] = *warm_.begin();
     const std::uint64_t size = key.second;
+    const std::uint64_t number = files.back().number;
     files.pop_back();
     if (files.empty()) warm_.erase(warm_.begin());
     warm_bytes_ -= size;
-    budget_.give(size);
+    give_back(size, number);
     taken = budget_.take(bytes);
   }
   return taken;
+}
+
+// Memory that is gone here goes everywhere.
+void KeepDriver::give_back(std::uint64_t bytes, std::uint64_t number) {
+  if (kept_) kept_->drop(number);
+  budget_.give(bytes);
 }
 
 void KeepDriver::unpin(std::uint64_t session, keep::SlotId id) {
@@ -61,14 +71,15 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   Slot& slot = at->second;
   if (!slot.freed || !slot.pinned.empty()) return;
   const std::uint64_t size = slot.file.size();
-  if (warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
-    warm_[{slot.owner, size}].push_back({std::move(slot.file), std::move(slot.mapping)});
+  if (!slot.of_life_before && warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
+    warm_[{slot.owner, size}].push_back({std::move(slot.file), std::move(slot.mapping), slot.number});
     warm_bytes_ += size;
     slots_.erase(at);
     return;
   }
+  const std::uint64_t number = slot.number;
   slots_.erase(at);
-  budget_.give(size);
+  give_back(size, number);
 }
 
 Status KeepDriver::map_slot(Slot& slot) {

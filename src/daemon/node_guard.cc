@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/node_guard.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <ctime>
 #include <map>
 #include <new>
@@ -20,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/descriptor_message.h"
+#include "daemon/forked_process.h"
 #include "daemon/logger.h"
 
 namespace rk::daemon {
@@ -40,15 +39,6 @@ std::uint64_t now_ms() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
-// Nothing of the server's is held open but its log and what the two share.
-void let_go_of_everything_but(int socket) {
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (const int standard : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(null, standard);
-  const auto kept = static_cast<unsigned>(socket);
-  if (kept > STDERR_FILENO + 1) ::close_range(STDERR_FILENO + 1, kept - 1, 0);
-  ::close_range(kept + 1, ~0U, 0);
 }
 
 class Guard {
@@ -104,15 +94,8 @@ void Guard::sleep() {
 bool Guard::take_orders() {
   while (socket_) {
     Order order{};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    iovec span{&order, sizeof order};
-    msghdr message{};
-    message.msg_iov = &span;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0 && errno == EINTR) continue;
+    shm::Descriptor process;
+    const ssize_t got = receive_message(socket_.get(), order, process, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
     if (got != sizeof order) {
       if (!watched_.empty())
@@ -120,12 +103,6 @@ bool Guard::take_orders() {
                      " processes that rest on it may live for " + std::to_string(kFencingMs) + " ms after its lease");
       socket_.reset();
       return true;
-    }
-    shm::Descriptor process;
-    if (const cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr && item->cmsg_type == SCM_RIGHTS) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(item), sizeof fd);
-      process = shm::Descriptor(fd);
     }
     if (order.word == Word::kRelease) return false;
     if (order.word == Word::kUnwatch)
@@ -169,9 +146,7 @@ Result<NodeGuard> NodeGuard::start(const std::string& log_level, const std::stri
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("start the guard", errno);
   if (pid > 0) return guard;
-  ::prctl(PR_SET_NAME, "ringkeepd-guard");
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(number, SIG_IGN);
-  let_go_of_everything_but(other.get());
+  outlive_the_parent("ringkeepd-guard", {other.get()}, KeepsLog::kYes);
   logger::start(log_level, log_name);
   Guard(std::move(other), *page).run();
   ::_exit(0);
@@ -187,21 +162,8 @@ NodeGuard::~NodeGuard() {
 Status NodeGuard::watch(std::uint64_t session, std::uint32_t pid) {
   const shm::Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process) return fail_errno("watch process " + std::to_string(pid), errno);
-  Order order{Word::kWatch, pid, session};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec span{&order, sizeof order};
-  msghdr message{};
-  message.msg_iov = &span;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = process.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof order) return {};
+  const Order order{Word::kWatch, pid, session};
+  if (send_message(socket_.get(), order, process.get(), MSG_DONTWAIT) == sizeof order) return {};
   return fail(ErrorCode::kUnavailable, "the guard of this node does not take process " + std::to_string(pid) + " (" +
                                            fail_errno("send", errno).value().message + "): start the server again");
 }
@@ -209,7 +171,7 @@ Status NodeGuard::watch(std::uint64_t session, std::uint32_t pid) {
 void NodeGuard::unwatch(std::uint64_t session) {
   const Order order{Word::kUnwatch, 0, session};
   // A guard that is gone watches nobody.
-  static_cast<void>(::send(socket_.get(), &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT));
+  static_cast<void>(send_message(socket_.get(), order, -1, MSG_DONTWAIT));
 }
 
 void NodeGuard::renew(std::uint64_t lease_until_ms) {
@@ -218,7 +180,7 @@ void NodeGuard::renew(std::uint64_t lease_until_ms) {
 
 void NodeGuard::release() {
   const Order order{Word::kRelease, 0, 0};
-  static_cast<void>(::send(socket_.get(), &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT));
+  static_cast<void>(send_message(socket_.get(), order, -1, MSG_DONTWAIT));
 }
 
 }  // namespace rk::daemon

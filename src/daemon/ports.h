@@ -65,6 +65,7 @@ struct RingState {
   ViewNumber view;                  // 0: none yet
   std::vector<RingMember> members;  // ring order: members[0] leads, the successor of members[i] is members[i+1]
   RingMember keeper;                // predecessor of this server: keeps its second copies; node 0: nobody
+  RingMember succeeded;             // life of this node whose place this life took in the view; node 0: none
   RingMember witness;               // member that holds no data, not in `members`; node 0: none
   bool serving = false;             // false: forming, or wedged; nothing may be committed
   std::string reason;               // why not serving
@@ -95,6 +96,8 @@ class KeepHandler {
   // Removes every checkpoint and group of that owner whose name starts with `prefix` ("job/0123456789abcdef/").
   virtual void remove_prefix(OwnerId owner, std::string_view prefix) = 0;
   virtual std::uint64_t checkpoints() const = 0;
+  // The server ends in good order: nothing is to outlive it.
+  virtual void on_end() = 0;
 };
 
 inline constexpr std::uint64_t kTickMs = ring::Timings{}.tick_ms;

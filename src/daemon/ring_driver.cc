@@ -31,6 +31,8 @@ RingState RingDriver::state() const {
   state.view = core_.view().number;
   for (const ring::Member& member : ring::ring_of(core_.view()))
     state.members.push_back({member.node, member.incarnation});
+  for (const ring::Member& before : core_.view().succeeded)
+    if (before.node == self_.node) state.succeeded = {before.node, before.incarnation};
   if (const ring::Member* witness = ring::find(core_.view(), core_.view().witness))
     state.witness = {witness->node, witness->incarnation};
   if (const auto keeper = ring::backup_of(core_.view(), self_.node)) state.keeper = {keeper->node, keeper->incarnation};

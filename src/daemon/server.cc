@@ -89,8 +89,11 @@ Server::~Server() {
 Status Server::start(const std::string& why_again) {
   RK_TRY(shm::Descriptor socket, io::listen_local(config_.socket));
   socket_bound_ = true;
+  RK_TRY(const Incarnation before, state_.last_incarnation());
   RK_TRY(incarnation_, state_.next_incarnation(wall_clock_ms()));
-  RK_TRY_VOID(start_ring(why_again));
+  KeptMemory::Returned returned;
+  auto kept = open_kept_memory(before, returned);
+  RK_TRY_VOID(start_ring(why_again, std::move(kept), std::move(returned)));
   listener_ = std::make_unique<io::Listener>(loop_, std::move(socket),
                                              [this](shm::Descriptor client) { accept_client(std::move(client)); });
   loop_.on_signals({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
@@ -115,15 +118,33 @@ Status Server::start(const std::string& why_again) {
   return {};
 }
 
-Status Server::start_ring(const std::string& why_again) {
+// Forks, so there must be no other thread yet. A server whose memory does not outlive it is as good as any until it is
+// killed.
+std::unique_ptr<KeptMemory> Server::open_kept_memory(Incarnation before, KeptMemory::Returned& returned) {
+  if (config_.hold_s == 0 || config_.witness == config_.node) return nullptr;
+  std::vector<DescriptorHolder::Held> held;
+  auto holder = DescriptorHolder::open(config_.state_directory, config_.hold_s * 1000, held);
+  if (holder) {
+    auto kept = KeptMemory::open(*std::move(holder), std::move(held),
+                                 {config_.node, config_.cluster, incarnation_, before}, budget_, returned);
+    if (kept) return *std::move(kept);
+    holder = tl::unexpected(kept.error());
+  }
+  logger::error("nothing that this server keeps outlives it: " + holder.error().message);
+  return nullptr;
+}
+
+Status Server::start_ring(const std::string& why_again, std::unique_ptr<KeptMemory> kept,
+                          KeptMemory::Returned returned) {
   RK_TRY(keys::KeySet keys, cluster_keys(config_));
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
   keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
+  keep.remembers = kept != nullptr;
   keep_ = std::make_unique<KeepDriver>(
       keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_, [this] { return leave_to_act(); },
-      [this](wire::ServerEvent event) { events_.record(std::move(event)); });
+      [this](wire::ServerEvent event) { events_.record(std::move(event)); }, std::move(kept), std::move(returned));
   ring::Config ring;
   ring.self = config_.node;
   ring.incarnation = incarnation_;
@@ -197,6 +218,7 @@ void Server::stop_in_order() {
 
 void Server::stop(ExitCode code) {
   exit_code_ = code;
+  if (code == ExitCode::kOk && keep_) keep_->on_end();
   loop_.stop();
 }
 

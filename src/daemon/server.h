@@ -16,6 +16,7 @@
 #include "daemon/event_writer.h"
 #include "daemon/exit_codes.h"
 #include "daemon/job_registry.h"
+#include "daemon/kept_memory.h"
 #include "daemon/node_guard.h"
 #include "daemon/ports.h"
 #include "daemon/ring_driver.h"
@@ -61,7 +62,8 @@ class Server final : private ClientPort, private PeerPort {
   Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudget budget, StateFiles state,
          NodeGuard* guard);
   Status start(const std::string& why_again);
-  Status start_ring(const std::string& why_again);
+  std::unique_ptr<KeptMemory> open_kept_memory(Incarnation before, KeptMemory::Returned& returned);
+  Status start_ring(const std::string& why_again, std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned);
   void announce_ready();
   LeaveToAct leave_to_act() const;
   void on_tick();

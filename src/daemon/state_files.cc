@@ -94,16 +94,19 @@ Result<StateFiles> StateFiles::open(const std::string& directory) {
   return files;
 }
 
+Result<Incarnation> StateFiles::last_incarnation() const {
+  RK_TRY(const auto last, load(StateKind::kIncarnation));
+  if (!last) return Incarnation();
+  ByteReader reader(last->payload);
+  const Incarnation incarnation(reader.integer<std::uint64_t>());
+  RK_TRY_VOID(
+      reader.finish("the incarnation file", last->newer ? ByteReader::Rest::kIgnored : ByteReader::Rest::kRefused));
+  return incarnation;
+}
+
 Result<Incarnation> StateFiles::next_incarnation(std::uint64_t clock_ms) {
-  RK_TRY(const auto before, load(StateKind::kIncarnation));
-  std::uint64_t last = 0;
-  if (before) {
-    ByteReader reader(before->payload);
-    last = reader.integer<std::uint64_t>();
-    RK_TRY_VOID(
-        reader.finish("the incarnation file", before->newer ? ByteReader::Rest::kIgnored : ByteReader::Rest::kRefused));
-  }
-  const Incarnation next(std::max(last + 1, clock_ms));
+  RK_TRY(const Incarnation last, last_incarnation());
+  const Incarnation next(std::max(last.value + 1, clock_ms));
   Bytes payload;
   ByteWriter(payload).integer(next.value);
   RK_TRY_VOID(write(StateKind::kIncarnation, payload));

@@ -40,6 +40,9 @@ class StateFiles {
   // ring memory, so that a missing one later means that it was lost.
   static Result<StateFiles> open(const std::string& directory);
 
+  // Of the last life; 0 before the first.
+  Result<Incarnation> last_incarnation() const;
+
   // Higher than in every life before and durable when it returns. It follows the clock, so that a server whose state
   // was lost still comes back with a higher one.
   Result<Incarnation> next_incarnation(std::uint64_t clock_ms);

@@ -78,6 +78,7 @@ class Catalogue {
   // Names that may have changed since the last call.
   std::vector<wire::KeepKey> take_touched();
   void touch(Entry& entry);
+  void touch_missing(const wire::KeepKey& key) { touched_.push_back(key); }
   // Without touching it.
   Entry* peek(const wire::KeepKey& key);
 

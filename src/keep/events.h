@@ -54,6 +54,7 @@ struct ViewInstalled {
   std::vector<Member> members;
   bool serving = false;
   std::string reason;  // why not
+  Member succeeded{};  // life of this server that was a member of the view before; node 0: this one, or none
 };
 struct ClientRequest {
   SessionId session;

@@ -191,6 +191,7 @@ class Keep {
     wire::VersionContent content;
     SlotId slot;
     bool local = false;  // a committed version at level local
+    Version highest;     // number of the name that was used up when the life ended
   };
   // What waits for a lease.
   struct Parked {
@@ -308,6 +309,7 @@ class Keep {
   void take_back();
   void restore(const RememberedEntry& from, const Member& self);
   void set_aside(const RememberedEntry& from);
+  void know_of(const RememberedEntry& from);
   std::optional<SlotId> take_returned(const wire::KeepKey& key, const wire::VersionContent& content);
   void take_back_copies(Entry& entry);
   void reclaim();

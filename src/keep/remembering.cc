@@ -9,14 +9,15 @@
 //
 // - What a step changes of a name is remembered before anything that it says leaves the server. So nobody knows more
 //   of this server than its memory.
-// - If that view comes directly after the last one of the life before, with it then and this life now, nobody can have
-//   confirmed anything meanwhile that the life before did not know: no name had another home, for a claim needs the
-//   answer of each member. This life is current for what the life before was the home of, and for what it was current
-//   for, unless a claimant is still there: that one counts on this node no more, and is the authority anyhow. It does
-//   not become the home by itself, but claims names as anybody does (adopting.cc).
-// - If other views came between, others may have confirmed newer versions, or removed what is here. Nothing of it is
-//   trusted, whatever its checksums: a copy counts when a home offers just this version with just these bytes, which
-//   then need not travel, or names it as what is to be fetched. What nobody asks for in `returned_ms` goes.
+// - If this life took the place of the life before (a life that was removed never returns, so that one was a member of
+//   each view until then), nobody can have confirmed anything meanwhile that it did not know: no name had another home,
+//   for a claim needs the answer of each member. This life is current for what the life before was the home of, and for
+//   what it was current for, unless a claimant is still there: that one counts on this node no more, and is the
+//   authority anyhow. It does not become the home by itself, but claims names as anybody does (adopting.cc).
+// - If a view between had neither, others may have confirmed newer versions, or removed what is here. Nothing of it is
+//   trusted, whatever its checksums, but that there are such names: a copy counts when a home offers just this version
+//   with just these bytes, which then need not travel, or names it as what is to be fetched. What nobody asks for in
+//   `returned_ms` goes.
 // - A version at level local has no other copy. It counts again if this server becomes the home of its name, and
 //   nobody has used a higher number meanwhile; to find out, the name is claimed as for a writer.
 #include "keep/remembering.h"
@@ -84,15 +85,15 @@ void Keep::await_first_view(Memory memory) {
   memory_ = std::move(memory);
 }
 
-// The first view of this life that contains it.
+// The first view of this life.
 void Keep::take_back() {
   const Memory memory = *std::exchange(memory_, std::nullopt);
-  const auto& before = memory.view.members;
   const Member self = to_member(memory.view.self);
-  const bool was_member =
-      std::any_of(before.begin(), before.end(), [&](const RememberedMember& one) { return to_member(one) == self; });
-  bool directly = was_member && view_.number.value == memory.view.number.value + 1;
-  if (config_.planted_bug == PlantedBug::kReturnedTrusted) directly = true;
+  const auto& members = memory.view.members;
+  const bool directly =
+      (view_.succeeded == self &&
+       std::any_of(members.begin(), members.end(), [&](const auto& member) { return to_member(member) == self; })) ||
+      config_.planted_bug == PlantedBug::kReturnedTrusted;
   if (directly) since_first_ = memory.view.since_first;
   for (const RememberedEntry& entry : memory.entries) {
     if (directly)
@@ -124,6 +125,8 @@ void Keep::restore(const RememberedEntry& from, const Member& self) {
 }
 
 void Keep::set_aside(const RememberedEntry& from) {
+  catalogue_.touch_missing(from.key);  // what was remembered of it was true in the view before
+  know_of(from);
   Version newest;  // that is replicated
   for (const RememberedVersion& version : from.versions)
     if (version.level != wire::CommitLevel::kLocal) newest = std::max(newest, version.content.version);
@@ -134,9 +137,30 @@ void Keep::set_aside(const RememberedEntry& from) {
       if (version.slot) free_slot(version.slot);
       continue;
     }
-    returned_[{from.key, version.content.version}] = {version.content, version.slot, local};
+    returned_[{from.key, version.content.version}] = {version.content, version.slot, local, from.highest};
     if (local) to_reclaim_.insert(from.key);
   }
+}
+
+// That there is such a name, and what is surely true of it. Names of a job end with it, and nobody may know of that.
+void Keep::know_of(const RememberedEntry& from) {
+  if (from.key.kind == wire::KeepKind::kGroup || from.key.name.starts_with("job/")) return;
+  Entry* entry = catalogue_.obtain(from.key, config_.max_names_per_owner);
+  if (entry == nullptr) return;
+  entry->shared = true;
+  // Whoever is still there since then knows who else claimed the name meanwhile.
+  entry->orphaned = entry->orphaned || from.orphaned || from.home;
+  for (const RememberedMember& claimant : from.claimants) {
+    if (in_view(to_member(claimant)))
+      entry->claimants.insert(to_member(claimant));
+    else
+      entry->orphaned = true;
+  }
+  entry->highest = std::max(entry->highest, from.highest);
+  entry->floor = std::max(entry->floor, from.floor);
+  entry->committed = std::max(entry->committed, from.committed);
+  entry->owed = std::max(entry->owed, from.owed);
+  entry->fence = std::max(entry->fence, from.fence);
 }
 
 // The slot with just that version, proved; none: its bytes must travel.
@@ -161,11 +185,10 @@ void Keep::take_back_copies(Entry& entry) {
   for (auto at = returned_.lower_bound({entry.key, Version()});
        at != returned_.end() && at->first.first == entry.key;) {
     const Returned& item = at->second;
-    if (!item.local || item.content.version <= std::max(entry.highest, entry.floor)) {
+    if (!item.local || item.content.version <= entry.floor || entry.highest > item.highest) {
       ++at;
       continue;
     }
-    entry.highest = item.content.version;
     entry.versions[item.content.version] =
         VersionRecord{item.content, wire::CommitLevel::kLocal, true, true, item.slot, {}};
     at = returned_.erase(at);

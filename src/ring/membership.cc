@@ -113,6 +113,9 @@ std::optional<View> Core::wanted_view() const {
       if (!find(next, member.node) && !noted) next.retired.push_back(member);
     }
   std::sort(next.retired.edit().begin(), next.retired.edit().end());
+  if (view.number)
+    for (const Member& member : view.members)
+      if (find(next, member.node) && !contains(next, member)) next.succeeded.push_back(member);
   return next;
 }
 
@@ -120,6 +123,7 @@ std::optional<View> Core::wanted_view() const {
 View Core::view_again() const {
   View next = memory_.committed;
   ++next.number.value;
+  next.succeeded = {};
   return next;
 }
 

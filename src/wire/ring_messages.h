@@ -39,7 +39,8 @@ struct RingOverride {
 // the newest incarnations of nodes that were members and are not now: such a life never returns. `ring` has the nodes
 // of the members in the order of the ring: ring[i + 1] is the successor of ring[i], ring[0] that of the last. Whoever
 // proposes the view chooses it (ring/placement.h). `witness` is a member that votes and holds no data, so it is not in
-// the ring; 0: there is none. `overridden`: the last override that the view descends from.
+// the ring; 0: there is none. `overridden`: the last override that the view descends from. `succeeded`: lives that were
+// members of the view before, and whose node is a member in a newer life in this one.
 struct RingView {
   ViewNumber number;
   NodeList<RingMember> members;
@@ -47,7 +48,8 @@ struct RingView {
   NodeList<NodeId> ring;
   NodeId witness;
   RingOverride overridden{};
-  RK_FIELDS(number, members, retired, ring, witness, overridden)
+  NodeList<RingMember> succeeded{};
+  RK_FIELDS(number, members, retired, ring, witness, overridden, succeeded)
   bool operator==(const RingView&) const = default;
 };
 

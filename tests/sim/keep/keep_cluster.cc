@@ -109,7 +109,8 @@ void Cluster::kill_all() {
   }
 }
 
-// Directly after the last view of the life before, nobody can have confirmed anything that this one does not know.
+// If the life before was a member until this one took its place, nobody can have confirmed anything that this one does
+// not know.
 void Cluster::note_rebirth(sim::HostId id, const keep::ViewInstalled& view) {
   auto& before = before_.at(id);
   const keep::Member self = lives_.at(id)->self();
@@ -117,7 +118,7 @@ void Cluster::note_rebirth(sim::HostId id, const keep::ViewInstalled& view) {
     return std::find(in.members.begin(), in.members.end(), member) != in.members.end();
   };
   if (!before || !has(view, self)) return;
-  if (view.number.value == before->view.number.value + 1 && has(before->view, before->self)) {
+  if (view.succeeded == before->self && has(before->view, before->self)) {
     ++returned_;
     clients_->reborn(before->self, self, before->homes);
   }
@@ -153,6 +154,8 @@ void Cluster::tell_ring_state(sim::HostId id) {
   if (life == nullptr || core == nullptr || life->self() != to_keep(ring_.self(id))) return;
   keep::ViewInstalled view{core->view().number, {}, core->state() == ring::State::kServing, core->reason()};
   for (const ring::Member& member : ring::ring_of(core->view())) view.members.push_back(to_keep(member));
+  for (const ring::Member& succeeded : core->view().succeeded)
+    if (succeeded.node == life->self().node) view.succeeded = to_keep(succeeded);
   const keep::ViewInstalled& before = life->view();
   if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
   note_rebirth(id, view);

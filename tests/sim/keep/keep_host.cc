@@ -51,6 +51,7 @@ std::optional<keep::Memory> KeepHost::prove(Remains remains) {
     }
     for (const Version version : damaged) forget_version(entry, version);
   }
+  records_ = std::move(remains.records);
   return *std::move(memory);
 }
 
