@@ -156,6 +156,7 @@ void Keep::know_of(const RememberedEntry& from) {
     else
       entry->orphaned = true;
   }
+  if (in_view(to_member(from.home_member))) entry->home_member = to_member(from.home_member);
   entry->highest = std::max(entry->highest, from.highest);
   entry->floor = std::max(entry->floor, from.floor);
   entry->committed = std::max(entry->committed, from.committed);

@@ -44,7 +44,14 @@ Status check_view(const RingView& view) {
   std::sort(nodes.begin(), nodes.end());
   const bool twice = std::adjacent_find(nodes.begin(), nodes.end()) != nodes.end();
   const bool nameless = !nodes.empty() && !nodes.front();
-  if (twice || nameless || nodes.size() > kMaxServers || view.members.empty() || ring != members)
+  const bool succeeded_by_members =
+      view.succeeded.size() <= view.members.size() &&
+      std::all_of(view.succeeded.begin(), view.succeeded.end(), [&](const RingMember& before) {
+        const auto rank = view.members.rank_of(before.node);
+        return rank && view.members[*rank].incarnation > before.incarnation;
+      });
+  if (twice || nameless || !succeeded_by_members || nodes.size() > kMaxServers || view.members.empty() ||
+      ring != members)
     return fail(ErrorCode::kCorrupt, "view " + std::to_string(view.number.value) +
                                          " is no list of servers; the connection it came over must be closed");
   return {};

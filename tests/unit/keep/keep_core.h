@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ class KeepCore : public ::testing::Test {
                    effects_);
       }
     }
+    for (const Remember& one : all<Remember>()) records_[one.key] = one.value;
   }
   void view(std::uint64_t number, const std::vector<std::uint32_t>& nodes) {
     ViewInstalled event{ViewNumber(number), {}, true, {}};
@@ -110,6 +112,7 @@ class KeepCore : public ::testing::Test {
 
   Keep core_;
   Effects effects_;
+  std::map<Bytes, Bytes> records_;  // what the core remembers, if it does
   std::uint64_t now_ms_ = 1000;
   std::uint64_t lease_until_ms_ = UINT64_MAX;
   std::uint64_t fence_left_ms_ = 0;

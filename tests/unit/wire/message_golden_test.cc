@@ -65,13 +65,17 @@ const KeepKey kKey{OwnerId(1000), KeepKind::kGroup, "g"};
 const VersionContent kContent{Version(2), Incarnation(3), 8192, 4, kPlaces, kParts};
 const RingLease kLease{1000, 900, 800, 300, 500};
 const std::string kLeaseHex = "e803000000000000840300000000000020030000000000002c010000f4010000";
-const RingView kView{ViewNumber(2),     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
-                     {{NodeId(2), {}}}, {NodeId(4)},
-                     NodeId(1),         {NodeId(4), ViewNumber(9), 17}};
+const RingView kView{ViewNumber(2),
+                     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
+                     {{NodeId(2), {}}},
+                     {NodeId(4)},
+                     NodeId(1),
+                     {NodeId(4), ViewNumber(9), 17},
+                     {{NodeId(4), Incarnation(4)}}};
 const std::string kViewHex =
     "0200000000000000020000000100000003000000000000000400000005000000000000000100000002000000000000000000000001000000"
     "0400000001000000"
-    "0400000009000000000000001100000000000000";
+    "040000000900000000000000110000000000000001000000040000000400000000000000";
 const LayerStats kStats{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 void add_client_rows(std::vector<Row>& rows) {

@@ -49,7 +49,8 @@ TEST(NodeList, LooksLikeAVectorOnTheWire) {
   const RingView view{ViewNumber(1), members(40), {}, ring, {}};
   Bytes vector_bytes;
   Encoder encoder(vector_bytes);
-  encoder(view.number, view.members.entries(), std::vector<RingMember>(), ring.entries(), NodeId(), RingOverride());
+  encoder(view.number, view.members.entries(), std::vector<RingMember>(), ring.entries(), NodeId(), RingOverride(),
+          std::vector<RingMember>());
   EXPECT_EQ(encode(view), vector_bytes);
   EXPECT_EQ(*decode<RingView>(vector_bytes, "view"), view);
 }

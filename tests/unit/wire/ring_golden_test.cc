@@ -14,9 +14,13 @@ const std::string kLeaseHex =
     "2003000000000000"
     "2c010000"
     "f4010000";
-const RingView kView{ViewNumber(2),     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
-                     {{NodeId(2), {}}}, {NodeId(4)},
-                     NodeId(1),         {NodeId(4), ViewNumber(9), 17}};
+const RingView kView{ViewNumber(2),
+                     {{NodeId(1), Incarnation(3)}, {NodeId(4), Incarnation(5)}},
+                     {{NodeId(2), {}}},
+                     {NodeId(4)},
+                     NodeId(1),
+                     {NodeId(4), ViewNumber(9), 17},
+                     {{NodeId(4), Incarnation(4)}}};
 const char kViewHex[] =
     "0200000000000000"
     "02000000"
@@ -32,7 +36,10 @@ const char kViewHex[] =
     "01000000"
     "04000000"
     "0900000000000000"
-    "1100000000000000";
+    "1100000000000000"
+    "01000000"
+    "04000000"
+    "0400000000000000";
 
 TEST(RingGolden, Release_0_1_MessageNumbers) {
   EXPECT_EQ(static_cast<int>(MessageType::kRingHeartbeat), 0x210);
@@ -127,6 +134,9 @@ TEST(RingMessages, RefusesViewsThatAreNone) {
   EXPECT_TRUE(accepted([](RingView&) {}));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(1); }));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[1].node = NodeId(2); }));  // member and retired
+  EXPECT_FALSE(
+      accepted([](RingView& view) { view.succeeded.edit()[0].incarnation = Incarnation(5); }));  // no older life
+  EXPECT_FALSE(accepted([](RingView& view) { view.succeeded.edit()[0].node = NodeId(2); }));     // of no member
   EXPECT_FALSE(accepted([](RingView& view) { view.members.edit()[0].node = NodeId(); }));
   EXPECT_FALSE(accepted([](RingView& view) { view.members.clear(); }));
   // The ring is a permutation of the members but the witness.
