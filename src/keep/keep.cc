@@ -20,6 +20,7 @@ void Keep::step(const Event& event, Effects& out) {
   const std::size_t first = out.size();
   std::visit([this](const auto& body) { on(body); }, event.body);
   settle_leases();
+  settle_turns();
   remember(first);
   out_ = nullptr;
 }
@@ -72,7 +73,7 @@ void Keep::forget_homes(bool current) {
     const bool offered = !pending_.at(version).offered.empty();
     finish_pending(version, offered ? wire::CommitResult::kUnknown : wire::CommitResult::kFailed,
                    "this server was out of the ring for a while: read the checkpoint to learn what was committed");
-    pending_.erase(version);
+    end_pending(version);
   }
   for (auto& [key, entry] : catalogue_.entries()) {
     catalogue_.touch(entry);
@@ -229,7 +230,7 @@ void Keep::on(const SlotReady& event) {
 }
 
 void Keep::on(const SlotSummed& event) {
-  if (writings_.contains(event.slot)) number_version(event.slot, event.sums);
+  if (writings_.contains(event.slot)) summed(event.slot, event.sums);
 }
 
 void Keep::on(const CopyArrived& event) {
@@ -256,6 +257,7 @@ void Keep::on(const PrefixRemoved& event) {
 
 void Keep::on(const Tick&) {
   expire_pending();
+  expire_turns();
   expire_incoming();
   retry_rounds();
   if (!returned_.empty() && now_ms_ >= returned_until_ms_) drop_returned(std::nullopt, "");

@@ -31,6 +31,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -66,6 +67,9 @@ struct Config {
   Member self;
   std::size_t max_names_per_owner = 65536;
   std::size_t max_open_writes_per_session = 256;
+  // Commits of one name that have a number and are not decided; later ones wait for their turn. With what is kept
+  // beside them, fewer than a predecessor holds of one name.
+  std::size_t max_open_commits_per_name = 8;
   std::size_t max_parked = 65536;                // requests that wait for a lease
   std::uint64_t owner_quota_bytes = UINT64_MAX;  // of memory in slots, copies for other servers' clients included
   std::uint64_t answer_timeout_ms = 10'000;      // for requests that have no timeout of their own
@@ -109,6 +113,7 @@ class Keep {
     std::optional<ClientRequest> commit;  // of a put: the request that began it
     wire::CommitLevel level = wire::CommitLevel::kReplicated;
     std::uint64_t deadline_ms = 0;
+    std::optional<std::vector<std::uint64_t>> sums;  // its checksums are there: it waits for its turn only
   };
   // A version that has a number and no result yet, or whose result was UNKNOWN.
   struct Pending {
@@ -247,7 +252,13 @@ class Keep {
   void handle(const ClientRequest& request, const wire::CheckpointCommit& message);
   void handle(const ClientRequest& request, const wire::CheckpointAbandon& message);
   void give_slot(SlotId slot, Writing& writing, const Status& status);
-  void number_version(SlotId slot, const std::vector<std::uint64_t>& sums);
+  void take_turn(SlotId slot, const Writing& writing);
+  void leave_turn(SlotId slot, const wire::KeepKey& key);
+  void summed(SlotId slot, std::vector<std::uint64_t> sums);
+  bool may_open(const wire::KeepKey& key) const;
+  void settle_turns();
+  void expire_turns();
+  void number_version(SlotId slot);
   void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms);
   bool fenced(Entry& entry, const ClientRequest& request);
   bool fits(OwnerId owner, std::uint64_t bytes);
@@ -266,6 +277,7 @@ class Keep {
   void complete(Entry& entry, VersionRecord& record, Pending& pending);
   void commit(Entry& entry, VersionRecord& record);
   void finish_pending(const VersionKey& version, wire::CommitResult result, const std::string& reason);
+  void end_pending(const VersionKey& version);
   void drop_version(Entry& entry, Version version);
   void retire(Entry& entry);
   void tell_retained(Entry& entry);
@@ -396,6 +408,8 @@ class Keep {
   std::map<SlotId, std::pair<OwnerId, std::uint64_t>> slots_;  // who pays for it, and how much
   std::map<OwnerId, std::uint64_t> owner_bytes_;
   std::map<SlotId, Writing> writings_;
+  std::map<wire::KeepKey, std::deque<SlotId>> turns_;  // of writings, commits without a number, in their order
+  std::set<wire::KeepKey> turns_due_;                  // of them, the names where one may get its number now
   std::map<VersionKey, Pending> pending_;
   std::map<std::uint64_t, Outgoing> outgoing_;
   std::map<SlotId, Incoming> incoming_;

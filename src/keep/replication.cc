@@ -139,7 +139,7 @@ void Keep::copy_refused(const VersionKey& version, const Member& by, const std::
   const bool only = pending->second.offered.size() == 1;
   finish_pending(version, only ? wire::CommitResult::kFailed : wire::CommitResult::kUnknown,
                  "server " + std::to_string(by.node.value) + " cannot hold the second copy: " + reason);
-  pending_.erase(version);
+  end_pending(version);
   Entry* entry = catalogue_.find(version.first);
   if (entry == nullptr) return;
   drop_version(*entry, version.second);
@@ -166,7 +166,7 @@ void Keep::commit(Entry& entry, VersionRecord& record) {
     if (!pending->second.answered)
       answer_commit(pending->second.session, pending->second.request,
                     {wire::CommitResult::kOk, record.content.version, record.content.sum, {}, lease_until_ms_});
-    pending_.erase(pending);
+    end_pending(version);
   }
   if (entry.key.kind == wire::KeepKind::kGroup) {
     std::set<std::string> parts;
@@ -186,7 +186,7 @@ void Keep::finish_pending(const VersionKey& version, wire::CommitResult result, 
   if (!pending.answered) answer_commit(pending.session, pending.request, {result, {}, 0, reason, 0});
   pending.answered = true;
   if (result != wire::CommitResult::kFailed) return;
-  pending_.erase(version);
+  end_pending(version);
   if (Entry* entry = catalogue_.find(version.first)) drop_version(*entry, version.second);
 }
 
@@ -210,11 +210,15 @@ void Keep::expire_pending() {
   }
 }
 
+void Keep::end_pending(const VersionKey& version) {
+  if (pending_.erase(version) > 0 && turns_.contains(version.first)) turns_due_.insert(version.first);
+}
+
 void Keep::drop_version(Entry& entry, Version version) {
   const auto at = entry.versions.find(version);
   if (at == entry.versions.end()) return;
   stop_copies_of({entry.key, version});
-  pending_.erase({entry.key, version});
+  end_pending({entry.key, version});
   std::vector<SlotId> fetching;
   for (const auto& [slot, item] : fetches_)
     if (item.install && item.key == entry.key && item.content.version == version) fetching.push_back(slot);

@@ -88,6 +88,7 @@ void Keep::begin(const ClientRequest& request, const std::string& name, const st
   if (put != nullptr) order_commit(writing, request, put->level, put->timeout_ms);
   const SlotId slot = take_slot(request.owner, *total);
   Writing& placed = writings_[slot] = std::move(writing);
+  if (put != nullptr) take_turn(slot, placed);
   if (*total == 0) give_slot(slot, placed, {});
 }
 
@@ -102,6 +103,7 @@ void Keep::order_commit(Writing& writing, const ClientRequest& request, wire::Co
 void Keep::give_slot(SlotId slot, Writing& writing, const Status& status) {
   const Answer head{writing.session, writing.begin_request, wire::Done{}, SlotId(), SlotAccess::kNone};
   if (!status) {
+    if (writing.commit) leave_turn(slot, writing.key);
     writings_.erase(slot);
     free_slot(slot);
     Answer answer = head;
@@ -148,24 +150,85 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointCommit& me
     return failed(ErrorCode::kFenced, "a newer life of this community writes \"" + writing.key.name +
                                           "\": this process belongs to an older one and must end");
   order_commit(writing, request, message.level, message.timeout_ms);
+  take_turn(at->first, writing);
   sum(at->first, writing);
 }
 
 void Keep::sum(SlotId slot, const Writing& writing) {
   if (writing.total == 0)
-    number_version(slot, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
+    summed(slot, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
   else if (std::holds_alternative<Put>(writing.commit->message))
     emit(FillSlot{slot, writing.session, writing.begin_request, writing.sections});
   else
     emit(SumSlot{slot, writing.sections});
 }
 
-void Keep::number_version(SlotId slot, const std::vector<std::uint64_t>& sums) {
+// Commits of one name get rising numbers in the order in which they were asked for, however long their checksums take.
+void Keep::take_turn(SlotId slot, const Writing& writing) { turns_[writing.key].push_back(slot); }
+
+void Keep::leave_turn(SlotId slot, const wire::KeepKey& key) {
+  const auto at = turns_.find(key);
+  std::erase(at->second, slot);
+  if (at->second.empty())
+    turns_.erase(at);
+  else
+    turns_due_.insert(key);
+}
+
+// Fewer sums than sections: they could not be computed.
+void Keep::summed(SlotId slot, std::vector<std::uint64_t> sums) {
+  Writing& writing = writings_.at(slot);
+  writing.sums = std::move(sums);
+  turns_due_.insert(writing.key);
+}
+
+// Those whose outcome is UNKNOWN count too: the predecessor may have them.
+bool Keep::may_open(const wire::KeepKey& key) const {
+  std::size_t open = 0;
+  for (auto at = pending_.lower_bound({key, Version()}); at != pending_.end() && at->first.first == key; ++at)
+    if (++open >= config_.max_open_commits_per_name) return false;
+  return true;
+}
+
+void Keep::settle_turns() {
+  while (!turns_due_.empty()) {
+    const wire::KeepKey key = *turns_due_.begin();
+    turns_due_.erase(turns_due_.begin());
+    for (auto at = turns_.find(key); at != turns_.end(); at = turns_.find(key)) {
+      const SlotId slot = at->second.front();
+      if (!writings_.at(slot).sums || !may_open(key)) break;
+      leave_turn(slot, key);
+      number_version(slot);
+    }
+  }
+}
+
+void Keep::expire_turns() {
+  std::vector<SlotId> late;
+  for (const auto& [key, slots] : turns_)
+    for (const SlotId slot : slots)
+      if (const Writing& writing = writings_.at(slot); writing.sums && now_ms_ >= writing.deadline_ms)
+        late.push_back(slot);
+  for (const SlotId slot : late) {
+    const Writing writing = std::move(writings_.at(slot));
+    leave_turn(slot, writing.key);
+    writings_.erase(slot);
+    free_slot(slot);
+    answer_commit(writing.session, writing.commit->request,
+                  {wire::CommitResult::kFailed,
+                   {},
+                   0,
+                   "earlier commits of the name were not decided in time: nothing was committed",
+                   0});
+  }
+}
+
+void Keep::number_version(SlotId slot) {
   const auto at = writings_.find(slot);
   Writing writing = std::move(at->second);
   writings_.erase(at);
-  if (!writing.commit) return free_slot(slot);
   const ClientRequest& request = *writing.commit;
+  const std::vector<std::uint64_t>& sums = *writing.sums;
   if (sums.size() != writing.sections.size()) {
     free_slot(slot);
     answer_commit(request.session, request.request,

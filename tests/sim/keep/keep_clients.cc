@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "base/checksum.h"
@@ -39,6 +40,7 @@ void Clients::next() {
   const sim::HostId other = holder(static_cast<sim::HostId>(prng_.below(servers)));
   const std::uint64_t kind = prng_.below(100);
   if (prng_.chance(1, 25)) race();
+  if (prng_.chance(1, 25)) burst(number, "name" + std::to_string(number));
   if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));
   if (kind < 45) return inspect(other, "name" + std::to_string(number));
   if (kind < 47) return list(other);
@@ -114,6 +116,11 @@ void Clients::write(sim::HostId host, const std::string& name) {
   else
     operation.request = std::move(begin);
   ask(std::move(operation));
+}
+
+void Clients::burst(sim::HostId host, const std::string& name) {
+  ++totals().bursts;
+  for (std::uint64_t left = prng_.between(10, 64); left > 0; --left) write(host, name);
 }
 
 // The same in one message.
@@ -326,6 +333,17 @@ void Clients::check_only_home(const Operation& operation, Version version) {
   }
 }
 
+// Commits that one client asks one server for, one after the other, get rising numbers.
+void Clients::check_order(const Operation& operation, std::uint64_t request, Version version) {
+  auto& all = numbered_[{operation.key, cluster_.host(operation.host)->self()}];
+  const auto at = all.emplace(request, version).first;
+  const bool after = at == all.begin() || std::prev(at)->second < version;
+  const bool before = std::next(at) == all.end() || version < std::next(at)->second;
+  if (after && before) return;
+  cluster_.checker().violated("version " + std::to_string(version.value) + " of " + operation.key.name +
+                              " is not in the order of the requests");
+}
+
 // OK at level replicated: two servers have it now.
 void Clients::check_copies(const Operation& operation, Version version) {
   const KeepHost& home = *cluster_.host(operation.host);
@@ -363,6 +381,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   if (operation.sum != 0 && operation.sum != message.sum)
     cluster_.checker().violated("a commit of " + operation.key.name + " was answered with the sum of other bytes");
   check_only_home(operation, message.version);
+  check_order(operation, answer.request, message.version);
   if (operation.level == wire::CommitLevel::kReplicated) {
     check_copies(operation, message.version);
     knew_[operation.key] = asked_.at(operation.key).at(cluster_.host(operation.host)->self());

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/prng.h"
@@ -20,7 +21,7 @@ class KeepHost;
 
 struct Outcomes {
   std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
-                inspected = 0, listed = 0;
+                inspected = 0, listed = 0, bursts = 0;
 };
 
 class Clients {
@@ -56,6 +57,8 @@ class Clients {
   };
   void next();
   void write(sim::HostId host, const std::string& name);
+  // Many versions of one name in flight.
+  void burst(sim::HostId host, const std::string& name);
   void read(sim::HostId host, const std::string& name);
   void inspect(sim::HostId host, const std::string& name);
   void list(sim::HostId host);
@@ -76,6 +79,7 @@ class Clients {
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointInspected& message);
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointListAnswer& message);
   void check_version_read(const Operation& operation, Version version, const std::string& what);
+  void check_order(const Operation& operation, std::uint64_t request, Version version);
   void check_copies(const Operation& operation, Version version);
   bool being_removed(const wire::KeepKey& key) const;
   void note_asked(const KeepHost& life, const wire::KeepKey& key);
@@ -109,6 +113,8 @@ class Clients {
   // Commits at level replicated that were never answered, or UNKNOWN, and by which server; and the last that was OK.
   std::map<wire::KeepKey, std::map<std::uint64_t, keep::Member>> undecided_;
   std::map<wire::KeepKey, std::uint64_t> ok_request_;
+  // What each life of a server said OK to, by request: later ones have higher numbers.
+  std::map<std::pair<wire::KeepKey, keep::Member>, std::map<std::uint64_t, Version>> numbered_;
   std::map<wire::KeepKey, Version> removed_;         // versions up to this one must not come back
   std::map<wire::KeepKey, std::uint64_t> removals_;  // asked for
   // Of the life of the group's home: parts committed, and the parts of its two newest group versions.

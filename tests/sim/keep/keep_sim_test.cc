@@ -50,6 +50,7 @@ TEST_P(KeepSim, SurvivesFaults) {
       {"reads of what is lost", totals.lost},
       {"names told of", totals.inspected / 2},
       {"lists", totals.listed},
+      {"many versions of a name in flight", totals.bursts},
       {"clocks that jump", counts.jumps},
       {"no memory", counts.full},
       {"flipped bits", counts.flipped},
