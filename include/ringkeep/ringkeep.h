@@ -106,6 +106,50 @@ RK_API void rk_abandon(rk_writer* writer);
 /* rk_begin, copy, rk_commit at RK_LEVEL_REPLICATED of one section named "data". */
 RK_API int rk_put(rk_client* client, const char* name, const void* data, size_t size, uint64_t* version);
 
+/* ---- commits that nobody waits for ----
+ *
+ * Each is handed over with a tag of the caller's, and has exactly one outcome, which rk_outcomes takes later, whatever
+ * becomes of the server. At most RK_MAX_IN_FLIGHT of a client have no outcome, or one that was not taken yet; versions
+ * that it is writing count too. Commits of one name get rising versions in the order of the calls; of those that wait
+ * for the same server, several travel together. All other calls of the client work meanwhile. After rk_close nobody
+ * hears the outcomes: what was handed over goes on. */
+
+#define RK_MAX_IN_FLIGHT 256
+
+typedef struct rk_async_options {
+  size_t struct_size;
+  uint32_t timeout_ms; /* bound of the outcome; 0: the handle's */
+  /* Not 0: the caller has another one to hand over at once, and this one may stay in the process until then: until a
+   * call without `more`, rk_outcomes, any other call of the client that talks to the server, or 64 KiB. */
+  uint32_t more;
+} rk_async_options;
+
+/* As rk_put at `level`, without the outcome. Copies the data. Waits for nothing but room in the socket, at most the
+ * handle's timeout; more than 64 KiB of data wait for the server's memory first, as rk_begin does. Any code but RK_OK:
+ * nothing was changed, and the tag has no outcome (RK_ERR_NO_MEMORY: take outcomes first). options may be NULL. */
+RK_API int rk_put_async(rk_client* client, const char* name, const void* data, size_t size, rk_level level,
+                        uint64_t tag, const rk_async_options* options);
+/* As rk_commit, without the outcome. Waits for nothing but room in the socket, at most the handle's timeout. RK_OK ends
+ * the writer; after any other code it is as before, and the tag has no outcome. options may be NULL. */
+RK_API int rk_commit_async(rk_writer* writer, rk_level level, uint64_t tag, const rk_async_options* options);
+
+typedef struct rk_outcome {
+  uint64_t tag;
+  uint64_t version;  /* 0 unless RK_OK */
+  int code;          /* of rk_commit: RK_ERR_TIMEOUT: unknown; any other but RK_OK: the version does not exist */
+  const char* words; /* cause and cure; "" with RK_OK. The client's, until its next rk_outcomes or rk_close */
+} rk_outcome;
+
+/* Takes the outcomes that are there, at most `capacity`, in any order; `*count` says how many. If there is none, waits
+ * for the first, at most timeout_ms (0: it does not wait). It does not wait when nothing is in flight. An OK counts as
+ * one of rk_commit does: after the server's lease has ended the server is asked again, and the outcome comes with its
+ * answer. RK_ERR_PEER_GONE and the like: the connection has ended, and all outcomes were taken. */
+RK_API int rk_outcomes(rk_client* client, rk_outcome* outcomes, size_t capacity, size_t* count, uint32_t timeout_ms);
+/* For poll, select, epoll and event loops: readable when rk_outcomes may have something, also when another call of the
+ * client took it in, when a timeout is over, and when the server has gone. It stays readable until rk_outcomes has
+ * given all that is there. The client's, until rk_close: never read from it or close it. Waits for nothing. */
+RK_API int rk_descriptor(rk_client* client, int* descriptor);
+
 /* ---- reading ---- */
 
 typedef struct rk_reader rk_reader;

@@ -10,6 +10,9 @@
 //   ...
 //   rk::Reader reader = client.read("state");
 //   use(reader.section("table"));
+//   ...
+//   client.put_async("counter", bytes, 17);  // does not wait
+//   for (const rk::Outcome& outcome : client.outcomes(1000)) note(outcome.tag, outcome.ok());
 #ifndef RINGKEEP_HPP
 #define RINGKEEP_HPP
 
@@ -49,6 +52,29 @@ struct Section {
   std::size_t size = 0;
 };
 
+// Of commits that nobody waits for.
+struct AsyncOptions {
+  rk_level level = RK_LEVEL_REPLICATED;
+  std::uint32_t timeout_ms = 0;  // of the outcome; 0: the client's
+  bool more = false;             // another one follows at once (rk_async_options)
+};
+
+inline rk_async_options to_c(const AsyncOptions& options) {
+  rk_async_options out{};
+  out.struct_size = sizeof out;
+  out.timeout_ms = options.timeout_ms;
+  out.more = options.more ? 1 : 0;
+  return out;
+}
+
+struct Outcome {
+  std::uint64_t tag = 0;
+  int code = RK_OK;           // RK_ERR_TIMEOUT: unknown; any other but RK_OK: the version does not exist
+  std::uint64_t version = 0;  // 0 unless ok()
+  std::string words;          // cause and cure
+  bool ok() const noexcept { return code == RK_OK; }
+};
+
 // A version that is being written. Without commit() it ends without a version.
 class Writer {
  public:
@@ -74,6 +100,12 @@ class Writer {
     std::uint64_t version = 0;
     require(rk_commit(std::exchange(handle_, nullptr), level, &version));
     return version;
+  }
+  // Without the outcome, which Client::outcomes() gives. Ends the writer, unless it throws.
+  void commit_async(std::uint64_t tag, const AsyncOptions& options = {}) {
+    const rk_async_options more = to_c(options);
+    require(rk_commit_async(handle_, options.level, tag, &more));
+    handle_ = nullptr;
   }
 
  private:
@@ -156,6 +188,29 @@ class Client {
     std::uint64_t version = 0;
     require(rk_put(handle_, name.c_str(), data.data(), data.size(), &version));
     return version;
+  }
+  // The same without the outcome, which outcomes() gives. Throws if nothing was handed over.
+  void put_async(const std::string& name, std::span<const std::byte> data, std::uint64_t tag,
+                 const AsyncOptions& options = {}) {
+    const rk_async_options more = to_c(options);
+    require(rk_put_async(handle_, name.c_str(), data.data(), data.size(), options.level, tag, &more));
+  }
+  // Those that are there; if there is none, waits for the first. Throws when the connection has ended and all were
+  // taken.
+  std::vector<Outcome> outcomes(std::uint32_t timeout_ms = 0, std::size_t capacity = RK_MAX_IN_FLIGHT) {
+    std::vector<rk_outcome> list(capacity);
+    std::size_t count = 0;
+    require(rk_outcomes(handle_, list.data(), list.size(), &count, timeout_ms));
+    std::vector<Outcome> out;
+    out.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) out.push_back({list[i].tag, list[i].code, list[i].version, list[i].words});
+    return out;
+  }
+  // For poll(): readable when outcomes() may have something. The client's.
+  int descriptor() {
+    int descriptor = -1;
+    require(rk_descriptor(handle_, &descriptor));
+    return descriptor;
   }
   // Version 0: the newest.
   Reader read(const std::string& name, std::uint64_t version = 0) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "client/abi_handles.h"
 #include "client/checkpoint.h"
 #include "client/connection.h"
 #include "client/error.h"
@@ -14,16 +15,6 @@
 using rk::Status;
 using rk::client::at_edge;
 using rk::client::invalid;
-
-struct rk_client {
-  std::unique_ptr<rk::client::Connection> connection;
-  bool poisoned = false;
-};
-
-struct rk_writer {
-  rk_client* client;
-  rk::client::Writer writer;
-};
 
 struct rk_reader {
   rk_client* client;
@@ -64,7 +55,7 @@ int rk_open(const rk_options* options, rk_client** client) {
     rk::client::ConnectOptions connect;
     RK_TRY_VOID(read_options(options, connect));
     RK_TRY(auto connection, rk::client::Connection::open(connect));
-    *client = new rk_client{std::move(connection), false};
+    *client = new rk_client(std::move(connection));
     return {};
   });
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "client/async_commits.h"
 #include "client/lease.h"
 #include "wire/version_sum.h"
 
@@ -44,18 +45,6 @@ Result<shm::Mapping> map_received(std::vector<shm::Descriptor>& descriptors, std
   RK_TRY(shm::Mapping mapping, shm::Mapping::map(file, access));
   RK_TRY_VOID(mapping.populate(0, total));
   return mapping;
-}
-
-Result<Committed> outcome(const wire::CommitAnswer& answer) {
-  switch (answer.result) {
-    case wire::CommitResult::kOk:
-      return Committed{answer.version, answer.sum};
-    case wire::CommitResult::kFailed:
-      return fail(ErrorCode::kUnavailable, "nothing was committed: " + answer.reason);
-    case wire::CommitResult::kUnknown:
-      return fail(ErrorCode::kTimeout, "whether the version is committed is unknown: " + answer.reason);
-  }
-  return fail(ErrorCode::kCorrupt, "the server's answer to a commit has an unknown result: install matching releases");
 }
 
 // Takes an answer only while the server's lease lasts, and asks again for one that came later. `drop` undoes what came
@@ -100,10 +89,6 @@ Status confirm_group(Connection& connection, const std::string& group, const wir
   return fail(ErrorCode::kNotFound, "the group has another version now");
 }
 
-tl::unexpected<Error> unknown(const std::string& why) {
-  return fail(ErrorCode::kTimeout, "whether the version is committed is unknown, read to learn it: " + why);
-}
-
 // A connection that breaks after the request was sent says nothing about what became of it: the second copy may be
 // complete, and a later read may find the version. Nor does an OK that is taken after the server's lease, for the ring
 // may have gone on without that server meanwhile: `confirm` asks anew.
@@ -112,16 +97,32 @@ Result<Committed> ask_to_commit(Connection& connection, const Request& request, 
                                 Confirm confirm) {
   const auto answer =
       connection.call<wire::CommitAnswer>(request, {incarnation, nullptr, request.timeout_ms + kAnswerSlackMs});
-  if (!answer && connection.handed_over() && connection.broken()) return unknown(answer.error().message);
+  if (!answer && connection.handed_over() && connection.broken()) return unknown_outcome(answer.error().message);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->result == wire::CommitResult::kOk && lease_over(answer->lease_until_ms))
     if (const Status confirmed = confirm(*answer); !confirmed)
-      return unknown("the server's answer came after its lease from the ring had ended, and then: " +
-                     confirmed.error().message);
-  return outcome(*answer);
+      return unknown_outcome("the server's answer came after its lease from the ring had ended, and then: " +
+                             confirmed.error().message);
+  return outcome_of(*answer);
 }
 
 }  // namespace
+
+Result<Committed> outcome_of(const wire::CommitAnswer& answer) {
+  switch (answer.result) {
+    case wire::CommitResult::kOk:
+      return Committed{answer.version, answer.sum};
+    case wire::CommitResult::kFailed:
+      return fail(ErrorCode::kUnavailable, "nothing was committed: " + answer.reason);
+    case wire::CommitResult::kUnknown:
+      return fail(ErrorCode::kTimeout, "whether the version is committed is unknown: " + answer.reason);
+  }
+  return fail(ErrorCode::kCorrupt, "the server's answer to a commit has an unknown result: install matching releases");
+}
+
+tl::unexpected<Error> unknown_outcome(const std::string& why) {
+  return fail(ErrorCode::kTimeout, "whether the version is committed is unknown, read to learn it: " + why);
+}
 
 Result<Writer> Writer::begin(Connection& connection, const std::string& name,
                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation) {
@@ -171,6 +172,14 @@ Result<Committed> Writer::commit(wire::CommitLevel level) {
   mapping_.reset();
   return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_,
                        [&](const wire::CommitAnswer& ok) { return confirm_version(*connection, name_, ok); });
+}
+
+Status Writer::commit_async(AsyncCommits& commits, const AsyncOrder& order) {
+  RK_TRY_VOID(
+      commits.start(wire::CheckpointCommit{slot_.slot, order.level, order.timeout_ms}, name_, incarnation_, order));
+  connection_ = nullptr;
+  mapping_.reset();
+  return {};
 }
 
 Result<Committed> put_version(Connection& connection, const std::string& name, const std::vector<NamedBytes>& sections,

@@ -26,6 +26,10 @@ struct Committed {
 // through the socket does.
 inline constexpr std::size_t kPutBytes = std::size_t{64} << 10U;
 
+// What an answer says.
+Result<Committed> outcome_of(const wire::CommitAnswer& answer);
+tl::unexpected<Error> unknown_outcome(const std::string& why);
+
 struct NamedBytes {
   std::string name;
   ByteView bytes;
@@ -33,6 +37,9 @@ struct NamedBytes {
 // Begins, writes and commits a version whose bytes are at hand. Errors as of Writer::commit().
 Result<Committed> put_version(Connection& connection, const std::string& name, const std::vector<NamedBytes>& sections,
                               wire::CommitLevel level, Incarnation incarnation = {});
+
+class AsyncCommits;
+struct AsyncOrder;
 
 // A version that is being written. Lives no longer than its connection; ends with commit or the destructor.
 class Writer {
@@ -47,6 +54,8 @@ class Writer {
   // Ends the writer. kTimeout: the outcome is unknown; every other error: the version does not exist. An OK that comes
   // after the server's lease is not taken: the server is asked again whether it has the version.
   Result<Committed> commit(wire::CommitLevel level);
+  // Ends the writer, unless it fails: then nothing was changed.
+  Status commit_async(AsyncCommits& commits, const AsyncOrder& order);
 
  private:
   Writer(Connection& connection, std::string name, Incarnation incarnation)

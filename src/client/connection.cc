@@ -28,6 +28,9 @@ timeval to_timeval(std::uint32_t timeout_ms) {
   return {static_cast<time_t>(timeout_ms / 1000), static_cast<suseconds_t>(timeout_ms % 1000 * 1000)};
 }
 
+// Of requests that more are to follow: so much goes out in one piece.
+constexpr std::size_t kMaxHeldBack = std::size_t{64} << 10U;
+
 Error no_server(const std::string& path, int saved_errno) {
   char words[128];
   return {ErrorCode::kUnavailable,
@@ -113,6 +116,7 @@ Result<wire::Frame> Connection::exchange(const wire::Packet& request, const Call
   handed_over_ = false;
   if (broken()) return tl::unexpected(broken_);
   const std::uint64_t deadline_ms = now_ms() + (options.timeout_ms != 0 ? options.timeout_ms : timeout_ms_);
+  RK_TRY_VOID(send_held_back(deadline_ms));
   if (const Status sent = send_all(request.bytes, deadline_ms); !sent) {
     // A half-sent request cannot be taken back.
     broken_ = sent.error();
@@ -129,10 +133,7 @@ Result<wire::Frame> Connection::exchange(const wire::Packet& request, const Call
     const bool refusal = answer->type == wire::MessageType::kRefusal;
     // Request number 0 in a refusal: the server found the connection itself at fault and closes it.
     if (answer->request != request.request && !(refusal && answer->request == 0)) {
-      if (answer->type == wire::MessageType::kServerNotice)
-        keep_notice(*answer);
-      else if (begun_ != 0 && answer->request == begun_)
-        begun_answer_ = *std::move(answer);
+      set_aside(*std::move(answer));
       continue;
     }
     if (refusal) return refused(*answer);
@@ -159,7 +160,9 @@ Status Connection::begin_packet(const wire::Packet& request) {
   if (broken()) return tl::unexpected(broken_);
   if (begun())
     return fail(ErrorCode::kInvalidArgument, "a request is open on this connection: fetch its answer before the next");
-  if (const Status sent = send_all(request.bytes, now_ms() + timeout_ms_); !sent) {
+  const std::uint64_t deadline_ms = now_ms() + timeout_ms_;
+  RK_TRY_VOID(send_held_back(deadline_ms));
+  if (const Status sent = send_all(request.bytes, deadline_ms); !sent) {
     broken_ = sent.error();
     return tl::unexpected(broken_);
   }
@@ -178,10 +181,10 @@ Result<std::optional<wire::Frame>> Connection::poll_frame(std::uint32_t timeout_
       broken_ = answer.error();
       return tl::unexpected(broken_);
     }
-    if (answer->type == wire::MessageType::kServerNotice)
-      keep_notice(*answer);
-    else if (answer->request == begun_ || answer->request == 0)
+    if (answer->type != wire::MessageType::kServerNotice && answer->request == 0)
       begun_answer_ = *std::move(answer);
+    else
+      set_aside(*std::move(answer));
   }
   if (!begun_answer_) return std::nullopt;
   begun_ = 0;
@@ -202,16 +205,88 @@ void Connection::keep_notice(const wire::Frame& frame) {
 Result<std::vector<wire::ServerNotice>> Connection::take_notices() {
   while (!broken()) {
     std::vector<shm::Descriptor> ignored;
-    const auto frame = receive(0, ignored);
+    auto frame = receive(0, ignored);
     if (!frame && frame.error().code == ErrorCode::kTimeout) return std::exchange(notices_, {});
     if (!frame)
       broken_ = frame.error();
-    else if (frame->type == wire::MessageType::kServerNotice)
-      keep_notice(*frame);
-    else if (begun_ != 0 && frame->request == begun_)
-      begun_answer_ = *frame;
+    else
+      set_aside(*std::move(frame));
   }
   return tl::unexpected(broken_);
+}
+
+// What came while something else was waited for.
+void Connection::set_aside(wire::Frame frame) {
+  if (frame.type == wire::MessageType::kServerNotice) {
+    keep_notice(frame);
+  } else if (begun_ != 0 && frame.request == begun_) {
+    begun_answer_ = std::move(frame);
+  } else if (posted_.erase(frame.request) > 0) {
+    posted_answers_.push_back(std::move(frame));
+    if (readiness_) readiness_->raise();
+  }
+}
+
+Status Connection::post_packet(const wire::Packet& request, bool more) {
+  if (broken()) return tl::unexpected(broken_);
+  held_back_.insert(held_back_.end(), request.bytes.begin(), request.bytes.end());
+  if (more && held_back_.size() < kMaxHeldBack) return {};
+  const Status sent = send_held_back(now_ms() + timeout_ms_);
+  if (sent) return {};
+  if (broken()) return sent;
+  // A half-sent request cannot be taken back: the rest of it goes with the next call.
+  if (held_back_.size() < request.bytes.size()) return {};
+  held_back_.resize(held_back_.size() - request.bytes.size());
+  return fail(ErrorCode::kUnavailable, "the server at " + socket_path_ +
+                                           " takes no more requests for now: nothing was changed, try again later");
+}
+
+// kTimeout leaves the connection usable: what is left is sent before anything else.
+Status Connection::send_held_back(std::uint64_t deadline_ms) {
+  if (held_back_.empty()) return {};
+  ByteView left(held_back_);
+  const Status sent = send_some(left, deadline_ms);
+  if (!sent && sent.error().code != ErrorCode::kTimeout) broken_ = sent.error();
+  held_back_.erase(held_back_.begin(), held_back_.end() - static_cast<std::ptrdiff_t>(left.size()));
+  return sent;
+}
+
+Status Connection::collect(std::uint32_t timeout_ms) {
+  const std::uint64_t deadline_ms = now_ms() + timeout_ms;
+  while (!broken()) {
+    if (const Status sent = send_held_back(0); !sent && broken()) break;
+    std::vector<shm::Descriptor> ignored;
+    auto frame = receive(0, ignored);
+    if (frame && frame->type == wire::MessageType::kRefusal && frame->request == 0) {
+      static_cast<void>(refused(*frame));  // it ends the connection
+    } else if (frame) {
+      set_aside(*std::move(frame));
+    } else if (frame.error().code != ErrorCode::kTimeout) {
+      broken_ = frame.error();
+    } else {
+      if (has_posted_answer() || timeout_ms == 0) return {};
+      const auto events = static_cast<short>(held_back_.empty() ? POLLIN : POLLIN | POLLOUT);
+      const Status ready = wait_for(events, deadline_ms);
+      if (!ready && ready.error().code == ErrorCode::kTimeout) return {};
+      if (!ready) broken_ = ready.error();
+    }
+  }
+  return tl::unexpected(broken_);
+}
+
+std::optional<wire::Frame> Connection::next_posted_answer() {
+  if (posted_answers_.empty()) return std::nullopt;
+  wire::Frame answer = std::move(posted_answers_.front());
+  posted_answers_.pop_front();
+  return answer;
+}
+
+Result<int> Connection::posted_descriptor() {
+  if (!readiness_) {
+    RK_TRY(readiness_, Readiness::of(socket_.get()));
+    if (has_posted_answer()) readiness_->raise();
+  }
+  return readiness_->descriptor();
 }
 
 // Looks at least once, also when the deadline has passed.
@@ -229,7 +304,25 @@ Status Connection::wait_for(short events, std::uint64_t deadline_ms) const {
   }
 }
 
-Status Connection::send_all(ByteView bytes, std::uint64_t deadline_ms) {
+Status Connection::send_all(ByteView bytes, std::uint64_t deadline_ms) { return send_some(bytes, deadline_ms); }
+
+// The server's reason may still be in the socket, behind answers.
+Status Connection::closed() {
+  for (;;) {
+    std::vector<shm::Descriptor> ignored;
+    auto last = receive(now_ms() + 1, ignored);
+    if (!last) break;
+    if (last->type == wire::MessageType::kRefusal && !posted_.contains(last->request)) {
+      if (const auto why = wire::from_frame<wire::Refusal>(*last); why)
+        return fail(ErrorCode::kPeerGone, "the server closed the connection: " + why->message);
+    }
+    set_aside(*std::move(last));
+  }
+  return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
+}
+
+// `bytes` is what was not sent, when it fails.
+Status Connection::send_some(ByteView& bytes, std::uint64_t deadline_ms) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent > 0) {
@@ -237,13 +330,7 @@ Status Connection::send_all(ByteView bytes, std::uint64_t deadline_ms) {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       RK_TRY_VOID(wait_for(POLLOUT, deadline_ms));
     } else if (errno == EPIPE || errno == ECONNRESET) {
-      // The server's reason may still be in the socket.
-      std::vector<shm::Descriptor> ignored;
-      const auto last = receive(now_ms() + 1, ignored);
-      if (last && last->type == wire::MessageType::kRefusal)
-        if (const auto why = wire::from_frame<wire::Refusal>(*last); why)
-          return fail(ErrorCode::kPeerGone, "the server closed the connection: " + why->message);
-      return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
+      return closed();
     } else if (errno != EINTR) {
       return fail_errno("send to the server", errno);
     }
@@ -255,7 +342,7 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
   std::byte buffer[65536];
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kMaxDescriptors)];
   for (;;) {
-    RK_TRY_VOID(wait_for(POLLIN, deadline_ms));
+    if (deadline_ms != 0) RK_TRY_VOID(wait_for(POLLIN, deadline_ms));
     iovec span{buffer, sizeof buffer};
     msghdr message{};
     message.msg_iov = &span;
@@ -281,7 +368,9 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
     }
     if (got == 0 || errno == ECONNRESET)
       return fail(ErrorCode::kPeerGone, "the server at " + socket_path_ + " closed the connection: connect again");
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return fail_errno("receive from the server", errno);
+    const bool nothing = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (nothing && deadline_ms == 0) return fail(ErrorCode::kTimeout, "the server has sent nothing more");
+    if (!nothing && errno != EINTR) return fail_errno("receive from the server", errno);
   }
 }
 
