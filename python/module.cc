@@ -5,6 +5,8 @@
 #include <pybind11/stl.h>
 
 #include <cstring>
+#include <memory>
+#include <span>
 
 #include "python/view.h"
 
@@ -65,6 +67,41 @@ std::uint64_t commit(const std::shared_ptr<Writing>& writing, int level) {
   return result_of([&] { return writing->commit(static_cast<rk_level>(level)); });
 }
 
+void commit_async(const std::shared_ptr<Writing>& writing, int level, std::uint64_t tag) {
+  if (writing->ended) throw rk::Failure(RK_ERR_INVALID_ARGUMENT, "the writer was ended: begin another");
+  writing->session().require_usable();
+  require_no_views(*writing, "commit");
+  writing->ended = true;  // as in commit()
+  try {
+    without_lock([&] { writing->commit_async(static_cast<rk_level>(level), tag); });
+  } catch (const rk::Failure&) {
+    writing->ended = false;
+    throw;
+  }
+}
+
+// The bytes are in use meanwhile, as in copy().
+void hand_over(const std::shared_ptr<Session>& session, const std::string& name, const py::object& data,
+               std::uint64_t tag, int level, bool more) {
+  session->require_usable();
+  Py_buffer from;
+  if (PyObject_GetBuffer(data.ptr(), &from, PyBUF_C_CONTIGUOUS) != 0) throw py::error_already_set();
+  const std::unique_ptr<Py_buffer, void (*)(Py_buffer*)> held(&from, PyBuffer_Release);
+  const std::span bytes(static_cast<const std::byte*>(from.buf), static_cast<std::size_t>(from.len));
+  without_lock([&] { put_async(*session, name, bytes, tag, {.level = static_cast<rk_level>(level), .more = more}); });
+}
+
+// (tag, version, code, name of the code, words) of each.
+py::list outcomes_of(const std::shared_ptr<Session>& session, std::uint32_t timeout_ms) {
+  session->require_usable();
+  py::list out;
+  for (const rk::Outcome& outcome : result_of([&] { return outcomes(*session, timeout_ms); }))
+    out.append(py::make_tuple(outcome.tag, outcome.version, outcome.code, rk_error_name(outcome.code),
+                              py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+                                  outcome.words.data(), static_cast<Py_ssize_t>(outcome.words.size()), "replace"))));
+  return out;
+}
+
 void close(const std::shared_ptr<Memory>& memory) {
   require_no_views(*memory, "close");
   end(*memory);
@@ -113,6 +150,13 @@ void define(py::module_& module) {
              session->require_usable();
              without_lock([&] { remove(*session, name); });
            })
+      .def("put_async", &hand_over, py::arg("name"), py::arg("data"), py::arg("tag"), py::arg("level"), py::arg("more"))
+      .def("outcomes", &outcomes_of, py::arg("timeout_ms"))
+      .def("descriptor",
+           [](const std::shared_ptr<Session>& session) {
+             session->require_usable();
+             return result_of([&] { return descriptor(*session); });
+           })
       .def("close", &Session::close)
       .def_property_readonly("closed", &Session::closed);
   py::class_<Memory, std::shared_ptr<Memory>>(module, "Memory", py::custom_type_setup([](PyHeapTypeObject* heap) {
@@ -123,7 +167,9 @@ void define(py::module_& module) {
       .def("end", [](const std::shared_ptr<Memory>& memory) { end(*memory); })
       .def_property_readonly("ended", [](const Memory& memory) { return memory.ended; })
       .def_property_readonly("sections", &sections_of);
-  py::class_<Writing, Memory, std::shared_ptr<Writing>>(module, "Writing").def("commit", &commit, py::arg("level"));
+  py::class_<Writing, Memory, std::shared_ptr<Writing>>(module, "Writing")
+      .def("commit", &commit, py::arg("level"))
+      .def("commit_async", &commit_async, py::arg("level"), py::arg("tag"));
   py::class_<Reading, Memory, std::shared_ptr<Reading>>(module, "Reading")
       .def_property_readonly("version", &Reading::version);
   module.def("copy", &copy, py::arg("view"), py::arg("data"));

@@ -79,6 +79,13 @@ std::uint64_t Writing::commit(rk_level level) {
   });
 }
 
+void Writing::commit_async(rk_level level, std::uint64_t tag) {
+  session().call([&](rk::Client&) {
+    writer_->commit_async(tag, {.level = level});
+    writer_.reset();
+  });
+}
+
 // A thread that Python ends at its own end may leave a checkpoint that nothing refers to.
 Writing::~Writing() { end(session(), writer_); }
 
@@ -99,6 +106,19 @@ void Reading::release() { end(session(), reader_); }
 
 void remove(Session& session, const std::string& name) {
   session.call([&](rk::Client& client) { client.remove(whole(name)); });
+}
+
+void put_async(Session& session, const std::string& name, std::span<const std::byte> data, std::uint64_t tag,
+               const rk::AsyncOptions& options) {
+  session.call([&](rk::Client& client) { client.put_async(whole(name), data, tag, options); });
+}
+
+std::vector<rk::Outcome> outcomes(Session& session, std::uint32_t timeout_ms) {
+  return session.call([&](rk::Client& client) { return client.outcomes(timeout_ms); });
+}
+
+int descriptor(Session& session) {
+  return session.call([](rk::Client& client) { return client.descriptor(); });
 }
 
 }  // namespace rk::python

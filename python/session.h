@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <ringkeep/ringkeep.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,6 +86,8 @@ class Writing : public Memory {
       : Memory(std::move(session), std::move(places), false), writer_(std::move(writer)) {}
   ~Writing() override;
   std::uint64_t commit(rk_level level);  // waits; ends the writer, also when it throws
+  // Waits for room in the socket; ends the writer, unless it throws.
+  void commit_async(rk_level level, std::uint64_t tag);
   void release() override;
 
  private:
@@ -107,5 +110,11 @@ class Reading : public Memory {
 };
 
 void remove(Session& session, const std::string& name);  // waits
+
+// Of one section "data". Waits for room in the socket, for more than 64 KiB for the server's memory too.
+void put_async(Session& session, const std::string& name, std::span<const std::byte> data, std::uint64_t tag,
+               const rk::AsyncOptions& options);
+std::vector<rk::Outcome> outcomes(Session& session, std::uint32_t timeout_ms);  // waits
+int descriptor(Session& session);                                               // waits for its turn
 
 }  // namespace rk::python

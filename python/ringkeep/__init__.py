@@ -14,7 +14,7 @@ copied, and `numpy.frombuffer` makes arrays of them.
 
 Failures are raised as `ringkeep.Error` or one of its subclasses, with cause and cure in words.
 """
-from ._client import LOCAL, REPLICATED, Client, Level, Reader, Writer
+from ._client import LOCAL, REPLICATED, Client, Level, Outcome, Reader, Writer
 from ._errors import (Corrupt, Divergence, Error, Exists, Fenced, InvalidArgument, InputOutput, Lost, NoMemory, NotFound,
                       PeerGone, Permission, Timeout, Unavailable, Unsupported, VersionMismatch, WrongCluster)
 from ._ringkeep import library_version
@@ -22,5 +22,5 @@ from ._ringkeep import library_version
 __version__ = library_version()  # of the C library, which does the work
 
 __all__ = ["Client", "Corrupt", "Divergence", "Error", "Exists", "Fenced", "InputOutput", "InvalidArgument", "LOCAL",
-           "Level", "Lost", "NoMemory", "NotFound", "PeerGone", "Permission", "REPLICATED", "Reader", "Timeout",
-           "Unavailable", "Unsupported", "VersionMismatch", "Writer", "WrongCluster"]
+           "Level", "Lost", "NoMemory", "NotFound", "Outcome", "PeerGone", "Permission", "REPLICATED", "Reader",
+           "Timeout", "Unavailable", "Unsupported", "VersionMismatch", "Writer", "WrongCluster"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import enum
 import os
 from types import TracebackType
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, NamedTuple, Optional, Union
 
 from . import _ringkeep
-from ._errors import InvalidArgument, NotFound
+from ._errors import Error, InvalidArgument, NotFound, of_code
 
 # bytes, bytearray, memoryview, numpy array: whatever has the buffer protocol. typing has no name for it before 3.12.
 Buffer = Any
@@ -31,6 +31,16 @@ class Level(enum.IntEnum):
 
 LOCAL = Level.LOCAL
 REPLICATED = Level.REPLICATED
+
+
+class Outcome(NamedTuple):
+    """Of a commit that was handed over by put_async() or commit_async()."""
+
+    tag: int
+    version: int
+    """Its number; 0 if there is an error."""
+    error: Optional[Error]
+    """None: committed. A Timeout: unknown, a later read tells. Any other: the version does not exist."""
 
 
 class Client:
@@ -80,6 +90,34 @@ class Client:
             for section, view in views.items():
                 writer.write(section, view)
         return writer._committed()
+
+    def put_async(self, name: str, data: Buffer, tag: int, level: int = REPLICATED, more: bool = False) -> None:
+        """Hands a version of `name` over, whose section "data" is a copy of `data`, and does not wait for its outcome:
+        outcomes() gives that with the tag, a number of the caller's.
+
+        It waits for room in the socket only; more than 64 KiB wait for the server's memory first, as begin() does. Commits
+        of one name get rising versions in the order of the calls. more: another one follows at once, so this one may stay
+        in the process until the next call.
+
+        Raises NoMemory if 256 are in flight, or have outcomes that were not taken. After any error nothing was changed, and
+        there will be no outcome.
+        """
+        self._session.put_async(name, _bytes_of(data), _natural(tag, 64, "tag"), int(Level(level)), bool(more))
+
+    def outcomes(self, timeout_ms: int = 0) -> list[Outcome]:
+        """Takes the outcomes that are there, in any order; if there is none, waits for the first, at most that long. It
+        does not wait when nothing is in flight. Each commit that was handed over has exactly one.
+
+        Raises PeerGone when the connection has ended and all outcomes were taken.
+        """
+        taken = self._session.outcomes(_natural(timeout_ms, 32, "timeout_ms"))
+        return [Outcome(tag, version, of_code(code, name, words) if code else None)
+                for tag, version, code, name, words in taken]
+
+    def fileno(self) -> int:
+        """A descriptor for select and event loops, readable when outcomes() may have something and when the server has gone;
+        it stays so until outcomes() has given all that is there. The client's: never read from it or close it."""
+        return self._session.descriptor()
 
     def begin(self, name: str, sections: Mapping[str, int], level: int = REPLICATED) -> Writer:
         """Takes shared memory for the next version of `name`: a Writer, in which nothing is visible before its commit.
@@ -192,6 +230,11 @@ class Writer(_Sections):
         """
         self._version = self._memory.commit(int(self._level))
         return self._version
+
+    def commit_async(self, tag: int) -> None:
+        """As commit(), without the outcome: Client.outcomes() gives that with the tag, and `version` stays None. Ends the
+        writer; after any error the writer is as before, and there will be no outcome."""
+        self._memory.commit_async(int(self._level), _natural(tag, 64, "tag"))
 
     def abandon(self) -> None:
         """Ends the writer without a version. Views in use keep the memory mapped until they are gone, and what is written

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The Python package on a ring of three servers."""
+import asyncio
 import os
 import pathlib
 import pickle
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -426,6 +428,98 @@ class Memory(OnARing):
                 reader["none"]
             reader["data"].release()
         self.assertEqual(sys.getrefcount(reader._memory), before)
+
+
+class Async(OnARing):
+    PATIENCE_MS = 60_000
+
+    def drain(self, count):
+        """That many outcomes, by their tags."""
+        outcomes = {}
+        while len(outcomes) < count:
+            taken = self.client.outcomes(self.PATIENCE_MS)
+            self.assertTrue(taken, "no outcome within a minute")
+            for outcome in taken:
+                self.assertNotIn(outcome.tag, outcomes)
+                outcomes[outcome.tag] = outcome
+        return outcomes
+
+    def test_many_in_flight_keep_their_order(self):
+        for tag in range(64):
+            self.client.put_async("stream", b"%d" % tag, tag, more=tag < 63)
+        outcomes = self.drain(64)
+        self.assertEqual([(outcomes[tag].version, outcomes[tag].error) for tag in range(64)],
+                         [(tag + 1, None) for tag in range(64)])
+        self.assertEqual(self.client.get("stream"), b"63")
+        self.assertEqual(self.client.outcomes(self.PATIENCE_MS), [])  # nothing is in flight: no wait
+
+    def test_select_and_an_event_loop(self):
+        self.client.put_async("polled", b"1", 1)
+        self.assertEqual(select.select([self.client], [], [], self.PATIENCE_MS / 1000)[0], [self.client])
+        self.assertEqual([outcome.tag for outcome in self.client.outcomes()], [1])
+        self.assertEqual(select.select([self.client], [], [], 0)[0], [])
+
+        async def commit(tags):
+            loop, found, done = asyncio.get_running_loop(), [], asyncio.Event()
+
+            def take():
+                found.extend(outcome.tag for outcome in self.client.outcomes())
+                if len(found) == len(tags):
+                    done.set()
+
+            loop.add_reader(self.client.fileno(), take)
+            for tag in tags:
+                self.client.put_async("polled", b"2", tag)
+            await asyncio.wait_for(done.wait(), self.PATIENCE_MS / 1000)
+            loop.remove_reader(self.client.fileno())
+            return found
+
+        self.assertEqual(sorted(asyncio.run(commit(range(20)))), list(range(20)))
+
+    def test_what_the_server_refuses_is_an_outcome(self):
+        self.client.put_async("", b"1", 5)
+        error = self.drain(1)[5].error
+        self.assertIsInstance(error, ringkeep.InvalidArgument)
+        self.assertIn("name", str(error))
+
+    def test_a_writer_in_place(self):
+        writer = self.client.begin("placed", {"grid": 80, "step": 3}, ringkeep.LOCAL)
+        writer.write("step", b"abc")
+        view = writer["grid"]
+        with self.assertRaises(BufferError):
+            writer.commit_async(7)
+        view.release()
+        writer.commit_async(7)
+        self.assertEqual(self.drain(1)[7], ringkeep.Outcome(7, 1, None))
+        with self.assertRaises(ringkeep.InvalidArgument):
+            writer.commit_async(8)
+        self.assertEqual(self.client.get("placed")["step"], b"abc")
+
+    def test_more_than_the_limit_are_refused(self):
+        writer = self.client.begin("patient", {"data": 1})
+        for tag in range(256):
+            self.client.put_async("full", b"x", tag)
+        with self.assertRaises(ringkeep.NoMemory):
+            self.client.put_async("full", b"x", 256)
+        with self.assertRaises(ringkeep.NoMemory):
+            writer.commit_async(256)
+        self.drain(256)
+        writer.write("data", b"w")
+        writer.commit_async(256)
+        self.assertIsNone(self.drain(1)[256].error)
+        self.assertEqual(self.client.get("patient"), b"w")
+
+    def test_arguments(self):
+        for call in (lambda: self.client.put_async("name", b"", -1), lambda: self.client.put_async("name", b"", 1 << 64),
+                     lambda: self.client.put_async("name", b"", 1, 7), lambda: self.client.outcomes(-1)):
+            with self.assertRaises(ValueError):
+                call()
+        with self.assertRaises(TypeError):
+            self.client.put_async("name", "text", 1)
+        self.client.close()
+        for call in (lambda: self.client.put_async("name", b"", 1), self.client.outcomes, self.client.fileno):
+            with self.assertRaisesRegex(ringkeep.InvalidArgument, "closed"):
+                call()
 
 
 class Documents(OnARing):
