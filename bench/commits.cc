@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One client commits a value again and again: to a Ringkeep server, and to Redis with SET and WAIT 1. Blocks of both
-// alternate; of each pair one line, "A_us B_us": medians of the time of one commit.
-// Usage: commits SIZE PAIRS COMMITS A B      A, B: ringkeep:SOCKET, redis:SOCKET, redis:HOST:PORT, rediss:HOST:PORT:CA
+// alternate; of each pair one line, "A_us B_us": medians of the time of one commit. With IN_FLIGHT, so many commits are
+// under way at a time, to as many names, and the line has a block's time over its commits. Redis then has one WAIT for
+// each SET, or for PER_WAIT of them.
+// Usage: commits SIZE PAIRS COMMITS A B [IN_FLIGHT [PER_WAIT]]
+//        A, B: ringkeep:SOCKET, redis:SOCKET, redis:HOST:PORT, rediss:HOST:PORT:CA
 #include <arpa/inet.h>
 #include <hiredis/hiredis.h>
 #include <netinet/tcp.h>
@@ -29,10 +32,20 @@ using Clock = std::chrono::steady_clock;
   std::exit(1);
 }
 
+struct Load {
+  int commits = 0;
+  int in_flight = 0;
+  int per_wait = 1;
+};
+
+// Of the commit with that number.
+std::string name_of(int number, const Load& load) { return "bench" + std::to_string(number % load.in_flight); }
+
 class Store {
  public:
   virtual ~Store() = default;
   virtual void commit(const std::string& value) = 0;
+  virtual void commit_many(const std::string& value, const Load& load) = 0;
 };
 
 class Ringkeep final : public Store {
@@ -46,6 +59,23 @@ class Ringkeep final : public Store {
   ~Ringkeep() override { rk_close(client_); }
   void commit(const std::string& value) override {
     check(rk_put(client_, "bench", value.data(), value.size(), nullptr));
+  }
+  void commit_many(const std::string& value, const Load& load) override {
+    std::vector<rk_outcome> outcomes(static_cast<std::size_t>(load.in_flight));
+    for (int handed = 0, done = 0; done < load.commits;) {
+      const int last = std::min(load.commits, done + load.in_flight);
+      for (; handed < last; ++handed) {
+        const rk_async_options options{sizeof options, 0, handed + 1 < last ? 1U : 0U};
+        check(rk_put_async(client_, name_of(handed, load).c_str(), value.data(), value.size(), RK_LEVEL_REPLICATED, 0,
+                           &options));
+      }
+      std::size_t count = 0;
+      check(rk_outcomes(client_, outcomes.data(), outcomes.size(), &count, 10'000));
+      if (count == 0) die("no outcome in 10 s");
+      for (std::size_t i = 0; i < count; ++i)
+        if (outcomes[i].code != RK_OK) die(outcomes[i].words);
+      done += static_cast<int>(count);
+    }
   }
 
  private:
@@ -73,14 +103,26 @@ class Redis final : public Store {
   ~Redis() override { ::close(socket_); }
 
   void commit(const std::string& value) override {
-    char* text = nullptr;
-    const int size = redisFormatCommand(&text, "SET bench %b", value.data(), value.size());
-    if (size < 0) die("no command");
-    std::string bytes(text, static_cast<std::size_t>(size));
-    redisFreeCommand(text);
-    send(bytes += "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n");
+    send(set("bench", value) + kWait);
     answer();
     if (answer() < 1) die("Redis has no replica");
+  }
+
+  void commit_many(const std::string& value, const Load& load) override {
+    for (int handed = 0, done = 0; done < load.commits;) {
+      std::string bytes;
+      while (handed < load.commits && handed + load.per_wait <= done + load.in_flight) {
+        for (int i = 0; i < load.per_wait; ++i) bytes += set(name_of(handed++, load), value);
+        bytes += kWait;
+      }
+      if (!bytes.empty()) send(bytes);
+      // What is there, and the first if there is nothing.
+      do {
+        for (int i = 0; i < load.per_wait; ++i) answer();
+        if (answer() < 1) die("Redis has no replica");
+        done += load.per_wait;
+      } while (done < handed && has_answer());
+    }
   }
 
  private:
@@ -107,6 +149,17 @@ class Redis final : public Store {
     if (result != 0) die("no Redis at " + where);
     return socket;
   }
+  static constexpr const char* kWait = "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n";
+  static std::string set(const std::string& key, const std::string& value) {
+    char* text = nullptr;
+    const int size = redisFormatCommand(&text, "SET %b %b", key.data(), key.size(), value.data(), value.size());
+    if (size < 0) die("no command");
+    std::string bytes(text, static_cast<std::size_t>(size));
+    redisFreeCommand(text);
+    return bytes;
+  }
+  // Is more read than was answered? The rest of that comes at once.
+  bool has_answer() const { return reader_->pos < reader_->len; }
   void send(const std::string& bytes) {
     for (std::size_t sent = 0; sent < bytes.size();) {
       const auto left = bytes.size() - sent;
@@ -160,19 +213,31 @@ double median_us(Store& store, const std::string& value, int commits) {
   return *middle;
 }
 
+double mean_us(Store& store, const std::string& value, const Load& load) {
+  const auto start = Clock::now();
+  store.commit_many(value, load);
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count() / load.commits;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) die("usage: commits SIZE PAIRS COMMITS A B");
+  if (argc < 6 || argc > 8) die("usage: commits SIZE PAIRS COMMITS A B [IN_FLIGHT [PER_WAIT]]");
   const std::string value(static_cast<std::size_t>(std::atoll(argv[1])), 'v');
   const int pairs = std::atoi(argv[2]);
-  const int commits = std::atoi(argv[3]);
+  Load load{std::atoi(argv[3]), argc > 6 ? std::atoi(argv[6]) : 0, argc > 7 ? std::atoi(argv[7]) : 1};
+  if (argc > 6 && (load.in_flight < 1 || load.in_flight > RK_MAX_IN_FLIGHT || load.per_wait < 1 ||
+                   load.in_flight % load.per_wait != 0 || load.commits % load.per_wait != 0))
+    die("IN_FLIGHT is 1 to " + std::to_string(RK_MAX_IN_FLIGHT) + ", it and COMMITS are multiples of PER_WAIT");
   const auto a = open_store(argv[4]);
   const auto b = open_store(argv[5]);
-  for (Store* store : {a.get(), b.get()}) median_us(*store, value, commits);  // memory is warm, caches are not cold
+  const auto time_us = [&](Store& store) {
+    return load.in_flight > 0 ? mean_us(store, value, load) : median_us(store, value, load.commits);
+  };
+  for (Store* store : {a.get(), b.get()}) time_us(*store);  // memory is warm, caches are not cold
   for (int pair = 0; pair < pairs; ++pair) {
     double times[2] = {};
-    for (const int which : {pair % 2, 1 - pair % 2}) times[which] = median_us(which == 0 ? *a : *b, value, commits);
+    for (const int which : {pair % 2, 1 - pair % 2}) times[which] = time_us(which == 0 ? *a : *b);
     std::printf("%.2f %.2f\n", times[0], times[1]);
     std::fflush(stdout);
   }

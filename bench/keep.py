@@ -13,6 +13,8 @@ import servers
 
 SIZES = {"1KiB": 1024, "64KiB": 65536, "1MiB": 1048576}
 TARGETS = {"1KiB": 0.6, "64KiB": 0.4, "1MiB": 0.5}
+IN_FLIGHT = 64
+RATE_COMMITS = 2048  # in a block
 COMMITS = {"1KiB": 200, "64KiB": 100, "1MiB": 30}  # in a block: some tens of milliseconds each
 
 
@@ -45,10 +47,11 @@ class Both:
         self.redis = redis.Pair(self.lab, tls)
         stack.callback(self.redis.close)
 
-    def measure(self, size, count, commits, a, b):
-        """[(a's median in us, b's)] of that many pairs of blocks."""
+    def measure(self, size, count, commits, a, b, *flight):
+        """[(a's median in us, b's)] of that many pairs of blocks. flight: how many commits at a time, and of how many Redis
+        has one WAIT; a block's time over its commits then."""
         done = subprocess.run([*self.lab.inside(1), job.program("bench_commits"), str(size), str(count), str(commits),
-                               a, b], text=True, capture_output=True, check=False)
+                               a, b, *map(str, flight)], text=True, capture_output=True, check=False)
         if done.returncode != 0:
             raise SystemExit(done.stderr.strip())
         return [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
@@ -74,8 +77,31 @@ def latency(options, emit, note, both, tls):
         told(f"{title}_null", None, "Redis against itself", peer, peer)
 
 
+def rate(options, emit, note, both):
+    """Commits a second, Redis' over ours: the time of one over that of one of Redis."""
+    note(f"commits of 1KiB, {IN_FLIGHT} in flight")
+
+    def told(figure, target, against, a, b, per_wait):
+        rows = both.measure(SIZES["1KiB"], options.pairs, RATE_COMMITS, a, b, IN_FLIGHT, per_wait)
+        emit(pairs.figure(figure, [x / y for x, y in rows], target, against,
+                          per_s=round(1e6 / statistics.median(x for x, _ in rows)),
+                          their_per_s=round(1e6 / statistics.median(y for _, y in rows))))
+
+    against = f"Redis, {IN_FLIGHT} of SET + WAIT 1 in flight, one replica, its local socket"
+    peer = both.redis.store(False)
+    told("commit_rate_vs_redis", 1.0, against, both.ours, peer, 1)
+    # What a client of Redis can do that has many values at hand: fewer answers, and none for a value alone.
+    for per_wait in (IN_FLIGHT // 4, IN_FLIGHT):
+        told(f"commit_rate_vs_redis_wait_for_{per_wait}", None, f"{against}, one WAIT for {per_wait} of SET", both.ours,
+             peer, per_wait)
+    told("commit_rate_null", None, "Redis against itself", peer, peer, 1)
+
+
 def run(options, emit, note):
     prepare()
     for tls in (False, True):
         with contextlib.ExitStack() as stack:
-            latency(options, emit, note, Both(stack, tls), tls)
+            both = Both(stack, tls)
+            latency(options, emit, note, both, tls)
+            if not tls:
+                rate(options, emit, note, both)
