@@ -231,7 +231,7 @@ Status Connection::post_packet(const wire::Packet& request, bool more) {
   if (broken()) return tl::unexpected(broken_);
   held_back_.insert(held_back_.end(), request.bytes.begin(), request.bytes.end());
   if (more && held_back_.size() < kMaxHeldBack) return {};
-  const Status sent = send_held_back(now_ms() + timeout_ms_);
+  Status sent = send_held_back(now_ms() + timeout_ms_);
   if (sent) return {};
   if (broken()) return sent;
   // A half-sent request cannot be taken back: the rest of it goes with the next call.
@@ -245,7 +245,7 @@ Status Connection::post_packet(const wire::Packet& request, bool more) {
 Status Connection::send_held_back(std::uint64_t deadline_ms) {
   if (held_back_.empty()) return {};
   ByteView left(held_back_);
-  const Status sent = send_some(left, deadline_ms);
+  Status sent = send_some(left, deadline_ms);
   if (!sent && sent.error().code != ErrorCode::kTimeout) broken_ = sent.error();
   held_back_.erase(held_back_.begin(), held_back_.end() - static_cast<std::ptrdiff_t>(left.size()));
   return sent;

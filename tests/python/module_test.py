@@ -529,10 +529,12 @@ class Documents(OnARing):
 
     def test_the_examples_of_the_page(self):
         blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.S)
-        self.assertEqual(len(blocks), 1)
-        done = self.run_text(blocks[0])
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(done.stdout, "committed version 1\nstep 17, total 500\n")
+        printed = ["committed version 1\nstep 17, total 500\n", "the newest reading: b'63'\n"]
+        self.assertEqual(len(blocks), len(printed))
+        for block, text in zip(blocks, printed):
+            done = self.run_text(block)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stdout, text)
 
     def test_the_example_of_the_readme(self):
         for life in (1, 2, 3):
