@@ -39,7 +39,9 @@ struct Load {
 };
 
 // Of the commit with that number.
-std::string name_of(int number, const Load& load) { return "bench" + std::to_string(number % load.in_flight); }
+std::string name_of(int number, const Load& load) {
+  return "bench" + std::to_string(number % std::max(1, load.in_flight));
+}
 
 class Store {
  public:

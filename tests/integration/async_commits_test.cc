@@ -3,8 +3,8 @@
 // meanwhile.
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <signal.h>
 
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <map>

@@ -63,6 +63,7 @@ TEST(AsyncCommits, OutcomesCarryTheirTagsInWhicheverOrderTheyCome) {
   FakeServer server([&](FakeSession& session) {
     session.greet();
     std::vector<wire::Frame> asked;
+    asked.reserve(4);
     for (int i = 0; i < 4; ++i) asked.push_back(session.next());
     session.answer(asked[2], ok(2));
     session.answer(asked[0], wire::CommitAnswer{wire::CommitResult::kFailed, {}, 0, "why", 0});

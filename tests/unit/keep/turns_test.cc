@@ -33,6 +33,7 @@ class Turns : public KeepCore {
 
 TEST_F(Turns, SixtyFourOfOneNameAreAllCommittedInTheirOrder) {
   std::vector<std::uint64_t> requests;
+  requests.reserve(64);
   for (int i = 0; i < 64; ++i) requests.push_back(put("state"));
   EXPECT_EQ(offers_.size(), kAtOnce);
   for (std::size_t i = 0; i < 64; ++i) {
@@ -57,6 +58,7 @@ TEST_F(Turns, OtherNamesDoNotWait) {
 
 TEST_F(Turns, WhatIsNotOfferedInTimeFailedAndUsesNoNumber) {
   std::vector<std::uint64_t> requests;
+  requests.reserve(kAtOnce + 3);
   for (std::size_t i = 0; i < kAtOnce + 3; ++i) requests.push_back(put("state"));
   const std::uint64_t patient = put("state", 5000);
   later(1001);
@@ -101,6 +103,7 @@ TEST_F(Turns, NumbersFollowTheOrderOfTheRequests) {
 
 TEST_F(Turns, WhenTheHomeIsLostTheRestFails) {
   std::vector<std::uint64_t> requests;
+  requests.reserve(kAtOnce + 3);
   for (std::size_t i = 0; i < kAtOnce + 3; ++i) requests.push_back(put("state"));
   view(3, {1, 2, 3});  // it missed view 2
   note();
@@ -112,6 +115,7 @@ TEST_F(Turns, WhenTheHomeIsLostTheRestFails) {
 
 TEST_F(Turns, ARefusalMakesRoomForTheNext) {
   std::vector<std::uint64_t> requests;
+  requests.reserve(kAtOnce + 1);
   for (std::size_t i = 0; i < kAtOnce + 1; ++i) requests.push_back(put("state"));
   copy_answer(member(1), offers_[0].copy, wire::CopyResult::kRefused);
   note();
