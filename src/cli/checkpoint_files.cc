@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
+#include "cli/output_file.h"
 #include "cli/terminal.h"
 #include "client/checkpoint.h"
 #include "shm/descriptor.h"
@@ -18,47 +19,7 @@
 namespace rk::cli {
 namespace {
 
-constexpr std::uint32_t kTimeoutMs = 60'000;  // large ones take their time
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;
-
-tl::unexpected<Error> cannot(const std::string& what, const std::string& file, int error) {
-  const ErrorCode code = error == ENOENT                     ? ErrorCode::kNotFound
-                         : error == EACCES || error == EPERM ? ErrorCode::kPermission
-                                                             : ErrorCode::kIo;
-  return fail(code, "cannot " + what + " " + file + ": " + std::strerror(error));
-}
-
-Result<std::unique_ptr<client::Connection>> connect(const ServerChoice& asked, const char* program) {
-  RK_TRY(const auto reached, reach(asked));
-  say_who_answered(reached.instead_of);
-  client::ConnectOptions options;
-  options.socket_path = reached.connection->socket_path();
-  options.program = program;
-  options.timeout_ms = kTimeoutMs;
-  return client::Connection::open(options);
-}
-
-Status write_all(int descriptor, ByteView bytes, const std::string& file) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return cannot("write", file, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-// The file has either all bytes or what it had before.
-Status write_file(const std::string& file, ByteView bytes) {
-  const std::string part = file + ".part";
-  const shm::Descriptor out(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!out) return cannot("write", part, errno);
-  Status written = write_all(out.get(), bytes, part);
-  if (written && ::fsync(out.get()) != 0) written = cannot("write", part, errno);
-  if (written && ::rename(part.c_str(), file.c_str()) != 0) written = cannot("replace", file, errno);
-  if (!written) ::unlink(part.c_str());
-  return written;
-}
 
 Result<const wire::SectionPlace*> choose_section(const client::Reader& reader, const std::string& wanted) {
   std::string names;
@@ -76,12 +37,13 @@ Result<const wire::SectionPlace*> choose_section(const client::Reader& reader, c
 
 Status get(const GetOptions& options) {
   RK_TRY(const NamedVersion what, parse_named_version(options.what));
-  RK_TRY(const auto connection, connect(options.asked, "ringkeep get"));
+  RK_TRY(const auto connection, connect_for_long(options.asked, "ringkeep get"));
   RK_TRY(const client::Reader reader, client::Reader::open(*connection, what.name, what.version));
   RK_TRY(const wire::SectionPlace* const section, choose_section(reader, options.section));
   RK_TRY(const ByteView bytes, reader.section(section->name));
-  if (options.file.empty()) return write_all(STDOUT_FILENO, bytes, "standard output");
-  return write_file(options.file, bytes);
+  RK_TRY(OutputFile out, OutputFile::open(options.file));
+  RK_TRY_VOID(out.write(bytes));
+  return out.finish();
 }
 
 // What is to become a section: a file whose size is known, or all that a pipe gave.
@@ -159,7 +121,7 @@ Status fill(std::span<std::byte> to, const Source& source) {
 
 Result<client::Committed> put(const PutOptions& options, std::uint64_t& bytes) {
   RK_TRY(const auto sources, open_sources(options));
-  RK_TRY(const auto connection, connect(options.asked, "ringkeep put"));
+  RK_TRY(const auto connection, connect_for_long(options.asked, "ringkeep put"));
   std::vector<wire::SectionSpec> specs;
   for (const Source& source : sources) {
     specs.push_back({source.section, source.size});

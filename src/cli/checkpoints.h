@@ -62,6 +62,9 @@ struct CheckpointTable {
   std::vector<wire::ServerUsage> servers;
 };
 
+// Those whose names start with `prefix`.
+Result<CheckpointTable> fetch_table(client::Connection& connection, const std::string& prefix);
+
 // For people.
 std::string checkpoint_table(const CheckpointTable& table, bool colours);
 std::string usage_table(const CheckpointTable& table);

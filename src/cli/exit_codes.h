@@ -13,10 +13,12 @@ inline constexpr int kNotConfirmed = 2;  // override: without --yes
 inline constexpr int kRefused = 3;       // override: where it would only lose data
 inline constexpr int kUsage = 64;        // options, partition, --kill
 inline constexpr int kDiffers = 65;      // --strict-output, a divergence
+inline constexpr int kBadData = 65;      // import: the file is damaged, cut off, or no export that this release reads
 inline constexpr int kNoInput = 66;      // a program or file that was named does not exist
 inline constexpr int kUnavailable = 69;  // servers that do not answer, ended, or lost their ring
 inline constexpr int kInternal = 70;
 inline constexpr int kSystem = 71;    // the operating system refused
+inline constexpr int kTaken = 73;     // what was to be made is there already, or somebody else's to make
 inline constexpr int kMemory = 75;    // a memory budget or limit
 inline constexpr int kProtocol = 76;  // servers of another version or cluster, or no server at all at that socket
 inline constexpr int kPermission = 77;
@@ -49,8 +51,9 @@ inline int exit_code_of(ErrorCode code) {
     case ErrorCode::kUnsupported:
       return kUnsupported;
     case ErrorCode::kIo:
-    case ErrorCode::kExists:
       return kSystem;
+    case ErrorCode::kExists:
+      return kTaken;
   }
   return kInternal;
 }

@@ -429,4 +429,21 @@ std::string to_json(const std::string& name, Version version, std::uint64_t byte
   return document(out);
 }
 
+std::string to_json(const std::string& file, std::optional<std::uint64_t> bytes,
+                    const std::vector<ArchivedCheckpoint>& checkpoints) {
+  Json out;
+  out["file"] = file;
+  if (bytes) out["bytes"] = *bytes;
+  out["checkpoints"] = Json::array();
+  for (const ArchivedCheckpoint& item : checkpoints) {
+    Json one;
+    one["name"] = item.name;
+    one["exported_version"] = item.exported.value;
+    if (item.imported) one["version"] = item.imported.value;
+    one["bytes"] = item.bytes;
+    out["checkpoints"].push_back(std::move(one));
+  }
+  return document(out);
+}
+
 }  // namespace rk::cli

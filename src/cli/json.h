@@ -2,8 +2,11 @@
 // The JSON forms of what the commands tell. docs/report.md describes them; fields are only added.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "cli/checkpoint_archive.h"
 #include "cli/checkpoints.h"
 #include "doctor/finding.h"
 #include "keys/key_set.h"
@@ -23,6 +26,9 @@ std::string to_json(const recovery::RunRecord& record);
 std::string to_json(const CheckpointTable& table);
 std::string to_json(const std::string& name, const wire::CheckpointInspected& answer);
 std::string to_json(const std::string& name, Version version, std::uint64_t bytes);
+// `bytes`: of the file; none if it was read.
+std::string to_json(const std::string& file, std::optional<std::uint64_t> bytes,
+                    const std::vector<ArchivedCheckpoint>& checkpoints);
 // Names of the keys, never the keys.
 std::string to_json(const keys::KeySet& keys);
 

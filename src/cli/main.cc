@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/checkpoint_archive.h"
 #include "cli/checkpoints.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
@@ -169,6 +170,8 @@ struct CheckpointCommands {
   rk::cli::GetOptions get;
   rk::cli::PutOptions put;
   rk::cli::RemoveOptions remove;
+  rk::cli::ExportOptions exported;
+  rk::cli::ImportOptions import;
 
   CLI::App* list_app = nullptr;
   CLI::App* usage_app = nullptr;
@@ -176,8 +179,11 @@ struct CheckpointCommands {
   CLI::App* get_app = nullptr;
   CLI::App* put_app = nullptr;
   CLI::App* remove_app = nullptr;
+  CLI::App* export_app = nullptr;
+  CLI::App* import_app = nullptr;
 
   void describe(CLI::App& app);
+  void describe_archives(CLI::App& app);
   std::optional<int> run() const;
 };
 
@@ -201,13 +207,29 @@ void CheckpointCommands::describe(CLI::App& app) {
   put_app->add_flag("--local", put.local, "without a second copy on another server");
   remove_app = app.add_subcommand("rm", "remove checkpoints, with all versions");
   remove_app->add_option("names", remove.names, "of the checkpoints")->required();
+  describe_archives(app);
   for (const auto& [command, asked] :
        {std::pair{list_app, &list.asked}, std::pair{usage_app, &usage.asked}, std::pair{inspect_app, &inspect.asked},
-        std::pair{get_app, &get.asked}, std::pair{put_app, &put.asked}, std::pair{remove_app, &remove.asked}})
+        std::pair{get_app, &get.asked}, std::pair{put_app, &put.asked}, std::pair{remove_app, &remove.asked},
+        std::pair{export_app, &exported.asked}, std::pair{import_app, &import.asked}})
     describe_choice(*command, *asked);
-  for (const auto& [command, json] : {std::pair{list_app, &list.json}, std::pair{usage_app, &usage.json},
-                                      std::pair{inspect_app, &inspect.json}, std::pair{put_app, &put.json}})
+  for (const auto& [command, json] :
+       {std::pair{list_app, &list.json}, std::pair{usage_app, &usage.json}, std::pair{inspect_app, &inspect.json},
+        std::pair{put_app, &put.json}, std::pair{export_app, &exported.json}, std::pair{import_app, &import.json}})
     command->add_flag("--json", *json, "as JSON");
+}
+
+void CheckpointCommands::describe_archives(CLI::App& app) {
+  export_app = app.add_subcommand("export", "write checkpoints into one file or stream");
+  export_app->add_option("checkpoints", exported.names, "NAME or NAME@VERSION; none, and no --prefix: all");
+  export_app->add_option("--prefix", exported.prefixes, "all names that start so; may be repeated")
+      ->allow_extra_args(false);
+  export_app->add_option("-o,--output", exported.file, "file to replace; else standard output");
+  import_app = app.add_subcommand("import", "commit the checkpoints of an exported file or stream");
+  import_app->add_option("file", import.file, "what `ringkeep export` wrote; '-': standard input");
+  import_app->add_flag("--new-version", import.new_version, "of names that exist: commit the next version");
+  import_app->add_flag("--local", import.local, "without a second copy on another server");
+  import_app->add_flag("--check", import.check, "only read the file and verify it");
 }
 
 std::optional<int> CheckpointCommands::run() const {
@@ -217,6 +239,8 @@ std::optional<int> CheckpointCommands::run() const {
   if (*get_app) return rk::cli::get_checkpoint(get);
   if (*put_app) return rk::cli::put_checkpoint(put);
   if (*remove_app) return rk::cli::remove_checkpoints(remove);
+  if (*export_app) return rk::cli::export_checkpoints(exported);
+  if (*import_app) return rk::cli::import_checkpoints(import);
   return std::nullopt;
 }
 

@@ -5,9 +5,15 @@
 
 #include <algorithm>
 
+#include "cli/commands.h"
 #include "wire/locations.h"
 
 namespace rk::cli {
+namespace {
+
+constexpr std::uint32_t kLongTimeoutMs = 60'000;
+
+}  // namespace
 
 std::string socket_of(const ServerChoice& choice) {
   if (!choice.socket.empty()) return choice.socket;
@@ -21,6 +27,16 @@ Result<launch::ReachedServer> reach(const ServerChoice& choice) {
   launch::ReachedServer reached;
   RK_TRY(reached.connection, launch::ask_server(socket_of(choice)));
   return reached;
+}
+
+Result<std::unique_ptr<client::Connection>> connect_for_long(const ServerChoice& choice, const char* program) {
+  RK_TRY(const auto reached, reach(choice));
+  say_who_answered(reached.instead_of);
+  client::ConnectOptions options;
+  options.socket_path = reached.connection->socket_path();
+  options.program = program;
+  options.timeout_ms = kLongTimeoutMs;
+  return client::Connection::open(options);
 }
 
 }  // namespace rk::cli

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/result.h"
+#include "client/connection.h"
 #include "launch/ring_servers.h"
 
 namespace rk::cli {
@@ -21,5 +23,8 @@ struct ServerChoice {
 std::string socket_of(const ServerChoice& choice);
 // kUnavailable if it does not answer.
 Result<launch::ReachedServer> reach(const ServerChoice& choice);
+
+// A connection for large checkpoints, which take their time. `program` is what the server shows of it.
+Result<std::unique_ptr<client::Connection>> connect_for_long(const ServerChoice& choice, const char* program);
 
 }  // namespace rk::cli

@@ -169,6 +169,9 @@ TEST_F(CheckpointCommands, WrongUseSaysWhatToDo) {
   EXPECT_EQ(run("get state").code, 66);
   EXPECT_EQ(run("rm state").code, 66);
   ASSERT_EQ(run("put state " + file("f", "x")).code, 0);
+  const Ran elsewhere = run("put state " + file("f", "x"), 3);
+  EXPECT_EQ(elsewhere.code, 73) << "neither the operating system's fault nor a server's";
+  EXPECT_THAT(elsewhere.output, HasSubstr("\"state\" is written at server 1: write it there"));
   EXPECT_EQ(run("get state -o " + path("none") + "/out").code, 66);
   // What was there stays when writing fails.
   const std::string kept = file("kept", "old");

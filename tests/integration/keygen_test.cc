@@ -57,7 +57,7 @@ TEST_F(Keygen, MakesAFileForItsOwnerAndNeverShowsTheKey) {
 TEST_F(Keygen, NothingIsOverwritten) {
   ASSERT_EQ(keygen(file_).code, 0);
   const std::string id = keys::read_key_file(file_).value().first().id();
-  expect_refused(keygen(file_), 71, {file_, "exists", "--add"});
+  expect_refused(keygen(file_), 73, {file_, "exists", "--add"});
   EXPECT_EQ(keys::read_key_file(file_).value().first().id(), id);
 }
 

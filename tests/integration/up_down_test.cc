@@ -121,7 +121,7 @@ TEST_F(UpDown, EveryCommandFindsAServerThatLives) {
   EXPECT_NE(job.err.find(note), std::string::npos) << job.err;
   // It still holds what was saved in it: a new one does not silently take its place.
   const Ended again = run({"up", "--servers", "3", "--dir", directory});
-  EXPECT_EQ(again.status, 71) << again.err;
+  EXPECT_EQ(again.status, 73) << again.err;
   EXPECT_NE(again.err.find("has 2 servers, not 3"), std::string::npos) << again.err;
   EXPECT_EQ(run({"down", "--dir", directory}).out, "2 servers ended\n");
   EXPECT_EQ(run({"events", "--dir", directory}).status, 1) << "nobody to ask";
