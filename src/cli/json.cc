@@ -446,4 +446,26 @@ std::string to_json(const std::string& file, std::optional<std::uint64_t> bytes,
   return document(out);
 }
 
+namespace {
+
+Json tree_json(const CommandTree& tree) {
+  Json out;
+  out["name"] = tree.name;
+  out["text"] = tree.text;
+  out["options"] = Json::array();
+  for (const CommandOption& option : tree.options)
+    out["options"].push_back({{"names", option.names},
+                              {"text", option.text},
+                              {"value", option.value},
+                              {"choices", option.choices},
+                              {"several", option.several}});
+  out["commands"] = Json::array();
+  for (const CommandTree& command : tree.commands) out["commands"].push_back(tree_json(command));
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const CommandTree& tree) { return document(tree_json(tree)); }
+
 }  // namespace rk::cli

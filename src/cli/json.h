@@ -8,6 +8,7 @@
 
 #include "cli/checkpoint_archive.h"
 #include "cli/checkpoints.h"
+#include "cli/completion.h"
 #include "doctor/finding.h"
 #include "keys/key_set.h"
 #include "recovery/run_record.h"
@@ -29,6 +30,8 @@ std::string to_json(const std::string& name, Version version, std::uint64_t byte
 // `bytes`: of the file; none if it was read.
 std::string to_json(const std::string& file, std::optional<std::uint64_t> bytes,
                     const std::vector<ArchivedCheckpoint>& checkpoints);
+// The commands and their options, for generators.
+std::string to_json(const CommandTree& tree);
 // Names of the keys, never the keys.
 std::string to_json(const keys::KeySet& keys);
 

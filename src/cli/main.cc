@@ -14,6 +14,7 @@
 #include "cli/checkpoint_archive.h"
 #include "cli/checkpoints.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/exit_codes.h"
@@ -60,16 +61,21 @@ void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   run.add_option("--max-restarts", options.max_restarts, "of a community, or a service, without progress")
       ->capture_default_str();
   run.add_flag("--embedded", options.embedded, "use an embedded ring even if servers are running");
-  run.add_option("--dir", options.directory, "directory of a ring that `ringkeep up --dir` started");
-  CLI::Option* const socket = run.add_option("--socket", command.server.socket, "--service: of this node's server");
+  run.add_option("--dir", options.directory, "directory of a ring that `ringkeep up --dir` started")->type_name("DIR");
+  CLI::Option* const socket =
+      run.add_option("--socket", command.server.socket, "--service: of this node's server")->type_name("PATH");
   run.add_option("-s,--server", command.server.server,
                  "--service: number of the server that stands for this node, of a ring that `ringkeep up` started")
+      ->type_name("N")
       ->check(CLI::PositiveNumber)
       ->excludes(socket);
-  run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON");
+  run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON")
+      ->type_name("FILE");
   run.add_flag("--summary", command.summary, "show the report at the end even if nothing happened");
   run.add_flag("-q,--quiet", options.quiet, "no progress line and no report");
-  run.add_option("program", options.program, "the program and its arguments, after --")->required();
+  run.add_option("program", options.program, "the program and its arguments, after --")
+      ->type_name("PROGRAM")
+      ->required();
   run.positionals_at_end();
 }
 
@@ -133,7 +139,9 @@ int up_command(rk::cli::UpOptions& options, const std::string& memory) {
 
 void describe_keygen(CLI::App& keygen, rk::cli::KeygenOptions& options) {
   using Action = rk::cli::KeygenAction;
-  keygen.add_option("file", options.file, "the key file; without an option it is made, with one key")->required();
+  keygen.add_option("file", options.file, "the key file; without an option it is made, with one key")
+      ->type_name("FILE")
+      ->required();
   keygen.add_flag("--json", options.json, "as JSON: the keys' names, never the keys");
   CLI::Option_group* const change = keygen.add_option_group("change", "of an existing file; comments are not kept");
   const auto action = [&](const char* flag, Action value, const char* text) {
@@ -148,8 +156,9 @@ void describe_keygen(CLI::App& keygen, rk::cli::KeygenOptions& options) {
 }
 
 void describe_choice(CLI::App& app, rk::cli::ServerChoice& asked) {
-  app.add_option("--dir", asked.directory, kRingHelp);
-  CLI::Option* const socket = app.add_option("--socket", asked.socket, "of the server that is asked");
+  app.add_option("--dir", asked.directory, kRingHelp)->type_name("DIR");
+  CLI::Option* const socket =
+      app.add_option("--socket", asked.socket, "of the server that is asked")->type_name("FILE");
   app.add_option("-s,--server", asked.server,
                  "number of the server that is asked, of a ring that `ringkeep up` started")
       ->check(CLI::PositiveNumber)
@@ -193,20 +202,21 @@ void CheckpointCommands::describe(CLI::App& app) {
   list_app->add_option("prefix", list.prefix, "only names that start so");
   usage_app = app.add_subcommand("usage", "show what your checkpoints take of each server's memory");
   inspect_app = app.add_subcommand("inspect", "show a checkpoint's versions, sections and copies");
-  inspect_app->add_option("checkpoint", inspect.what, kWhat)->required();
+  inspect_app->add_option("checkpoint", inspect.what, kWhat)->type_name("CHECKPOINT")->required();
   get_app = app.add_subcommand("get", "write a section of a checkpoint to a file or standard output");
-  get_app->add_option("checkpoint", get.what, kWhat)->required();
+  get_app->add_option("checkpoint", get.what, kWhat)->type_name("CHECKPOINT")->required();
   get_app->add_option("--section", get.section, "which; else the only one");
-  get_app->add_option("-o,--output", get.file, "file to replace; else standard output");
+  get_app->add_option("-o,--output", get.file, "file to replace; else standard output")->type_name("FILE");
   put_app = app.add_subcommand("put", "commit a file, or standard input, as a checkpoint");
-  put_app->add_option("name", put.name, "of the checkpoint")->required();
-  CLI::Option* const file = put_app->add_option("file", put.file, "becomes section \"data\"; '-': standard input");
+  put_app->add_option("name", put.name, "of the checkpoint")->type_name("CHECKPOINT")->required();
+  CLI::Option* const file =
+      put_app->add_option("file", put.file, "becomes section \"data\"; '-': standard input")->type_name("FILE");
   put_app->add_option("--section", put.sections, "NAME=FILE, instead of one file; may be repeated")
       ->allow_extra_args(false)
       ->excludes(file);
   put_app->add_flag("--local", put.local, "without a second copy on another server");
   remove_app = app.add_subcommand("rm", "remove checkpoints, with all versions");
-  remove_app->add_option("names", remove.names, "of the checkpoints")->required();
+  remove_app->add_option("names", remove.names, "of the checkpoints")->type_name("CHECKPOINT")->required();
   describe_archives(app);
   for (const auto& [command, asked] :
        {std::pair{list_app, &list.asked}, std::pair{usage_app, &usage.asked}, std::pair{inspect_app, &inspect.asked},
@@ -221,12 +231,13 @@ void CheckpointCommands::describe(CLI::App& app) {
 
 void CheckpointCommands::describe_archives(CLI::App& app) {
   export_app = app.add_subcommand("export", "write checkpoints into one file or stream");
-  export_app->add_option("checkpoints", exported.names, "NAME or NAME@VERSION; none, and no --prefix: all");
+  export_app->add_option("checkpoints", exported.names, "NAME or NAME@VERSION; none, and no --prefix: all")
+      ->type_name("CHECKPOINT");
   export_app->add_option("--prefix", exported.prefixes, "all names that start so; may be repeated")
       ->allow_extra_args(false);
-  export_app->add_option("-o,--output", exported.file, "file to replace; else standard output");
+  export_app->add_option("-o,--output", exported.file, "file to replace; else standard output")->type_name("FILE");
   import_app = app.add_subcommand("import", "commit the checkpoints of an exported file or stream");
-  import_app->add_option("file", import.file, "what `ringkeep export` wrote; '-': standard input");
+  import_app->add_option("file", import.file, "what `ringkeep export` wrote; '-': standard input")->type_name("FILE");
   import_app->add_flag("--new-version", import.new_version, "of names that exist: commit the next version");
   import_app->add_flag("--local", import.local, "without a second copy on another server");
   import_app->add_flag("--check", import.check, "only read the file and verify it");
@@ -244,6 +255,38 @@ std::optional<int> CheckpointCommands::run() const {
   return std::nullopt;
 }
 
+// "TEXT:{keep,strict}" of a choice, as CLI11 writes it.
+std::vector<std::string> choices_of(const std::string& type) {
+  const auto open = type.find('{');
+  if (open == std::string::npos || type.back() != '}') return {};
+  return CLI::detail::split(type.substr(open + 1, type.size() - open - 2), ',');
+}
+
+rk::cli::CommandTree tree_of(const CLI::App& app) {
+  rk::cli::CommandTree tree{app.get_name(), app.get_description(), {}, {}};
+  const auto take = [&](const CLI::App& from) {
+    for (const CLI::Option* option : from.get_options()) {
+      rk::cli::CommandOption out;
+      for (const std::string& name : option->get_snames()) out.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) out.names.push_back("--" + name);
+      out.text = option->get_description();
+      const std::string type = option->get_expected_max() > 0 ? option->get_type_name() : "";
+      out.choices = choices_of(type);
+      out.value = type.substr(0, type.find(':'));
+      out.several = option->get_items_expected_max() > 1;
+      tree.options.push_back(std::move(out));
+    }
+  };
+  take(app);
+  for (const CLI::App* below : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (below->get_name().empty())
+      take(*below);  // a group of options
+    else if (!below->get_group().empty())
+      tree.commands.push_back(tree_of(*below));
+  }
+  return tree;
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app("Ringkeep: fault tolerance for services and MPI programs in the memory of a cluster.", "ringkeep");
   app.set_version_flag("--version", std::string("ringkeep ") + kRelease);
@@ -255,31 +298,32 @@ int dispatch(int argc, char** argv) {
   std::string memory;
   CLI::App* const up_app = app.add_subcommand("up", "start a private ring of servers on this machine");
   up_app->add_option("--servers", up.servers, "how many")->capture_default_str();
-  up_app->add_option("--dir", up.directory, "directory of the ring")->capture_default_str();
+  up_app->add_option("--dir", up.directory, "directory of the ring")->type_name("DIR")->capture_default_str();
   up_app->add_option("--memory", memory, "memory budget of each server, like 2G");
 
   std::string down_directory = own_ring;
   CLI::App* const down_app = app.add_subcommand("down", "end the servers that `up` started");
-  down_app->add_option("--dir", down_directory, "directory of the ring")->capture_default_str();
+  down_app->add_option("--dir", down_directory, "directory of the ring")->type_name("DIR")->capture_default_str();
 
   rk::cli::StatusOptions status;
   CLI::App* const status_app = app.add_subcommand("status", "show the ring, its memory and its jobs");
-  status_app->add_option("--dir", status.directory, kRingHelp);
+  status_app->add_option("--dir", status.directory, kRingHelp)->type_name("DIR");
   status_app->add_flag("--json", status.json, "as JSON");
 
   rk::cli::StatusOptions ring;
   CLI::App* const ring_app = app.add_subcommand("ring", "draw the ring: who leads, who keeps whose copies");
-  ring_app->add_option("--dir", ring.directory, kRingHelp);
+  ring_app->add_option("--dir", ring.directory, kRingHelp)->type_name("DIR");
   ring_app->add_flag("--json", ring.json, "as JSON, with counts of the ring's messages");
 
   rk::cli::DoctorOptions doctor;
   CLI::App* const doctor_app = app.add_subcommand("doctor", "check this node, and say the cure of what is wrong");
-  doctor_app->add_option("--config", doctor.request.config_file, "configuration of the node's ringkeepd");
+  doctor_app->add_option("--config", doctor.request.config_file, "configuration of the node's ringkeepd")
+      ->type_name("FILE");
   doctor_app->add_flag("--json", doctor.json, "as JSON");
 
   rk::cli::EventsOptions events;
   CLI::App* const events_app = app.add_subcommand("events", "show what a server has seen happen: views, links, copies");
-  events_app->add_option("--dir", events.directory, kRingHelp);
+  events_app->add_option("--dir", events.directory, kRingHelp)->type_name("DIR");
   events_app->add_flag("-f,--follow", events.follow, "and what happens from now on, until a signal");
   events_app->add_flag("--json", events.json, "one JSON object a line");
 
@@ -299,6 +343,14 @@ int dispatch(int argc, char** argv) {
   rk::cli::KeygenOptions keygen;
   CLI::App* const keygen_app = app.add_subcommand("keygen", "make or change the key file of a cluster");
   describe_keygen(*keygen_app, keygen);
+
+  rk::cli::CompletionOptions completion;
+  CLI::App* const completion_app = app.add_subcommand("completion", "write the completion script of a shell");
+  completion_app->add_option("shell", completion.shell, "json: the commands and options; names: of checkpoints")
+      ->check(CLI::IsMember({"bash", "zsh", "fish", "json", "names"}))
+      ->required();
+  completion_app->add_option("prefix", completion.prefix, "of names: only those that start so");
+  describe_choice(*completion_app, completion.asked);
 
   std::vector<std::string> rank_program;
   CLI::App* const rank_app = app.add_subcommand("exec-rank", "")->group("");  // what mpirun starts, not people
@@ -328,6 +380,7 @@ int dispatch(int argc, char** argv) {
   if (*keygen_app) return rk::cli::keygen(keygen);
   if (const auto done = checkpoints.run()) return *done;
   if (*run_app) return run_command(*run_app, run, raw_run);
+  if (*completion_app) return rk::cli::show_completion(completion, tree_of(app));
   if (*rank_app) return rk::launch::exec_rank(rank_program);
   if (*service_app) return rk::launch::keep_service(service_program);
   if (*version_app) std::printf("ringkeep %s\n", kRelease);
