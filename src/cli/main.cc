@@ -63,10 +63,9 @@ void describe_run(CLI::App& run, rk::cli::RunCommand& command, RawRun& raw) {
   run.add_flag("--embedded", options.embedded, "use an embedded ring even if servers are running");
   run.add_option("--dir", options.directory, "directory of a ring that `ringkeep up --dir` started")->type_name("DIR");
   CLI::Option* const socket =
-      run.add_option("--socket", command.server.socket, "--service: of this node's server")->type_name("PATH");
+      run.add_option("--socket", command.server.socket, "--service: of this node's server")->type_name("FILE");
   run.add_option("-s,--server", command.server.server,
                  "--service: number of the server that stands for this node, of a ring that `ringkeep up` started")
-      ->type_name("N")
       ->check(CLI::PositiveNumber)
       ->excludes(socket);
   run.add_option("--report,--json-report", command.report_file, "write what happened to this file, as JSON")
