@@ -6,14 +6,18 @@ import random
 
 import job
 
-OK, NOT_FOUND, UNAVAILABLE, TIMEOUT, LOST, EXISTS, PEER_GONE = 0, 2, 4, 5, 12, 15, 16
-REPLICATED = 1
+OK, NOT_FOUND, UNAVAILABLE, TIMEOUT, IO, LOST, EXISTS, PEER_GONE = 0, 2, 4, 5, 11, 12, 15, 16
+LOCAL, REPLICATED = 0, 1
 HEAD_BYTES = 48
 
 
 class _Options(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("socket_path", ctypes.c_char_p), ("program", ctypes.c_char_p),
                 ("timeout_ms", ctypes.c_uint32)]
+
+
+class _Section(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("size", ctypes.c_size_t)]
 
 
 def load():
@@ -29,6 +33,9 @@ def load():
     for name, result, arguments in (
             ("rk_open", ctypes.c_int, [ctypes.POINTER(_Options), place]), ("rk_close", None, [handle]),
             ("rk_put", ctypes.c_int, [handle, text, text, ctypes.c_size_t, ctypes.POINTER(number)]),
+            ("rk_begin", ctypes.c_int, [handle, text, ctypes.POINTER(_Section), ctypes.c_size_t, place]),
+            ("rk_writer_section", ctypes.c_int, [handle, text, place, ctypes.POINTER(ctypes.c_size_t)]),
+            ("rk_commit", ctypes.c_int, [handle, ctypes.c_int, ctypes.POINTER(number)]),
             ("rk_read", ctypes.c_int, [handle, text, number, place]), ("rk_reader_version", number, [handle]),
             ("rk_reader_section", ctypes.c_int, [handle, text, place, ctypes.POINTER(ctypes.c_size_t)]),
             ("rk_reader_close", None, [handle]), ("rk_last_error", text, [])):
@@ -59,6 +66,17 @@ class Client:
         """The version's number, committed with its second copy."""
         version = ctypes.c_uint64()
         self._call("rk_put", self._handle, name.encode(), data, len(data), ctypes.byref(version))
+        return version.value
+
+    def commit(self, name, data, level):
+        """The same, written in place and committed at that level."""
+        writer, place, size = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_size_t()
+        section = _Section(b"data", len(data))
+        self._call("rk_begin", self._handle, name.encode(), ctypes.byref(section), 1, ctypes.byref(writer))
+        self._call("rk_writer_section", writer, b"data", ctypes.byref(place), ctypes.byref(size))
+        ctypes.memmove(place, data, len(data))
+        version = ctypes.c_uint64()
+        self._call("rk_commit", writer, level, ctypes.byref(version))
         return version.value
 
     def read(self, name):
