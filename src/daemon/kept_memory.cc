@@ -16,8 +16,8 @@
 namespace rk::daemon {
 namespace {
 
-constexpr std::uint64_t kRecords = 0;  // the number of their file
-constexpr std::uint64_t kLeastSpareBytes = std::uint64_t{256} << 10U;
+constexpr std::uint64_t kRecords = 0;                                    // the number of their file
+constexpr std::uint64_t kLeastRecordsBytes = std::uint64_t{512} << 10U;  // doubled until half of it is free
 
 // Of a record's key: what kind it is.
 constexpr std::byte kOfCore{1};
@@ -182,10 +182,11 @@ void KeptMemory::take_back(std::vector<DescriptorHolder::Held> held, Returned& r
 
 // In place of the records before: those are there until these are with the holder.
 Status KeptMemory::write_anew(const shm::RecordMemory::Records& records) {
-  const std::uint64_t spare = std::max(kLeastSpareBytes, shm::RecordMemory::bytes_for(records, 0));
-  const std::uint64_t bytes = shm::RecordMemory::bytes_for(records, spare);
+  const std::uint64_t used = shm::RecordMemory::bytes_for(records, 0);
+  std::uint64_t bytes = kLeastRecordsBytes;
+  while (bytes < 2 * used) bytes *= 2;
   RK_TRY_VOID(budget_.take(bytes));
-  auto fresh = shm::RecordMemory::create(label_of(life_, life_.incarnation), records, spare);
+  auto fresh = shm::RecordMemory::create(label_of(life_, life_.incarnation), records, bytes - used);
   Status held = fresh ? holder_->hold(kRecords, fresh->file().descriptor()) : tl::unexpected(fresh.error());
   if (!held) {
     budget_.give(bytes);

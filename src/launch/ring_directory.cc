@@ -18,8 +18,8 @@ namespace {
 
 constexpr char kMark[] = "made-by-ringkeep-up";
 constexpr std::string_view kKey = "cluster-key";
-constexpr std::string_view kServerFiles[] = {"socket",          "log",  "lock",    "incarnation",
-                                             "incarnation.new", "ring", "ring.new"};
+constexpr std::string_view kServerFiles[] = {"socket",          "log",  "lock",     "incarnation",
+                                             "incarnation.new", "ring", "ring.new", "holder"};
 
 shm::Descriptor open_directory(int at, const char* name) {
   return shm::Descriptor(::openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

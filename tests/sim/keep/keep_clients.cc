@@ -219,11 +219,14 @@ void Clients::note_asked(const KeepHost& life, const wire::KeepKey& key) {
   asked_[key].try_emplace(life.self(), std::move(heard));
 }
 
-// Was the version there, at the same server of the view, when the question came and when the answer went?
+// Was a version there, at the same server of the view, when the question came and when the answer went? The same one:
+// between an old one that was let go and a newer one there may have been none.
 bool Clients::still_held(const Operation& operation) const {
-  const auto now = cluster_.holders(operation.host, operation.key, operation.least);
-  return std::any_of(now.begin(), now.end(), [&](const keep::Member& holder) {
-    return std::find(operation.holders.begin(), operation.holders.end(), holder) != operation.holders.end();
+  const KeepHost& asked = *cluster_.host(operation.host);
+  return std::any_of(operation.holders.begin(), operation.holders.end(), [&](const auto& holder) {
+    const auto& [member, version] = holder;
+    const KeepHost* life = cluster_.host(member.node.value - 1);
+    return life != nullptr && life->self() == member && asked.in_view(member) && life->has(operation.key, version);
   });
 }
 

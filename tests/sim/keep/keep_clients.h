@@ -46,12 +46,12 @@ class Clients {
     wire::KeepKey key;
     keep::ClientMessage request;
     wire::CommitLevel level = wire::CommitLevel::kReplicated;
-    Version least;                      // newest version that had been answered OK
-    std::vector<keep::Member> holders;  // and the servers of the view that had it
-    std::uint64_t least_request = 0;    // the commit that it came from
-    std::vector<keep::Member> knew;     // members that knew the name before it was OK
-    std::uint64_t sum = 0;              // of what is being committed
-    std::vector<Bytes> bytes;           // of a put
+    Version least;                            // newest version that had been answered OK
+    std::map<keep::Member, Version> holders;  // servers of the view that had it, or a newer one, and which
+    std::uint64_t least_request = 0;          // the commit that it came from
+    std::vector<keep::Member> knew;           // members that knew the name before it was OK
+    std::uint64_t sum = 0;                    // of what is being committed
+    std::vector<Bytes> bytes;                 // of a put
     std::uint64_t removals = 0;
     Version removed;  // versions up to this one had been removed
   };

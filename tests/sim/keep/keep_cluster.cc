@@ -162,11 +162,12 @@ void Cluster::tell_ring_state(sim::HostId id) {
   life->feed(std::move(view));
 }
 
-std::vector<keep::Member> Cluster::holders(sim::HostId asked, const wire::KeepKey& key, Version least) const {
-  std::vector<keep::Member> out;
+std::map<keep::Member, Version> Cluster::holders(sim::HostId asked, const wire::KeepKey& key, Version least) const {
+  std::map<keep::Member, Version> out;
   for (const keep::Member& each : lives_.at(asked)->view().members) {
     const KeepHost* life = lives_.at(host_of(each.node)).get();
-    if (life != nullptr && life->self() == each && life->holds(key, least)) out.push_back(each);
+    if (life == nullptr || life->self() != each) continue;
+    if (const Version held = life->holds(key, least)) out[each] = held;
   }
   return out;
 }

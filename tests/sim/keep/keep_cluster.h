@@ -53,8 +53,8 @@ class Cluster {
   std::size_t servers() const { return hosts_.count(); }
   bool is_witness(sim::HostId id) const { return ring_.is_witness(id); }
   // The living servers of the view that `asked` has installed with a complete copy of that version, or of a newer one
-  // that they know to be committed.
-  std::vector<keep::Member> holders(sim::HostId asked, const wire::KeepKey& key, Version least) const;
+  // that they know to be committed, and which version that is.
+  std::map<keep::Member, Version> holders(sim::HostId asked, const wire::KeepKey& key, Version least) const;
   void note(std::initializer_list<std::uint64_t> numbers, const std::string& text) {
     trace_.note(clock_, numbers, [&] { return text; });
   }

@@ -211,6 +211,13 @@ Version KeepHost::holds(const wire::KeepKey& key, Version least) const {
   return {};
 }
 
+bool KeepHost::has(const wire::KeepKey& key, Version version) const {
+  const keep::Entry* entry = core_.catalogue().find(key);
+  if (entry == nullptr) return false;
+  const auto record = entry->versions.find(version);
+  return record != entry->versions.end() && record->second.here;
+}
+
 void KeepHost::check_memory() const {
   for (const auto& [key, entry] : core_.catalogue().entries()) {
     for (const auto& [version, record] : entry.versions) {

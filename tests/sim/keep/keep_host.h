@@ -60,6 +60,8 @@ class KeepHost {
   std::size_t slots() const { return slots_.size(); }
   // Of the key: that version, or a newer one that is known to be committed, if it is complete here; 0 if there is none.
   Version holds(const wire::KeepKey& key, Version least) const;
+  // Is that version complete here?
+  bool has(const wire::KeepKey& key, Version version) const;
   // Do the bytes of every complete copy have the checksums that its table says?
   void check_memory() const;
 

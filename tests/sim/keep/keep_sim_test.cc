@@ -99,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"NumberUsedTwice", Bug::kReuseFailedNumber, "two contents"},
                     Planted{"NoLease", Bug::kNoLease, "was OK|is OK at server|has been removed|had been removed"},
                     Planted{"NoLeaseNoEpoch", Bug::kNoLeaseNoEpoch,
-                            "was OK|is OK at server|not complete|two contents|that must know of it"},
+                            "was OK|is OK at server|not complete|two contents|that must know of it|slots for"},
                     Planted{"NoFence", Bug::kNoFence, "was OK|is OK at server|two contents"},
                     Planted{"CountEmpty", Bug::kCountEmpty, "not complete at the predecessor|was OK|second copy"},
                     Planted{"NotAdopted", Bug::kNotAdopted, "has no home, and server"},
