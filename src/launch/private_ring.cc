@@ -237,7 +237,8 @@ Status PrivateRing::await_view(const RingSettings& settings) {
 
 Result<PrivateRing> PrivateRing::start(const RingSettings& settings) {
   PrivateRing ring;
-  ring.directory_ = settings.directory;
+  // Servers do not stay where we are.
+  ring.directory_ = std::filesystem::absolute(settings.directory).lexically_normal().string();
   RK_TRY_VOID(make_ring_directory(settings.directory));
   RK_TRY_VOID(ring.launch(settings));
   RK_TRY_VOID(ring.await_ready(settings));

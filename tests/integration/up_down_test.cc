@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "launch/private_ring.h"
@@ -14,6 +15,8 @@
 
 namespace rk::testing {
 namespace {
+
+namespace fs = std::filesystem;
 
 class UpDown : public RunFixture {
  protected:
@@ -52,6 +55,20 @@ TEST_F(UpDown, AnEmptyDirectoryBecomesARingAndIsRemovedByDown) {
   EXPECT_EQ(down.out, "2 servers ended\n");
   EXPECT_EQ(down.err, "");
   EXPECT_FALSE(exists(directory));
+  expect_nothing_left();
+}
+
+TEST_F(UpDown, ADirectoryMayBeNamedFromWhereTheUserIs) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder());
+  const Ended up = run({"up", "--servers", "2", "--dir", "ring"});
+  const Ended status = run({"status", "--dir", "./ring"});
+  const Ended down = run({"down", "--dir", "ring"});
+  fs::current_path(before);
+  EXPECT_EQ(up.status, 0) << up.err;
+  EXPECT_EQ(status.status, 0) << status.err;
+  EXPECT_EQ(down.out, "2 servers ended\n");
+  EXPECT_FALSE(exists(folder() + "/ring"));
   expect_nothing_left();
 }
 
