@@ -283,7 +283,8 @@ void Clients::note_obliged() {
       const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(key) : nullptr;
       if (entry == nullptr || !entry->home || entry->lost()) continue;
       const auto newest = entry->versions.find(versions.rbegin()->first);
-      if (newest == entry->versions.end()) continue;
+      // Who has an older version than what readers are owed does not give it unasked.
+      if (newest == entry->versions.end() || entry->owed > newest->first) continue;
       std::set<keep::Member>& obliged = versions.rbegin()->second;
       if (newest->second.here) obliged.insert(life->self());
       obliged.insert(newest->second.holders.begin(), newest->second.holders.end());
