@@ -39,8 +39,8 @@ enum rk_error {
   RK_ERR_FENCED = 9, /* a newer incarnation of this process or community exists */
   RK_ERR_PERMISSION = 10,
   RK_ERR_IO = 11,
-  /* Every copy of what was asked for is gone. Of version 0: the newest version is, or may be, for nobody is left who
-   * must know it. Older ones can be read by their numbers; the next commit ends it. */
+  /* Every copy of what was asked for is gone or damaged. Of version 0: the newest version is, or may be, for nobody is
+   * left who must know it. Older ones can be read by their numbers; the next commit ends it. */
   RK_ERR_LOST = 12,
   RK_ERR_DIVERGENCE = 13,
   RK_ERR_UNSUPPORTED = 14,
@@ -156,7 +156,9 @@ typedef struct rk_reader rk_reader;
 
 /* Maps a committed version read-only; version 0 is the newest. Checksums are verified before it returns. What is
  * mapped stays as it is until rk_reader_close, whatever is committed meanwhile. An answer that is taken after the
- * server's lease has ended is asked for again, until the handle's timeout (RK_ERR_TIMEOUT). */
+ * server's lease has ended is asked for again, until the handle's timeout (RK_ERR_TIMEOUT). Bytes that do not have
+ * their checksum are told to the server, which replaces its copy by another server's, and are read again:
+ * RK_ERR_CORRUPT if that did not help before the timeout, RK_ERR_LOST if no server has good bytes. */
 RK_API int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** reader);
 RK_API uint64_t rk_reader_version(const rk_reader* reader);
 RK_API int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size);

@@ -204,6 +204,21 @@ Result<Committed> put_version(Connection& connection, const std::string& name, c
 }
 
 Result<Reader> Reader::open(Connection& connection, const std::string& name, Version version) {
+  const std::uint64_t deadline_ms = boot_time_ms() + connection.timeout_ms();
+  for (;;) {
+    Version damaged;
+    {
+      RK_TRY(Reader reader, open_once(connection, name, version));
+      const Status verified = reader.verify();
+      if (verified) return reader;
+      if (boot_time_ms() >= deadline_ms) return tl::unexpected(verified.error());
+      damaged = reader.version();
+    }
+    RK_TRY([[maybe_unused]] const auto done, connection.call<wire::Done>(wire::CheckpointDamaged{name, damaged}));
+  }
+}
+
+Result<Reader> Reader::open_once(Connection& connection, const std::string& name, Version version) {
   std::vector<shm::Descriptor> descriptors;
   Reader reader(connection);
   auto content = open_version(connection, name, version, descriptors);
@@ -211,19 +226,24 @@ Result<Reader> Reader::open(Connection& connection, const std::string& name, Ver
   reader.content_ = *std::move(content);
   RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
   RK_TRY(reader.mapping_, map_received(descriptors, reader.content_.total, shm::Access::kReadOnly));
-  RK_TRY_VOID(reader.verify());
+  RK_TRY_VOID(reader.check_table());
   return reader;
 }
 
+Status Reader::check_table() const {
+  if (wire::version_sum(content_.sections) == content_.sum) return {};
+  return fail(ErrorCode::kCorrupt, "the table of version " + std::to_string(content_.version.value) +
+                                       " does not have its checksum: install matching releases");
+}
+
 Status Reader::verify() const {
-  const auto damaged = [this](const std::string& what) {
-    return fail(ErrorCode::kCorrupt, what + " of version " + std::to_string(content_.version.value) +
-                                         " does not have its checksum: read another version");
-  };
-  if (wire::version_sum(content_.sections) != content_.sum) return damaged("the table");
   for (const wire::SectionPlace& section : content_.sections) {
     const ByteView bytes = section.size == 0 ? ByteView() : mapping_.bytes().subspan(section.offset, section.size);
-    if (checksum(bytes) != section.sum) return damaged("section \"" + section.name + "\"");
+    if (checksum(bytes) != section.sum)
+      return fail(ErrorCode::kCorrupt, "section \"" + section.name + "\" of version " +
+                                           std::to_string(content_.version.value) +
+                                           " does not have its checksum, and the server had no better copy in time: "
+                                           "end whoever still writes to it, and read again or read another version");
   }
   return {};
 }

@@ -71,7 +71,8 @@ class Writer {
 class Reader {
  public:
   // Version 0: the newest one. Asks again, within the connection's timeout, if the server's lease ended before its
-  // answer was taken.
+  // answer was taken; likewise if bytes do not have their checksum, which the server is told, so that it looks at its
+  // copy and replaces it. kCorrupt if that did not help in time.
   static Result<Reader> open(Connection& connection, const std::string& name, Version version);
   Reader(Reader&& other) noexcept;
   Reader& operator=(Reader&&) = delete;
@@ -84,6 +85,8 @@ class Reader {
 
  private:
   explicit Reader(Connection& connection) : connection_(&connection) {}
+  static Result<Reader> open_once(Connection& connection, const std::string& name, Version version);
+  Status check_table() const;
   Status verify() const;
   Connection* connection_;
   wire::CheckpointContent content_;

@@ -145,6 +145,10 @@ Result<Config> complete(Config config, std::uint32_t uid) {
   const std::string directory = wire::server_directory(wire::default_ring_directory(uid), config.node.value);
   if (config.socket.empty()) config.socket = directory + "/socket";
   if (config.state_directory.empty()) config.state_directory = directory + "/state";
+  if (config.scrub_bytes_per_s != 0 &&
+      (config.scrub_bytes_per_s < (std::uint64_t{1} << 20U) || config.scrub_bytes_per_s > (std::uint64_t{1} << 40U)))
+    return fail(ErrorCode::kInvalidArgument, "'scrub' is " + std::to_string(config.scrub_bytes_per_s) +
+                                                 " bytes a second: give it 1M to 1T, or 0 to sum no copy unasked");
   if (config.memory_bytes < (std::uint64_t{1} << 20U))
     return fail(ErrorCode::kInvalidArgument,
                 "'memory' is " + std::to_string(config.memory_bytes) + " bytes: give the server at least 1M");

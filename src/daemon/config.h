@@ -39,7 +39,9 @@ struct Config {
   std::uint64_t memory_bytes = std::uint64_t{1} << 30U;
   std::uint64_t reserve_bytes = std::uint64_t{64} << 20U;
   std::string log_level = "info";
-  std::uint64_t hold_s = 60;            // memory outlives a killed server by so long; 0: not at all
+  std::uint64_t hold_s = 60;  // memory outlives a killed server by so long; 0: not at all
+  std::uint64_t scrub_bytes_per_s = std::uint64_t{64} << 20U;  // of copies at rest, summed in the background; 0: none
+  std::uint64_t scrub_every_s = 60;                            // from one pass over all of them to the next, at least
   std::uint64_t suspicion_ms = 500;     // silence that makes the ring suspect a server; the same on every server
   std::vector<io::RosterEntry> roster;  // sorted by node; contains `node` once complete() has passed
   std::map<NodeId, std::string> racks;  // of servers of the roster that have a label

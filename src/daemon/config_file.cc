@@ -155,6 +155,8 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
   };
   reader.text("memory", size(config.memory_bytes));
   reader.text("reserve", size(config.reserve_bytes));
+  reader.text("scrub", size(config.scrub_bytes_per_s));
+  reader.number("scrub_every_s", 1, 86'400, [&](std::uint64_t v) { config.scrub_every_s = v; });
   Status nested;
   reader.key("server", [&](const toml::node& node) -> Status {
     const toml::array* servers = node.as_array();

@@ -33,6 +33,9 @@ inline constexpr char kCopiesLost[] = "copies_lost";
 inline constexpr char kCopyingStarted[] = "copying_started";
 inline constexpr char kCopyingProgress[] = "copying_progress";
 inline constexpr char kCopyingDone[] = "copying_done";
+inline constexpr char kCopyDamaged[] = "copy_damaged";
+inline constexpr char kCopyRepaired[] = "copy_repaired";
+inline constexpr char kCopyUnrepaired[] = "copy_unrepaired";
 inline constexpr char kJobCreated[] = "job_created";
 inline constexpr char kJobEnded[] = "job_ended";
 }  // namespace events

@@ -13,6 +13,8 @@ struct RawFlags {
   std::string cluster;
   std::string memory;
   std::string reserve;
+  std::string scrub;
+  std::uint64_t scrub_every_s = 0;
   std::vector<std::string> servers;
   std::vector<std::string> racks;
   std::uint32_t witness = 0;
@@ -33,6 +35,9 @@ void describe(CLI::App& app, RawFlags& raw, StartOptions& options, Config& over)
   app.add_option("--state-directory", over.state_directory, "where this server keeps its ring state");
   app.add_option("--memory", raw.memory, "memory budget, like 512M or 4G");
   app.add_option("--reserve", raw.reserve, "memory left to everybody else, like 64M");
+  app.add_option("--scrub", raw.scrub, "bytes a second of copies at rest that are summed again, like 64M; 0: none");
+  app.add_option("--scrub-every-s", raw.scrub_every_s, "seconds from one pass over all copies to the next, at least")
+      ->check(CLI::Range(1, 86'400));
   app.add_option("--log-level", over.log_level, "debug, info, warn, error or off");
   app.add_option("--ready-fd", raw.ready_fd, "descriptor that gets one line when clients can connect");
   app.add_option("--parent-fd", raw.parent_fd, "the server ends when this pipe's other end closes");
@@ -56,6 +61,10 @@ Status apply(const RawFlags& raw, const Config& over, StartOptions& options) {
   if (!raw.reserve.empty()) {
     RK_TRY(config.reserve_bytes, parse_size(raw.reserve));
   }
+  if (!raw.scrub.empty()) {
+    RK_TRY(config.scrub_bytes_per_s, parse_size(raw.scrub));
+  }
+  if (raw.scrub_every_s != 0) config.scrub_every_s = raw.scrub_every_s;
   if (!raw.servers.empty()) {
     config.roster.clear();
     config.racks.clear();

@@ -56,6 +56,7 @@ KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort
                        std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned)
     : kept_(std::move(kept)),
       core_(config, std::move(returned.memory)),
+      tell_(tell),
       copy_watch_(std::move(tell)),
       clients_(clients),
       peers_(peers),
@@ -203,9 +204,10 @@ void KeepDriver::on_ring(const RingState& ring) {
 void KeepDriver::on_tick(std::uint64_t now_ms) {
   now_ms_ = std::max(now_ms_, now_ms);
   if (now_ms_ < ticked_ms_ + kTickMs && ticked_ms_ != 0) return;
-  ticked_ms_ = now_ms_;
-  if (!core_.quiet()) feed(keep::Tick{});
+  const std::uint64_t elapsed_ms = now_ms_ - std::exchange(ticked_ms_, now_ms_);
+  if (!core_.quiet() || core_.scrub_due(now_ms_)) feed(keep::Tick{});
   sum_some();
+  check_some(elapsed_ms);
   pump();
   copy_watch_.on_tick(core_.catalogue(), now_ms_);
 }
@@ -231,12 +233,13 @@ void KeepDriver::carry(keep::Send& effect) {
 }
 
 void KeepDriver::carry(keep::TakeSlot& effect) {
-  auto memory = memory_for(effect.owner, effect.bytes);
+  auto memory = memory_for(effect.owner, effect.bytes, effect.writable);
   Status status;
   if (memory) {
     Slot& slot = slots_[effect.slot];
     slot.owner = effect.owner;
     slot.bytes = effect.bytes;
+    slot.writable = effect.writable;
     slot.file = std::move(memory->file);
     slot.mapping = std::move(memory->mapping);
     slot.number = memory->number;
@@ -252,9 +255,11 @@ void KeepDriver::carry(keep::FreeSlot& effect) {
   if (at == slots_.end()) return;  // its memory was never there
   std::erase_if(outgoing_, [&](const Outgoing& item) { return item.slot == effect.slot; });
   std::erase_if(summing_, [&](const Summing& item) { return item.slot == effect.slot; });
+  std::erase_if(checking_, [&](const Checking& item) { return item.sum.slot == effect.slot; });
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
   at->second.freed = true;
   if (kept_) kept_->unplace(effect.slot);
+  at->second.damaged = effect.damaged;
   drop_if_unused(effect.slot);
 }
 
@@ -368,21 +373,8 @@ void KeepDriver::sum_some() {
   std::uint64_t left = kSumPieceBytes;
   while (!summing_.empty() && left > 0) {
     Summing& item = summing_.front();
-    Slot& slot = slots_.at(item.slot);
-    const bool mapped = static_cast<bool>(map_slot(slot));
-    while (mapped && left > 0 && item.sums.size() < item.sections.size()) {
-      const wire::SectionPlace& section = item.sections[item.sums.size()];
-      RK_CHECK(section.offset + section.size <= slot.bytes);
-      const std::uint64_t piece = std::min(left, section.size - item.offset);
-      item.current.update(slot.mapping.bytes().subspan(section.offset + item.offset, piece));
-      item.offset += piece;
-      left -= piece;
-      if (item.offset < section.size) continue;
-      item.sums.push_back(item.current.digest());
-      item.current = StreamingChecksum();
-      item.offset = 0;
-    }
-    if (mapped && item.sums.size() < item.sections.size()) break;
+    const bool mapped = static_cast<bool>(map_slot(slots_.at(item.slot)));
+    if (mapped && !sum_piece(item, left)) break;
     if (item.arrival) {
       events_.emplace_back(keep::CopyArrived{item.slot, mapped, std::move(item.sums)});
     } else {

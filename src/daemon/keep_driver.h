@@ -3,8 +3,10 @@
 // copies over the peer links, computes checksums, and turns frames into events and effects into frames.
 //
 // Slots are memory files of whole pages, kept for reuse by the same owner (warm pages are several times faster to fill
-// than fresh ones) until memory is short. A slot that a session has mapped read-only stays until the session releases
-// it or ends. The order of events is the core's: what an effect produces is given to the core before the next frame.
+// than fresh ones) until memory is short. What a client could once write is only ever given to a client to write again:
+// copies for and from other servers lie in memory that nobody else can change. A slot that a session has mapped
+// read-only stays until the session releases it or ends. The order of events is the core's: what an effect produces is
+// given to the core before the next frame.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +46,7 @@ class KeepDriver final : public KeepHandler {
   void remove_prefix(OwnerId owner, std::string_view prefix) override;
   std::uint64_t checkpoints() const override { return core_.checkpoints(); }
   void on_end() override;
+  wire::IntegrityStatus integrity() const override { return core_.integrity(); }
 
  private:
   struct Slot {
@@ -52,15 +55,23 @@ class KeepDriver final : public KeepHandler {
     shm::MemoryFile file;
     shm::Mapping mapping;                           // made when the server itself looks at the bytes
     std::map<std::uint64_t, std::uint32_t> pinned;  // how often each session has it open
+    bool writable = false;                          // a client has it, or had it, to write
     bool freed = false;                             // the core has done with it
     std::uint64_t number = 0;                       // of the file, in the kept memory
     bool of_life_before = false;                    // whose clients may have it mapped still: it is used by nobody else
+    bool damaged = false;                           // its memory is not used again
   };
   // Memory that nothing uses; touched, and mapped if it was.
   struct Warm {
     shm::MemoryFile file;
     shm::Mapping mapping;
     std::uint64_t number = 0;
+  };
+  struct WarmKey {
+    OwnerId owner;
+    std::uint64_t bytes = 0;
+    bool writable = false;
+    auto operator<=>(const WarmKey&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
   };
   // Puts whose bytes are not in a slot yet.
   using PutKey = std::pair<std::uint64_t, std::uint64_t>;  // session, request
@@ -92,6 +103,11 @@ class KeepDriver final : public KeepHandler {
     std::uint64_t offset = 0;  // in the section that is being summed
     StreamingChecksum current;
   };
+  // The same of a copy at rest, behind all of those.
+  struct Checking {
+    Summing sum;
+    std::uint64_t bytes_per_s = 0;  // 0: as fast as it goes
+  };
   using Body = decltype(keep::Event::body);
 
   void feed(Body body);
@@ -102,6 +118,8 @@ class KeepDriver final : public KeepHandler {
   void carry(keep::FreeSlot& effect);
   void carry(keep::SumSlot& effect);
   void carry(keep::FillSlot& effect);
+  void carry(keep::CheckSlot& effect);
+  void carry(keep::CopyNews& effect);
   void carry(keep::SendCopy& effect);
   void carry(keep::ReceiveCopy& effect);
   void carry(keep::StopCopy& effect);
@@ -114,8 +132,11 @@ class KeepDriver final : public KeepHandler {
   void pump();
   bool send_chunk(Outgoing& outgoing);
   void sum_some();
+  // keep_checks.cc
+  bool sum_piece(Summing& item, std::uint64_t& left);
+  void check_some(std::uint64_t elapsed_ms);
 
-  Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes);
+  Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes, bool writable);
   Status take_room(std::uint64_t bytes);
   void give_back(std::uint64_t bytes, std::uint64_t number);
   void unpin(std::uint64_t session, keep::SlotId id);
@@ -124,6 +145,7 @@ class KeepDriver final : public KeepHandler {
 
   std::unique_ptr<KeptMemory> kept_;
   keep::Keep core_;
+  std::function<void(wire::ServerEvent)> tell_;
   CopyWatch copy_watch_;
   ClientPort& clients_;
   PeerPort& peers_;
@@ -137,10 +159,11 @@ class KeepDriver final : public KeepHandler {
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
   std::deque<Outgoing> outgoing_;
   std::deque<Summing> summing_;
+  std::deque<Checking> checking_;
   std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session
   std::map<PutKey, WaitingPut> puts_;
   std::uint64_t put_bytes_ = 0;
-  std::map<std::pair<OwnerId, std::uint64_t>, std::vector<Warm>> warm_;  // by owner and size
+  std::map<WarmKey, std::vector<Warm>> warm_;
   std::uint64_t warm_bytes_ = 0;
 };
 

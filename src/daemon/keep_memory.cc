@@ -11,9 +11,9 @@ constexpr std::uint64_t kWarmShare = 4;
 
 }  // namespace
 
-Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes) {
+Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes, bool writable) {
   const std::uint64_t size = shm::round_up_to_page(bytes);
-  if (const auto warm = warm_.find({owner, size}); warm != warm_.end()) {
+  if (const auto warm = warm_.find({owner, size, writable}); warm != warm_.end()) {
     Warm memory = std::move(warm->second.back());
     warm->second.pop_back();
     if (warm->second.empty()) warm_.erase(warm);
@@ -37,7 +37,7 @@ Status KeepDriver::take_room(std::uint64_t bytes) {
   Status taken = budget_.take(bytes);
   while (!taken && !warm_.empty()) {
     auto& [key, files] = *warm_.begin();
-    const std::uint64_t size = key.second;
+    const std::uint64_t size = key.bytes;
     const std::uint64_t number = files.back().number;
     files.pop_back();
     if (files.empty()) warm_.erase(warm_.begin());
@@ -71,8 +71,8 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   Slot& slot = at->second;
   if (!slot.freed || !slot.pinned.empty()) return;
   const std::uint64_t size = slot.file.size();
-  if (!slot.of_life_before && warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
-    warm_[{slot.owner, size}].push_back({std::move(slot.file), std::move(slot.mapping), slot.number});
+  if (!slot.damaged && !slot.of_life_before && warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
+    warm_[{slot.owner, size, slot.writable}].push_back({std::move(slot.file), std::move(slot.mapping), slot.number});
     warm_bytes_ += size;
     slots_.erase(at);
     return;

@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "ring/config.h"
+#include "wire/client_messages.h"
 #include "wire/codec.h"
 #include "wire/keep_messages.h"
 
@@ -98,6 +99,7 @@ class KeepHandler {
   virtual std::uint64_t checkpoints() const = 0;
   // The server ends in good order: nothing is to outlive it.
   virtual void on_end() = 0;
+  virtual wire::IntegrityStatus integrity() const = 0;
 };
 
 inline constexpr std::uint64_t kTickMs = ring::Timings{}.tick_ms;

@@ -142,6 +142,8 @@ Status Server::start_ring(const std::string& why_again, std::unique_ptr<KeptMemo
   keep.self = {config_.node, incarnation_};
   keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
   keep.remembers = kept != nullptr;
+  keep.scrub_bytes_per_s = config_.scrub_bytes_per_s;
+  keep.scrub_pass_ms = config_.scrub_every_s * 1000;
   keep_ = std::make_unique<KeepDriver>(
       keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_, [this] { return leave_to_act(); },
       [this](wire::ServerEvent event) { events_.record(std::move(event)); }, std::move(kept), std::move(returned));

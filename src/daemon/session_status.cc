@@ -72,6 +72,7 @@ wire::StatusAnswer Server::describe() const {
   status.budget_bytes = budget_.budget_bytes();
   status.used_bytes = budget_.used_bytes();
   status.checkpoints = keep_ ? keep_->checkpoints() : 0;
+  if (keep_) status.integrity = keep_->integrity();
   status.jobs = jobs_.status();
   if (links_) {
     const io::PeerCounters& counters = links_->counters();

@@ -34,16 +34,18 @@ bool Keep::fits(OwnerId owner, std::uint64_t bytes) {
   return room();
 }
 
-SlotId Keep::take_slot(OwnerId owner, std::uint64_t bytes) {
+SlotId Keep::take_slot(OwnerId owner, std::uint64_t bytes, bool writable) {
   const SlotId slot(++last_slot_);
   if (bytes == 0) return slot;
   slots_[slot] = {owner, bytes};
   owner_bytes_[owner] += bytes;
-  emit(TakeSlot{slot, owner, bytes});
+  emit(TakeSlot{slot, owner, bytes, writable});
   return slot;
 }
 
-void Keep::free_slot(SlotId slot) {
+void Keep::free_slot(SlotId slot, bool damaged) {
+  checks_.erase(slot);
+  if (scrubbing_ == slot) scrubbing_ = {};
   const auto at = slots_.find(slot);
   if (at == slots_.end()) return;
   const auto [owner, bytes] = at->second;
@@ -52,7 +54,7 @@ void Keep::free_slot(SlotId slot) {
   RK_CHECK(account != owner_bytes_.end() && account->second >= bytes);
   account->second -= bytes;
   if (account->second == 0) owner_bytes_.erase(account);
-  emit(FreeSlot{slot});
+  emit(FreeSlot{slot, damaged});
 }
 
 }  // namespace rk::keep

@@ -24,7 +24,8 @@ bool Entry::lost() const {
 
 Version Entry::reach() const {
   for (auto at = versions.rbegin(); at != versions.rend(); ++at)
-    if (at->second.here && at->second.level != wire::CommitLevel::kLocal) return std::max(owed, at->first);
+    if ((at->second.here || at->second.damaged) && at->second.level != wire::CommitLevel::kLocal)
+      return std::max(owed, at->first);
   return owed;
 }
 

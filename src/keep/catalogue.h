@@ -29,6 +29,7 @@ struct VersionRecord {
   wire::CommitLevel level = wire::CommitLevel::kReplicated;
   bool committed = false;
   bool here = false;         // a complete copy is in this server
+  bool damaged = false;      // it was, until its bytes no longer had their checksums; it is known, and not here
   SlotId slot;               // its bytes; 0 for a version without bytes
   std::set<Member> holders;  // other servers known to have a complete copy
 };
@@ -62,7 +63,8 @@ struct Entry {
   const VersionRecord* newest_committed() const;
   // Of the home: what a reader is owed is gone.
   bool lost() const;
-  // The newest version that can have been confirmed, for a server that is current: owed, or a complete copy here.
+  // The newest version that can have been confirmed, for a server that is current: owed, or one whose complete copy is
+  // here, or was before it was damaged.
   Version reach() const;
 };
 

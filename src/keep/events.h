@@ -32,7 +32,8 @@ struct Member {
 using PeerMessage =
     std::variant<wire::CopyOffer, wire::CopyAnswer, wire::CopyFetch, wire::CopyRetain, wire::KeepLookup,
                  wire::KeepLookupAnswer, wire::KeepRemove, wire::KeepRemoved, wire::KeepOutdate, wire::KeepOutdated,
-                 wire::KeepNames, wire::KeepNamesHeard, wire::KeepList, wire::KeepListed>;
+                 wire::KeepNames, wire::KeepNamesHeard, wire::KeepList, wire::KeepListed, wire::KeepDamaged,
+                 wire::KeepDamagedHeard, wire::KeepSuspect, wire::KeepVerify, wire::KeepVerified>;
 
 // A wire::CheckpointPut without its bytes, which the shell keeps until FillSlot or the answer.
 struct Put {
@@ -42,9 +43,10 @@ struct Put {
   std::uint32_t timeout_ms = 0;
 };
 
-using ClientMessage = std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon,
-                                   wire::CheckpointOpen, wire::CheckpointList, wire::CheckpointInspect,
-                                   wire::CheckpointDelete, wire::GroupCommit, wire::GroupQuery, Put>;
+using ClientMessage =
+    std::variant<wire::CheckpointBegin, wire::CheckpointCommit, wire::CheckpointAbandon, wire::CheckpointOpen,
+                 wire::CheckpointList, wire::CheckpointInspect, wire::CheckpointDelete, wire::CheckpointDamaged,
+                 wire::CheckpointVerify, wire::GroupCommit, wire::GroupQuery, Put>;
 
 // --- events ---
 
@@ -84,6 +86,11 @@ struct SlotSummed {
   SlotId slot;
   std::vector<std::uint64_t> sums;
 };
+// Answer to CheckSlot, likewise; no sums: the slot could not be mapped.
+struct SlotChecked {
+  SlotId slot;
+  std::vector<std::uint64_t> sums;
+};
 // Answer to ReceiveCopy: all bytes are in the slot, with these checksums; or the stream broke (`whole` false).
 struct CopyArrived {
   SlotId slot;
@@ -106,8 +113,8 @@ struct Event {
   std::uint64_t now_ms = 0;          // never goes back
   std::uint64_t lease_until_ms = 0;  // on the same clock: the ring lets this server act until then; 0: not now
   std::uint64_t fence_left_ms = 0;   // for so long servers that are not members any more may still act
-  std::variant<ViewInstalled, ClientRequest, ClientGone, PeerFrame, PeerDown, SlotReady, SlotSummed, CopyArrived,
-               CopySent, PrefixRemoved, Tick>
+  std::variant<ViewInstalled, ClientRequest, ClientGone, PeerFrame, PeerDown, SlotReady, SlotSummed, SlotChecked,
+               CopyArrived, CopySent, PrefixRemoved, Tick>
       body;
 };
 
@@ -122,10 +129,12 @@ struct TakeSlot {
   SlotId slot;
   OwnerId owner;
   std::uint64_t bytes = 0;
+  bool writable = false;  // for a client, which may keep what it maps; no other slot lies in memory that was given so
 };
 // The core has done with the slot. The shell keeps it for as long as a session that opened it lives.
 struct FreeSlot {
   SlotId slot;
+  bool damaged = false;  // its memory is not used again
 };
 struct SumSlot {
   SlotId slot;
@@ -144,6 +153,22 @@ struct FillSlot {
 struct Remember {
   Bytes key;
   Bytes value;
+};
+// Sum the slot of a version that is kept, behind every SumSlot and ReceiveCopy; the answer is SlotChecked. Again for a
+// slot whose answer has not come: from its start, at the new rate, with one answer.
+struct CheckSlot {
+  SlotId slot;
+  std::vector<wire::SectionPlace> sections;
+  std::uint64_t bytes_per_s = 0;  // at most; 0: somebody waits for it
+};
+// For people: what has become of this server's copy of a version.
+struct CopyNews {
+  enum class Kind : std::uint8_t { kDamaged, kRepaired, kUnrepairable };
+  Kind kind = Kind::kDamaged;
+  wire::KeepKey key;
+  Version version;
+  std::uint64_t bytes = 0;
+  NodeId from;  // of a repair: where the bytes came from
 };
 // Stream the slot as CopyChunks, then report CopySent.
 struct SendCopy {
@@ -169,7 +194,7 @@ struct StopCopy {
 enum class SlotAccess : std::uint8_t { kNone, kReadOnly, kWritable };
 using AnswerMessage =
     std::variant<wire::CheckpointSlot, wire::CommitAnswer, wire::CheckpointContent, wire::CheckpointListAnswer,
-                 wire::CheckpointInspected, wire::GroupAnswer, wire::Done, wire::Refusal>;
+                 wire::CheckpointInspected, wire::CheckpointVerified, wire::GroupAnswer, wire::Done, wire::Refusal>;
 // Answer a client's request; with kReadOnly or kWritable a descriptor of the slot travels along.
 struct Answer {
   SessionId session;
@@ -179,8 +204,8 @@ struct Answer {
   SlotAccess access = SlotAccess::kNone;
 };
 
-using Effect =
-    std::variant<Remember, Send, TakeSlot, FreeSlot, SumSlot, FillSlot, SendCopy, ReceiveCopy, StopCopy, Answer>;
+using Effect = std::variant<Remember, Send, TakeSlot, FreeSlot, SumSlot, FillSlot, CheckSlot, CopyNews, SendCopy,
+                            ReceiveCopy, StopCopy, Answer>;
 using Effects = std::vector<Effect>;
 
 }  // namespace rk::keep

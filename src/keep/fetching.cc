@@ -8,9 +8,10 @@
 namespace rk::keep {
 
 void Keep::fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders,
-                 bool install, const ClientRequest* waiting) {
+                 bool install, const ClientRequest* waiting, bool confirming) {
   for (auto& [slot, item] : fetches_) {
     if (item.key != key || item.content != content || item.install != install) continue;
+    item.confirming = item.confirming || confirming;
     if (waiting != nullptr) item.waiting.push_back(*waiting);
     return;
   }
@@ -19,6 +20,7 @@ void Keep::fetch(const wire::KeepKey& key, const wire::VersionContent& content, 
   item.content = content;
   item.candidates = std::move(holders);
   item.install = install;
+  item.confirming = confirming;
   if (waiting != nullptr) item.waiting.push_back(*waiting);
   item.deadline_ms = now_ms_ + config_.answer_timeout_ms + content.total / config_.copy_bytes_per_ms;
   if (content.total == 0) {
@@ -36,6 +38,11 @@ void Keep::fetch_from_next(SlotId slot) {
   Fetch& item = fetches_.at(slot);
   if (item.copy != 0) emit(StopCopy{item.from.node, item.copy});
   std::erase_if(item.candidates, [this](const Member& member) { return !in_view(member); });
+  if (item.candidates.empty() && sought_in_vain(item)) {
+    Entry& entry = *catalogue_.find(item.key);
+    return give_up(entry, entry.versions.at(item.content.version));
+  }
+  if (item.candidates.empty() && item.damaged && !item.install && !item.confirming) return look_again(slot);
   if (item.candidates.empty())
     return end_fetch(slot, ErrorCode::kUnavailable,
                      "no server that held version " + std::to_string(item.content.version.value) + " of \"" +
@@ -50,10 +57,19 @@ void Keep::fetch_from_next(SlotId slot) {
 
 void Keep::fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums) {
   Fetch& item = fetches_.at(slot);
+  if (!whole || !proven(item.key, item.content, sums)) {
+    item.damaged = item.damaged || whole;
+    if (whole) emit(Send{item.from.node, wire::KeepSuspect{view_.number, item.key, item.content.version}});
+    // The last one may have a good copy again in a moment, or know then that it has none.
+    if (whole && item.candidates.empty()) {
+      item.retry_at_ms = now_ms_ + config_.retry_ms;
+    } else {
+      item.copy = 0;
+      fetch_from_next(slot);
+    }
+    return;
+  }
   item.copy = 0;
-  bool equal = whole && sums.size() == item.content.sections.size();
-  for (std::size_t i = 0; equal && i < sums.size(); ++i) equal = item.content.sections[i].sum == sums[i];
-  if (!equal) return fetch_from_next(slot);
   const Fetch done = std::move(item);
   fetches_.erase(slot);
   for (const ClientRequest& request : done.waiting) answer_content(request, done.content, slot, done.from.node);
@@ -64,8 +80,18 @@ void Keep::fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_
     return free_slot(slot);
   record->second.here = true;
   record->second.slot = slot;
+  mended(*entry, done.content.version, done.from.node);
   to_heal_.insert(done.key);
   heal();
+}
+
+// Nobody had good bytes for a reader: who is said to hold the version now?
+void Keep::look_again(SlotId slot) {
+  const auto at = fetches_.find(slot);
+  const Fetch item = std::move(at->second);
+  fetches_.erase(at);
+  free_slot(slot);
+  for (const ClientRequest& request : item.waiting) look_up(item.key, request, true);
 }
 
 void Keep::end_fetch(SlotId slot, ErrorCode code, const std::string& reason) {

@@ -45,7 +45,7 @@ bool Keep::heal_entry(Entry& entry) {
     if (!record.committed) continue;
     if (!record.here && record.content.total == 0) record.here = true;
     if (!record.here) {
-      if (record.holders.empty()) continue;  // lost; a read says so
+      if (record.holders.empty()) continue;  // lost, and a read says so; or damaged, and sought (scrubbing.cc)
       complete = false;
       fetch(entry.key, record.content, {record.holders.begin(), record.holders.end()}, true, nullptr);
     } else if (second && record.level == wire::CommitLevel::kReplicated &&

@@ -21,6 +21,7 @@ void Keep::step(const Event& event, Effects& out) {
   std::visit([this](const auto& body) { on(body); }, event.body);
   settle_leases();
   settle_turns();
+  settle_inquiries();
   remember(first);
   out_ = nullptr;
 }
@@ -38,7 +39,8 @@ std::uint64_t Keep::checkpoints() const {
 bool Keep::quiet() const {
   return writings_.empty() && pending_.empty() && outgoing_.empty() && incoming_.empty() && fetches_.empty() &&
          rounds_.empty() && to_heal_.empty() && to_tell_.empty() && to_pass_on_.empty() && to_adopt_.empty() &&
-         parked_.empty() && removed_.empty() && returned_.empty() && to_reclaim_.empty();
+         parked_.empty() && removed_.empty() && returned_.empty() && to_reclaim_.empty() && checks_.empty() &&
+         damaged_.empty() && inquiries_.empty();
 }
 
 std::string Keep::under_way() const {
@@ -128,6 +130,8 @@ void Keep::on(const ViewInstalled& event) {
       note_orphan(entry);
     }
     tellings_.clear();
+    std::erase_if(inquiries_, [](const Inquiry& item) { return !item.report; });  // whoever verifies asks anew
+    for (auto& [version, damage] : damaged_) damage.next_ms = damage.sought = damage.unheard = 0;
     while (!incoming_.empty()) drop_incoming(incoming_.begin()->first);
   }
   if (!view_.serving) return;
@@ -174,6 +178,7 @@ void Keep::on(const ClientGone& event) {
   std::erase_if(removed_, [&](const Parked& item) { return left(item.request); });
   for (auto& [id, round] : rounds_) std::erase_if(round.waiting, left);
   for (auto& [slot, item] : fetches_) std::erase_if(item.waiting, left);
+  std::erase_if(inquiries_, [&](const Inquiry& item) { return item.report && left(*item.report); });
 }
 
 void Keep::on(const PeerFrame& event) {
@@ -268,6 +273,8 @@ void Keep::on(const Tick&) {
   tell();
   adopt_orphans();
   heal();
+  repair_copies();
+  scrub();
 }
 
 }  // namespace rk::keep

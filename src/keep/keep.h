@@ -25,6 +25,7 @@
 //   What a removed or restarted server knew of a name is fetched from the holders that answered.
 // - Copies that a change of the ring moved are made again in the background (heal), the old holder keeps its copy until
 //   the new one is complete.
+// - Copies are summed again at rest; what is damaged is not given to anybody, and replaced (scrubbing.cc).
 // - A group record is a version without bytes whose parts are listed; the same protocol replicates it.
 //
 // One loop thread owns it. Messages may be lost, doubled, delayed and reordered.
@@ -61,6 +62,9 @@ enum class PlantedBug : std::uint8_t {
   kNotPassedOn,            // names whose home is gone are not told to members that come
   kNotAdopted,             // nobody becomes the home of a name whose home is gone before a writer comes
   kReturnedTrusted,        // what a killed server held counts for its next life, whatever happened in between
+  kDamageNotTold,          // a holder does not tell the home that its copy is damaged
+  kRepairNotVerified,      // a damaged copy is replaced by whatever bytes come
+  kServeDamaged,           // a copy that is known to be damaged is given to readers
 };
 
 struct Config {
@@ -78,6 +82,8 @@ struct Config {
   std::uint64_t copy_bytes_per_ms = 50'000;  // the slowest copy that is not taken for lost
   bool remembers = false;                    // Remember effects, for a next life in the same place (memory.h)
   std::uint64_t returned_ms = 60'000;        // copies of the life before wait so long for somebody to ask for them
+  std::uint64_t scrub_bytes_per_s = 0;       // of copies at rest; 0: none is summed unasked
+  std::uint64_t scrub_pass_ms = 60'000;      // from the beginning of one pass over them to that of the next, at least
   PlantedBug planted_bug = PlantedBug::kNone;
 };
 
@@ -90,9 +96,12 @@ class Keep {
 
   // Names with a committed version or a complete copy here.
   std::uint64_t checkpoints() const;
+  wire::IntegrityStatus integrity() const;
   const Catalogue& catalogue() const { return catalogue_; }
-  // Nothing is under way: until the next other event a Tick changes nothing.
+  // Nothing is under way: until the next other event a Tick changes nothing, before it is time to scrub.
   bool quiet() const;
+  // A Tick at that time begins to sum a copy at rest.
+  bool scrub_due(std::uint64_t now_ms) const;
   // What is under way, for people.
   std::string under_way() const;
   // Copies of the life before that were of use again.
@@ -150,20 +159,50 @@ class Keep {
     Member from;
     std::uint64_t copy = 0;
     bool install = false;
+    bool damaged = false;     // bytes came that are not the version's
+    bool confirming = false;  // of a reader who has asked once more who holds it
     std::vector<ClientRequest> waiting;
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;
   };
+  // A copy at rest that is being summed again.
+  struct Check {
+    VersionKey version;
+    bool urgent = false;             // somebody waits for it
+    std::uint64_t refused_copy = 0;  // it is summed because this copy of it arrived damaged
+  };
+  // A version whose copy here was damaged, until it is replaced or let go of.
+  struct Damage {
+    std::uint64_t next_ms = 0;  // the home is told, or the other members are asked for it, again
+    std::uint32_t unheard = 0;  // times that the home was told and has not answered
+    std::uint32_t sought = 0;   // times that the other members were asked for the bytes
+    bool unrepairable = false;  // no good copy is known
+    std::uint64_t since_ms = 0;
+  };
+  // Somebody wants to know how the copies of a name are.
+  struct Inquiry {
+    struct Examined {
+      bool summed = false;
+      bool damaged = false;
+      bool unreadable = false;
+    };
+    wire::KeepKey key;
+    std::map<Version, Examined> versions;
+    std::optional<ClientRequest> report;  // of a reader who found damage; or:
+    Member from;                          // who verifies, which may be this server
+    std::uint64_t round = 0;
+  };
   // A question to every other member of the view, asked until all have answered in the same view.
   struct Round {
-    enum class Kind : std::uint8_t { kLookup, kClaim, kRemove, kRemovePrefix, kList };
+    enum class Kind : std::uint8_t { kLookup, kClaim, kRemove, kRemovePrefix, kList, kVerify };
     Kind kind = Kind::kLookup;
     wire::KeepKey key;
-    Version up_to;
+    Version up_to;  // of a removal; of a verification: the version, 0 for all
     std::set<NodeId> awaited;
     std::map<NodeId, wire::KeepLookupAnswer> answers;
     std::string after;                          // of a list, whose key.name is the prefix
     std::map<NodeId, wire::KeepListed> listed;  // likewise
+    std::map<NodeId, wire::KeepVerified> verified;
     std::vector<ClientRequest> waiting;
     std::uint64_t retry_at_ms = 0;
     std::uint64_t deadline_ms = 0;  // 0: none
@@ -212,6 +251,7 @@ class Keep {
   void on(const PeerDown& event);
   void on(const SlotReady& event);
   void on(const SlotSummed& event);
+  void on(const SlotChecked& event);
   void on(const CopyArrived& event);
   void on(const CopySent& event);
   void on(const PrefixRemoved& event);
@@ -262,8 +302,8 @@ class Keep {
   void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms);
   bool fenced(Entry& entry, const ClientRequest& request);
   bool fits(OwnerId owner, std::uint64_t bytes);
-  SlotId take_slot(OwnerId owner, std::uint64_t bytes);
-  void free_slot(SlotId slot);
+  SlotId take_slot(OwnerId owner, std::uint64_t bytes, bool writable = false);
+  void free_slot(SlotId slot, bool damaged = false);
 
   // replication.cc: copies to the predecessor, results
   void replicate(const VersionKey& version);
@@ -372,8 +412,9 @@ class Keep {
   void answer_inspected(const ClientRequest& request, wire::CheckpointInspected answer);
   void answer_content(const ClientRequest& request, const wire::VersionContent& content, SlotId slot, NodeId holder);
   void fetch(const wire::KeepKey& key, const wire::VersionContent& content, std::vector<Member> holders, bool install,
-             const ClientRequest* waiting);
+             const ClientRequest* waiting, bool confirming = false);
   void fetch_from_next(SlotId slot);
+  void look_again(SlotId slot);
   void fetch_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
   void end_fetch(SlotId slot, ErrorCode code, const std::string& reason);
   void restart_fetches();
@@ -385,6 +426,41 @@ class Keep {
   void handle(const Member& from, const wire::KeepListed& message);
   wire::KeepListed page_of(OwnerId owner, const std::string& prefix, const std::string& after) const;
   void finish_list(Round& round);
+
+  // scrubbing.cc: copies at rest
+  bool checkable(const wire::KeepKey& key, const VersionRecord& record) const;
+  void check(const wire::KeepKey& key, const VersionRecord& record, bool urgent, std::uint64_t refused_copy = 0);
+  void scrub();
+  bool proven(const wire::KeepKey& key, const wire::VersionContent& content,
+              const std::vector<std::uint64_t>& sums) const;
+  void found_damaged(Entry& entry, VersionRecord& record);
+  void spoil_commit(Entry& entry, VersionRecord& record, std::uint64_t refused_copy);
+  void copy_damaged(std::uint64_t copy, Outgoing& outgoing);
+  void mended(Entry& entry, Version version, NodeId from);
+  bool sought(const wire::KeepKey& key, const VersionRecord& record) const;
+  bool sought_in_vain(const Fetch& item) const;
+  void give_up(Entry& entry, const VersionRecord& record);
+  void repair_copies();
+  void tell_home_of(const VersionKey& version, const Entry& entry, Damage& damage);
+  void seek(Entry& entry, const VersionRecord& record, Damage& damage);
+  void tell_news(CopyNews::Kind kind, const wire::KeepKey& key, const VersionRecord& record, NodeId from = {});
+  void handle(const Member& from, const wire::KeepDamaged& message);
+  void handle(const Member& from, const wire::KeepDamagedHeard& message);
+  void handle(const Member& from, const wire::KeepSuspect& message);
+
+  // verifying.cc: copies summed because somebody asks
+  void handle(const ClientRequest& request, const wire::CheckpointDamaged& message);
+  void handle(const ClientRequest& request, const wire::CheckpointVerify& message);
+  void handle(const Member& from, const wire::KeepVerify& message);
+  void handle(const Member& from, const wire::KeepVerified& message);
+  void inquire(const Member& from, std::uint64_t round, const wire::KeepKey& key, Version version);
+  void settle_inquiries();
+  bool settle(Inquiry& inquiry);
+  std::optional<wire::CopyState> state_of(const VersionKey& version, const VersionRecord& record,
+                                          const Inquiry::Examined& examined) const;
+  wire::KeepVerified findings_of(const Inquiry& inquiry) const;
+  void take_verified(NodeId from, const wire::KeepVerified& message);
+  void finish_verify(Round& round);
 
   // groups.cc
   void handle(const ClientRequest& request, const wire::GroupCommit& message);
@@ -415,6 +491,14 @@ class Keep {
   std::map<SlotId, Incoming> incoming_;
   std::map<SlotId, Fetch> fetches_;
   std::map<std::uint64_t, Round> rounds_;
+  std::map<SlotId, Check> checks_;
+  std::map<VersionKey, Damage> damaged_;
+  std::vector<Inquiry> inquiries_;
+  wire::IntegrityStatus integrity_;
+  VersionKey scrubbed_;         // the scrub goes on behind it; none: with a new pass
+  SlotId scrubbing_;            // one at a time
+  std::uint64_t scrub_us_ = 0;  // what was begun takes until then, at the rate that is allowed
+  std::uint64_t pass_ms_ = 0;   // the next pass begins, not before
   std::set<wire::KeepKey> to_heal_;
   std::set<wire::KeepKey> to_tell_;     // names of this home that a member may not know
   wire::KeepKey told_up_to_;            // in this turn through them

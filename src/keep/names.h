@@ -25,4 +25,7 @@ inline Status check_name(const char* what, const std::string& name) {
 // none. reading.cc
 std::string lost_text(const std::string& name, Version committed, Version older);
 
+// For people: of a version that is known and has no good copy. reading.cc
+std::string gone_text(const std::string& name, Version version);
+
 }  // namespace rk::keep

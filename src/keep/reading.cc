@@ -23,6 +23,11 @@ std::string missing(const std::string& name, Version version) {
 
 }  // namespace
 
+std::string gone_text(const std::string& name, Version version) {
+  return "every copy of version " + std::to_string(version.value) + " of " + quoted(name) +
+         " is gone or damaged: ask for another version by its number, or commit a new one";
+}
+
 std::string lost_text(const std::string& name, Version committed, Version older) {
   const std::string last = committed ? "its last known version is " + std::to_string(committed.value)
                                      : std::string("its last version is unknown");
@@ -45,11 +50,10 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointOpen& mess
     return refuse(request, ErrorCode::kLost,
                   lost_text(message.name, entry->committed, newest != nullptr ? newest->content.version : Version()));
   if (record == nullptr) return refuse(request, ErrorCode::kNotFound, missing(message.name, message.version));
-  if (!record->here && record->holders.empty())
-    return refuse(request, ErrorCode::kLost,
-                  "every copy of version " + std::to_string(record->content.version.value) + " of " +
-                      quoted(message.name) + " is gone: ask for another version");
+  if (!record->here && record->holders.empty() && !sought(key, *record))
+    return refuse(request, ErrorCode::kLost, gone_text(message.name, record->content.version));
   if (record->here) return answer_content(request, record->content, record->slot, config_.self.node);
+  // What is sought has its candidates already.
   fetch(key, record->content, {record->holders.begin(), record->holders.end()}, true, &request);
 }
 
@@ -155,14 +159,12 @@ void Keep::answer_open(const Round& round, const Findings& all, const ClientRequ
   } else if (const auto& [content, holders] = at->second; holders.empty() && !round.confirming) {
     look_up(round.key, request, true);
   } else if (holders.empty()) {
-    refuse(request, ErrorCode::kLost,
-           "every copy of version " + std::to_string(at->first.value) + " of " + quoted(message.name) +
-               " is gone: ask for another version");
+    refuse(request, ErrorCode::kLost, gone_text(message.name, at->first));
   } else if (std::find(holders.begin(), holders.end(), config_.self) != holders.end()) {
     const Entry* own = catalogue_.find(round.key);
     answer_content(request, content, own->versions.at(at->first).slot, config_.self.node);
   } else {
-    fetch(round.key, content, holders, false, &request);
+    fetch(round.key, content, holders, false, &request, round.confirming);
   }
 }
 

@@ -38,11 +38,13 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
   entry->committed = std::max(entry->committed, message.committed);
   entry->owed = std::max(entry->owed, message.owed);
   if (content.version <= entry->floor) return refused("the version was removed");
-  if (const auto held = entry->versions.find(content.version); held != entry->versions.end() && held->second.here) {
+  const auto held = entry->versions.find(content.version);
+  if (held != entry->versions.end() && held->second.here) {
     if (held->second.content == content) return answer_copy(from, message.copy, wire::CopyResult::kComplete);
     return refused("it holds other bytes under the same version number");
   }
-  if (entry->versions.size() >= kMaxVersionsHeld) return refused("it holds too many versions of the name");
+  if (held == entry->versions.end() && entry->versions.size() >= kMaxVersionsHeld)
+    return refused("it holds too many versions of the name");
   if (const auto returned = take_returned(message.key, content)) {
     entry->home_member = from;
     entry->home_heard = true;
@@ -72,8 +74,7 @@ void Keep::incoming_ready(SlotId slot, const Status& status) {
 // For a version without bytes `sums` is empty: its table says all.
 void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums) {
   const Incoming item = incoming_.at(slot);
-  bool equal = whole && (item.content.total == 0 || sums.size() == item.content.sections.size());
-  for (std::size_t i = 0; equal && i < sums.size(); ++i) equal = item.content.sections[i].sum == sums[i];
+  bool equal = whole && (item.content.total == 0 || proven(item.key, item.content, sums));
   equal =
       equal && item.content.sum == (item.key.kind == wire::KeepKind::kGroup ? wire::version_sum(item.content.parts)
                                                                             : wire::version_sum(item.content.sections));
@@ -91,6 +92,7 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
     return answer_copy(item.from, item.copy, same ? wire::CopyResult::kComplete : wire::CopyResult::kRefused);
   }
   hold(*entry, item.content, slot);
+  mended(*entry, item.content.version, item.from.node);
   answer_copy(item.from, item.copy, wire::CopyResult::kComplete);
 }
 
@@ -100,6 +102,8 @@ void Keep::hold(Entry& entry, const wire::VersionContent& content, SlotId slot) 
   record.content = content;
   record.here = true;
   if (content.total > 0) record.slot = slot;
+  if (const auto known = entry.versions.find(content.version); known != entry.versions.end())
+    record.committed = known->second.committed;
   entry.versions[content.version] = std::move(record);
   entry.highest = std::max(entry.highest, content.version);
   entry.fence = std::max(entry.fence, content.incarnation);

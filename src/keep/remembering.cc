@@ -48,8 +48,11 @@ RememberedEntry remembered(const Entry& entry) {
                       {},
                       {}};
   for (const Member& member : entry.claimants) out.claimants.push_back(remembered(member));
-  for (const auto& [version, record] : entry.versions)
+  for (const auto& [version, record] : entry.versions) {
     if (record.here) out.versions.push_back({record.content, record.level, record.committed, record.slot});
+    // The next life will not know what this one could have confirmed.
+    if (record.damaged && !entry.home && version > entry.owed) out.current = false;
+  }
   return out;
 }
 
@@ -121,7 +124,7 @@ void Keep::restore(const RememberedEntry& from, const Member& self) {
   entry->fence = from.fence;
   for (const RememberedVersion& version : from.versions)
     entry->versions[version.content.version] =
-        VersionRecord{version.content, version.level, version.committed, true, version.slot, {}};
+        VersionRecord{version.content, version.level, version.committed, true, false, version.slot, {}};
 }
 
 void Keep::set_aside(const RememberedEntry& from) {
@@ -191,7 +194,7 @@ void Keep::take_back_copies(Entry& entry) {
       continue;
     }
     entry.versions[item.content.version] =
-        VersionRecord{item.content, wire::CommitLevel::kLocal, true, true, item.slot, {}};
+        VersionRecord{item.content, wire::CommitLevel::kLocal, true, true, false, item.slot, {}};
     at = returned_.erase(at);
   }
   to_reclaim_.erase(entry.key);

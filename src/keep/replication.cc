@@ -107,6 +107,7 @@ void Keep::handle(const Member& from, const wire::CopyAnswer& message) {
       stop_outgoing(message.copy);
       return copy_refused(version, from, message.reason);
     case wire::CopyResult::kDamaged:
+      return copy_damaged(message.copy, outgoing);
     case wire::CopyResult::kOtherView:
       if (outgoing.streaming) emit(StopCopy{from.node, message.copy});
       outgoing.streaming = false;
@@ -224,6 +225,7 @@ void Keep::drop_version(Entry& entry, Version version) {
     if (item.install && item.key == entry.key && item.content.version == version) fetching.push_back(slot);
   for (const SlotId slot : fetching)
     end_fetch(slot, ErrorCode::kUnavailable, "the version was replaced by newer ones: try again");
+  damaged_.erase({entry.key, version});
   free_slot(at->second.slot);
   entry.versions.erase(version);
   if (entry.home && entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
@@ -260,6 +262,7 @@ void Keep::tell_retained(Entry& entry) {
     retained.push_back(version);
     const bool safe = record.here && (record.holders.contains(*second) || record.level == wire::CommitLevel::kLocal);
     if (!safe) needed.insert(record.holders.begin(), record.holders.end());
+    if (record.damaged) needed.insert(entry.offered.begin(), entry.offered.end());  // one may have it unheard
   }
   std::vector<Member> released;
   for (const Member& member : entry.offered) {

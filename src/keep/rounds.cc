@@ -39,9 +39,10 @@ void Keep::start_round(Round round) {
 void Keep::address(Round& round) const {
   round.answers.clear();
   round.listed.clear();
+  round.verified.clear();
   round.awaited.clear();
   for (const Member& member : view_.members)
-    if (member != config_.self) round.awaited.insert(member.node);
+    if (member != config_.self || round.kind == Round::Kind::kVerify) round.awaited.insert(member.node);
   const Entry* entry = catalogue_.find(round.key);
   round.tells = round.kind == Round::Kind::kClaim || (entry != nullptr && entry->home);
 }
@@ -65,6 +66,9 @@ void Keep::ask(std::uint64_t id, const Round& round, NodeId node) {
     if (const Member* member = member_of(node); entry != nullptr && entry->home && !prefix && member != nullptr)
       entry->informed[*member] = std::max(entry->informed[*member], round.up_to);
     emit(Send{node, wire::KeepRemove{view_.number, id, prefix, round.key, round.up_to}});
+  } else if (round.kind == Round::Kind::kVerify) {
+    if (node == config_.self.node) return inquire(config_.self, id, round.key, round.up_to);
+    emit(Send{node, wire::KeepVerify{view_.number, id, round.key, round.up_to}});
   } else if (round.kind == Round::Kind::kList) {
     emit(Send{node, wire::KeepList{view_.number, id, round.key.owner, round.key.name, round.after}});
   } else {
@@ -131,6 +135,8 @@ void Keep::finish_round(std::uint64_t id) {
       return;
     case Round::Kind::kList:
       return finish_list(round);
+    case Round::Kind::kVerify:
+      return finish_verify(round);
     case Round::Kind::kRemove:
       remove_here(round.key, false, round.up_to, config_.self);
       for (const ClientRequest& request : round.waiting) confirm_removal(request);

@@ -86,7 +86,7 @@ void Keep::begin(const ClientRequest& request, const std::string& name, const st
   writing.begin_request = request.request;
   writing.total = *total;
   if (put != nullptr) order_commit(writing, request, put->level, put->timeout_ms);
-  const SlotId slot = take_slot(request.owner, *total);
+  const SlotId slot = take_slot(request.owner, *total, put == nullptr);
   Writing& placed = writings_[slot] = std::move(writing);
   if (put != nullptr) take_turn(slot, placed);
   if (*total == 0) give_slot(slot, placed, {});

@@ -85,6 +85,16 @@ struct OverrideMark {
   bool operator==(const OverrideMark&) const = default;
 };
 
+// Of the copies that this server holds, since it started: docs/checkpoints.md.
+struct IntegrityStatus {
+  std::uint64_t checked = 0;  // slots that were summed again
+  std::uint64_t checked_bytes = 0;
+  std::uint64_t damaged = 0;     // copies that did not have their checksums
+  std::uint64_t repaired = 0;    // of them, those that another server's copy has replaced
+  std::uint64_t unrepaired = 0;  // of them, those that are still kept and have no good bytes here
+  RK_FIELDS(checked, checked_bytes, damaged, repaired, unrepaired)
+};
+
 struct StatusAnswer {
   static constexpr MessageType kType = MessageType::kStatusAnswer;
   ClusterId cluster;
@@ -101,8 +111,9 @@ struct StatusAnswer {
   std::vector<JobStatus> jobs;
   LinkStatus links;
   OverrideMark overridden{};
+  IntegrityStatus integrity{};
   RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs,
-            links, overridden)
+            links, overridden, integrity)
 };
 
 // --- events ---------------------------------------------------------------------------------------------------------
@@ -149,8 +160,10 @@ struct ServerEvent {
   std::uint32_t ranks = 0;
   NodeId witness;             // of the view; 0: none
   OverrideMark overridden{};  // of the view
+  std::string checkpoint;     // its name
+  Version version;            // of the checkpoint
   RK_FIELDS(sequence, missed, time_us, monotonic_ns, server, event, node, incarnation, reason, view, previous, members,
-            joined, restarted, lost, left, count, bytes, job, owner, ranks, witness, overridden)
+            joined, restarted, lost, left, count, bytes, job, owner, ranks, witness, overridden, checkpoint, version)
 };
 
 // --- ring -----------------------------------------------------------------------------------------------------------
@@ -414,6 +427,52 @@ struct CheckpointDelete {
   static constexpr MessageType kType = MessageType::kCheckpointDelete;
   std::string name;
   RK_FIELDS(name)
+};
+
+// What this connection read of that version does not have its checksum. The server believes nothing of it: it sums its
+// own copy, and replaces it by another server's if it is damaged. Answer: Done when the sum is known; open it again.
+struct CheckpointDamaged {
+  static constexpr MessageType kType = MessageType::kCheckpointDamaged;
+  std::string name;
+  Version version;
+  RK_FIELDS(name, version)
+};
+
+// Every server of the ring sums its copies of the name now; of version 0: of all that are kept. Answer:
+// CheckpointVerified, at the latest after `timeout_ms`; kNotFound if nobody has anything of it.
+struct CheckpointVerify {
+  static constexpr MessageType kType = MessageType::kCheckpointVerify;
+  std::string name;
+  Version version;
+  std::uint32_t timeout_ms = 0;
+  RK_FIELDS(name, version, timeout_ms)
+};
+
+enum class CopyState : std::uint8_t {
+  kGood = 0,
+  kRepaired = 1,    // it was damaged, and has been replaced by another server's
+  kDamaged = 2,     // and not replaced: there is no other good copy, or it did not come in time
+  kAbsent = 3,      // not here; only a home says so, of what it answers for
+  kUnreadable = 4,  // it could not be mapped, so that nothing is known of it
+};
+
+struct VerifiedCopy {
+  NodeId server;
+  CopyState state = CopyState::kGood;
+  RK_FIELDS(server, state)
+};
+
+struct VerifiedVersion {
+  Version version;
+  std::uint64_t bytes = 0;  // of memory
+  std::vector<VerifiedCopy> copies;
+  RK_FIELDS(version, bytes, copies)
+};
+
+struct CheckpointVerified {
+  static constexpr MessageType kType = MessageType::kCheckpointVerified;
+  std::vector<VerifiedVersion> versions;  // oldest first
+  RK_FIELDS(versions)
 };
 
 struct GroupPart {

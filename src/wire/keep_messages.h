@@ -233,6 +233,60 @@ struct KeepListed {
   RK_FIELDS(view, round, names, more, usage)
 };
 
+// Holder -> home: the sender's copy does not have its checksums, and it has let go of it. It counts for nothing until
+// it is complete again. Sent until it is heard, and now and then while the copy is not repaired.
+struct KeepDamaged {
+  static constexpr MessageType kType = MessageType::kKeepDamaged;
+  ViewNumber view;
+  KeepKey key;
+  Version version;
+  RK_FIELDS(view, key, version)
+};
+
+struct KeepDamagedHeard {
+  static constexpr MessageType kType = MessageType::kKeepDamagedHeard;
+  ViewNumber view;
+  KeepKey key;
+  Version version;
+  bool lost = false;  // no server is known to have a good copy
+  RK_FIELDS(view, key, version, lost)
+};
+
+// What came of the receiver's copy did not have its checksums: sum it again. One-way.
+struct KeepSuspect {
+  static constexpr MessageType kType = MessageType::kKeepSuspect;
+  ViewNumber view;
+  KeepKey key;
+  Version version;
+  RK_FIELDS(view, key, version)
+};
+
+// CheckpointVerify, put to every member.
+struct KeepVerify {
+  static constexpr MessageType kType = MessageType::kKeepVerify;
+  ViewNumber view;
+  std::uint64_t round = 0;
+  KeepKey key;
+  Version version;  // 0: all
+  RK_FIELDS(view, round, key, version)
+};
+
+struct HeldCopy {
+  Version version;
+  std::uint64_t bytes = 0;
+  CopyState state = CopyState::kGood;
+  RK_FIELDS(version, bytes, state)
+};
+
+struct KeepVerified {
+  static constexpr MessageType kType = MessageType::kKeepVerified;
+  ViewNumber view;
+  std::uint64_t round = 0;
+  bool home = false;             // I am the home: no other versions are there
+  std::vector<HeldCopy> copies;  // of the home: all that is committed
+  RK_FIELDS(view, round, home, copies)
+};
+
 // Removes a name's versions up to `up_to`; with `prefix` every name of that owner, of both kinds, that starts with
 // key.name, for good: such names are never used again.
 struct KeepRemove {

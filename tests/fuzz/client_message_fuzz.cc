@@ -29,8 +29,8 @@ void run(ByteView input) {
   decode_one<ClientHello, StatusQuery, CheckpointBegin, CheckpointCommit, CheckpointAbandon, CheckpointOpen,
              CheckpointList, CheckpointDelete, GroupCommit, GroupQuery, JobCreate, JobAttach, SegmentOpen, LogGrow,
              JobFence, JobRemove, StatusAnswer, EventsSubscribe, ServerEvent, RingQuery, RingAnswer, CheckpointInspect,
-             CheckpointInspected, CheckpointListAnswer, CheckpointPut>(std::to_integer<std::size_t>(input[0]),
-                                                                       input.subspan(1));
+             CheckpointInspected, CheckpointListAnswer, CheckpointPut, CheckpointDamaged, CheckpointVerify,
+             CheckpointVerified>(std::to_integer<std::size_t>(input[0]), input.subspan(1));
 }
 
 }  // namespace rk::fuzz

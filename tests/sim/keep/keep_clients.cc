@@ -43,7 +43,8 @@ void Clients::next() {
   if (prng_.chance(1, 25)) burst(number, "name" + std::to_string(number));
   if (kind < 40) return write(at_home ? number : other, "name" + std::to_string(number));
   if (kind < 45) return inspect(other, "name" + std::to_string(number));
-  if (kind < 47) return list(other);
+  if (kind < 46) return list(other);
+  if (kind < 47) return verify(other, "name" + std::to_string(number));
   if (kind < 65) return read(prng_.chance(1, 2) ? number : other, "name" + std::to_string(number));
   if (kind < 80) return write(kGroupHost, std::string(kGroup) + "/r" + std::to_string(prng_.below(2)));
   if (kind < 88) return group(kGroupHost);
@@ -83,7 +84,9 @@ void Clients::ask(Operation operation, Incarnation sender) {
     claimants_[operation.key].insert(life->self());
   const bool asks = std::holds_alternative<wire::CheckpointOpen>(operation.request) ||
                     std::holds_alternative<wire::CheckpointInspect>(operation.request) ||
-                    std::holds_alternative<wire::CheckpointList>(operation.request);
+                    std::holds_alternative<wire::CheckpointList>(operation.request) ||
+                    std::holds_alternative<wire::CheckpointDamaged>(operation.request) ||
+                    std::holds_alternative<wire::CheckpointVerify>(operation.request);
   if (!asks) note_asked(*life, operation.key);
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
@@ -161,6 +164,24 @@ void Clients::list(sim::HostId host) {
   operation.key = key_of("");
   operation.request = wire::CheckpointList{"n", "name"};
   ask(std::move(operation));
+}
+
+void Clients::verify(sim::HostId host, const std::string& name) {
+  Operation operation;
+  operation.host = host;
+  operation.key = key_of(name);
+  operation.request = wire::CheckpointVerify{name, {}, static_cast<std::uint32_t>(prng_.between(300, 2000))};
+  ask(std::move(operation));
+}
+
+// What was read does not have its checksums.
+void Clients::report(const Operation& operation, Version version) {
+  ++totals().found_damage;
+  Operation told;
+  told.host = operation.host;
+  told.key = operation.key;
+  told.request = wire::CheckpointDamaged{operation.key.name, version};
+  ask(std::move(told));
 }
 
 void Clients::group(sim::HostId host) {
@@ -355,6 +376,7 @@ void Clients::check_copies(const Operation& operation, Version version) {
   if (!before) return cluster_.checker().violated("OK at level replicated from a server that is alone");
   const KeepHost* second = cluster_.host(before->node.value - 1);
   const std::string what = "version " + std::to_string(version.value) + " of " + operation.key.name + " is OK and ";
+  if (cluster_.spoilt(operation.key, version)) return;
   if (!home.holds(operation.key, version)) cluster_.checker().violated(what + "not complete at its home");
   if (second != nullptr && second->self() == *before && !second->holds(operation.key, version))
     cluster_.checker().violated(what + "not complete at the predecessor, server " + std::to_string(before->node.value));
@@ -452,7 +474,14 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
     for (wire::SectionPlace& section : table)
       section.sum = checksum(ByteView(bytes).subspan(section.offset, section.size));
   }
-  if (wire::version_sum(table) != message.sum) checker.violated(what + " with bytes that are not its own");
+  // A reader compares the checksums itself.
+  const KeepHost& host = *cluster_.host(operation.host);
+  if (host.knows_damaged(operation.key, message.version) && host.spoilt(answer.slot))
+    checker.violated(what + ", a copy that the server knew to be damaged");
+  if (wire::version_sum(table) != message.sum) {
+    if (host.spoilt(answer.slot)) return report(operation, message.version);
+    checker.violated(what + " with bytes that are not its own");
+  }
   if (failed_sums_.contains(message.sum)) checker.violated(what + ", whose commit was answered FAILED");
   check_version_read(operation, message.version, what);
 }
@@ -500,7 +529,22 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
     cluster_.checker().content(operation.key, message.version, wire::version_sum(message.parts), "in a group answer");
 }
 
+void Clients::judge(const Operation&, const keep::Answer&, const wire::CheckpointVerified& message) {
+  ++totals().verified;
+  Version last;
+  for (const wire::VerifiedVersion& version : message.versions) {
+    if (version.version <= last) cluster_.checker().violated("a verification is out of order");
+    last = version.version;
+    for (const wire::VerifiedCopy& copy : version.copies)
+      if (copy.state == wire::CopyState::kAbsent || copy.state == wire::CopyState::kUnreadable)
+        cluster_.checker().violated("a verification tells of a copy that is not there");
+  }
+  if (message.versions.empty()) cluster_.checker().violated("a verification tells of nothing");
+}
+
 void Clients::judge(const Operation& operation, const keep::Answer&, const wire::Done&) {
+  if (std::holds_alternative<wire::CheckpointDamaged>(operation.request))
+    return read(operation.host, operation.key.name);
   if (!std::holds_alternative<wire::CheckpointDelete>(operation.request)) return;
   ++totals().removed;
   Version& removed = removed_[operation.key];
@@ -518,6 +562,11 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
 
 void Clients::check_denial(const Operation& operation, const wire::Refusal& message) {
   const auto code = static_cast<ErrorCode>(message.code);
+  // Whether all copies of the newest version were spoilt at once is not asked here: at the end all good ones are back.
+  if (code == ErrorCode::kLost && cluster_.spoilt(operation.key, operation.least)) {
+    ++totals().lost_by_damage;
+    return;
+  }
   if (code == ErrorCode::kLost) check_loss(operation);
   if (operation.removals != removals_[operation.key] || !operation.least) return;
   const std::string what = "a read of " + operation.key.name + " was refused (" + message.message + ") ";

@@ -21,7 +21,7 @@ class KeepHost;
 
 struct Outcomes {
   std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
-                inspected = 0, listed = 0, bursts = 0;
+                inspected = 0, listed = 0, bursts = 0, verified = 0, found_damage = 0, lost_by_damage = 0;
 };
 
 class Clients {
@@ -62,6 +62,8 @@ class Clients {
   void read(sim::HostId host, const std::string& name);
   void inspect(sim::HostId host, const std::string& name);
   void list(sim::HostId host);
+  void verify(sim::HostId host, const std::string& name);
+  void report(const Operation& operation, Version version);
   void group(sim::HostId host);
   void remove(sim::HostId host);
   // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
@@ -78,6 +80,7 @@ class Clients {
   void judge(const Operation& operation, const keep::Answer& answer, const wire::Refusal& message);
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointInspected& message);
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointListAnswer& message);
+  void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointVerified& message);
   void check_version_read(const Operation& operation, Version version, const std::string& what);
   void check_order(const Operation& operation, std::uint64_t request, Version version);
   void check_copies(const Operation& operation, Version version);

@@ -43,7 +43,8 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, sim::Trace& trace)
           [this](sim::HostId id) { crash(id); }),
       lives_(hosts_.count()),
       before_(hosts_.count()),
-      clients_(std::make_unique<Clients>(*this, prng_.fork())) {
+      clients_(std::make_unique<Clients>(*this, prng_.fork())),
+      spoil_prng_(prng_.fork()) {
   for (sim::HostId id = 0; id < hosts_.count(); ++id)
     network_.attach(id, [this, id](sim::HostId from, const Bytes& bytes) { receive(from, id, bytes); });
 }
@@ -62,6 +63,8 @@ void Cluster::start(sim::HostId id) {
   config.retry_ms = 100;
   config.remembers = true;
   config.returned_ms = 3000;
+  config.scrub_bytes_per_s = 100'000'000;
+  config.scrub_pass_ms = 300;
   config.planted_bug = options_.planted_bug;
   KeepHost::Remains remains;
   if (auto& before = before_.at(id); before) {
@@ -81,6 +84,15 @@ void Cluster::start(sim::HostId id) {
     const bool refused = !quiet_ && memory_prng_.chance(1, 20);
     full_ += refused ? 1U : 0U;
     return refused;
+  };
+  ports.news = [this, id](const keep::CopyNews& news) {
+    ++news_[news.kind];
+    note({4, id, static_cast<std::uint64_t>(news.kind), news.version.value},
+         "server " + std::to_string(id + 1) +
+             (news.kind == keep::CopyNews::Kind::kDamaged    ? " found damage: "
+              : news.kind == keep::CopyNews::Kind::kRepaired ? " repaired "
+                                                             : " cannot repair ") +
+             news.key.name + "@" + std::to_string(news.version.value));
   };
   lives_.at(id) = std::make_unique<KeepHost>(config, std::move(ports), checker_, std::move(remains));
   tell_ring_state(id);
@@ -200,9 +212,44 @@ void Cluster::more_faults() {
   clock_.after(prng_.between(300'000, 2'000'000), [this] { more_faults(); });
 }
 
+// A byte of a copy at rest changes. Often the same happens to the other copies a moment later, found or not.
+void Cluster::spoil_copies() {
+  if (quiet_) return;
+  clock_.after(spoil_prng_.between(200'000, 1'200'000), [this] { spoil_copies(); });
+  const auto id = static_cast<sim::HostId>(spoil_prng_.below(hosts_.count()));
+  if (lives_.at(id) == nullptr) return;
+  std::vector<std::pair<wire::KeepKey, Version>> copies;
+  for (const auto& [key, entry] : lives_.at(id)->core().catalogue().entries())
+    for (const auto& [version, record] : entry.versions)
+      if (record.here && record.slot) copies.emplace_back(key, version);
+  if (copies.empty()) return;
+  const auto [key, version] = copies[spoil_prng_.below(copies.size())];
+  spoil(id, key, version);
+  if (!spoil_prng_.chance(1, 3)) return;
+  for (sim::HostId other = 0; other < hosts_.count(); ++other)
+    clock_.after(spoil_prng_.chance(1, 2) ? 0 : spoil_prng_.below(500'000),
+                 [this, other, key = key, version = version] {
+                   if (!quiet_) spoil(other, key, version);
+                 });
+}
+
+void Cluster::spoil(sim::HostId id, const wire::KeepKey& key, Version version) {
+  KeepHost* life = lives_.at(id).get();
+  if (life == nullptr || !life->spoil(key, version, spoil_prng_)) return;
+  ++spoils_;
+  spoilt_[key] = std::max(spoilt_[key], version);
+  note({5, id, version.value}, "server " + std::to_string(id + 1) + "'s copy of " + key.name + "@" +
+                                   std::to_string(version.value) + " is spoilt");
+}
+
+bool Cluster::spoilt(const wire::KeepKey& key, Version least) const {
+  const auto at = spoilt_.find(key);
+  return at != spoilt_.end() && at->second >= least;
+}
+
 void Cluster::watch() {
   for (const auto& life : lives_)
-    if (life) life->check_memory();
+    if (life) life->check_memory(false);
   if (!ring_.checker().violation().empty()) checker_.violated(ring_.checker().violation());
   clock_.after(kWatchUs, [this] { watch(); });
 }
@@ -220,6 +267,7 @@ std::string Cluster::run() {
   clock_.after(500'000, [this] {
     chaos_.begin();
     more_faults();
+    spoil_copies();
   });
   if (!run_until(options_.busy_us)) return checker_.violation();
   quiet_ = true;
@@ -265,18 +313,20 @@ void Cluster::check_end() {
       continue;
     }
     const NodeId before = ring::predecessor(ring_.core(id)->view(), ring_.self(id).node)->node;
+    life.check_memory(true);
     std::size_t slots = 0;
     for (const auto& [key, entry] : life.core().catalogue().entries()) {
       if (entry.current && !has_home(key) && entry.reach() > entry.floor && life.holds(key, entry.reach()))
         checker_.violated(key.name + " has no home, and " + who + " has what is owed");
       for (const auto& [version, record] : entry.versions) {
         if (record.slot) ++slots;
+        check_copy(id, key, record);
         if (!entry.home || !record.committed || record.level == wire::CommitLevel::kLocal) continue;
         const std::string what = "version " + std::to_string(version.value) + " of " + key.name;
         if (!record.here && !record.holders.empty()) checker_.violated(what + " was not fetched to its home, " + who);
         const KeepHost& second = *lives_.at(host_of(before));
         const keep::Entry* copy = second.core().catalogue().find(key);
-        if (record.here && (copy == nullptr || !copy->versions.contains(version)))
+        if (record.here && (copy == nullptr || !copy->versions.contains(version) || !copy->versions.at(version).here))
           checker_.violated(what + " of " + who + " has no second copy at its predecessor");
       }
     }
@@ -285,6 +335,23 @@ void Cluster::check_end() {
                         " copies; " + life.core().under_way());
   }
   clients_->check_end();
+}
+
+// What is damaged has no good copy anywhere, and nobody counts on it.
+void Cluster::check_copy(sim::HostId id, const wire::KeepKey& key, const keep::VersionRecord& record) {
+  const Version version = record.content.version;
+  const keep::Member self = lives_.at(id)->self();
+  for (const auto& life : lives_) {
+    const keep::Entry* entry = life->core().catalogue().find(key);
+    const auto other = entry != nullptr ? entry->versions.find(version) : decltype(entry->versions.end())();
+    if (entry == nullptr || other == entry->versions.end()) continue;
+    const std::string what = "version " + std::to_string(version.value) + " of " + key.name + " is damaged at server " +
+                             std::to_string(id + 1) + " and ";
+    if (record.damaged && other->second.here)
+      checker_.violated(what + "not repaired, server " + std::to_string(life->self().node.value) + " has it");
+    if (record.damaged && entry->home && other->second.holders.contains(self))
+      checker_.violated(what + "counted as a copy by server " + std::to_string(life->self().node.value));
+  }
 }
 
 void Cluster::add_to(ClusterCounts& counts) const {
@@ -297,6 +364,14 @@ void Cluster::add_to(ClusterCounts& counts) const {
   counts.requests += clients_->requests();
   counts.least_writes = std::min(counts.least_writes, clients_->writes());
   counts.beyond_recovery += beyond_recovery_ ? 1U : 0U;
+  counts.spoilt += spoils_;
+  const auto news = [this](keep::CopyNews::Kind kind) {
+    const auto at = news_.find(kind);
+    return at == news_.end() ? 0 : at->second;
+  };
+  counts.damaged += news(keep::CopyNews::Kind::kDamaged);
+  counts.repaired += news(keep::CopyNews::Kind::kRepaired);
+  counts.unrepairable += news(keep::CopyNews::Kind::kUnrepairable);
   counts.flipped += network_.counts().flipped;
   counts.full += full_;
   counts.jumps += ring_.counts().jumps;

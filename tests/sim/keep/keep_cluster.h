@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct ClusterCounts {
   std::uint64_t seeds = 0, faults = 0, least_faults = UINT64_MAX, requests = 0, least_writes = UINT64_MAX;
   std::uint64_t beyond_recovery = 0, flipped = 0, full = 0, jumps = 0, waits = 0, takeovers = 0, evictions = 0,
                 witness_votes = 0, returned = 0, returned_copies = 0;
+  std::uint64_t spoilt = 0, damaged = 0, repaired = 0, unrepairable = 0;
 };
 
 class Clients;
@@ -55,6 +57,8 @@ class Cluster {
   // The living servers of the view that `asked` has installed with a complete copy of that version, or of a newer one
   // that they know to be committed, and which version that is.
   std::map<keep::Member, Version> holders(sim::HostId asked, const wire::KeepKey& key, Version least) const;
+  // A copy of that version, or of a newer one, was once changed behind its server's back.
+  bool spoilt(const wire::KeepKey& key, Version least) const;
   void note(std::initializer_list<std::uint64_t> numbers, const std::string& text) {
     trace_.note(clock_, numbers, [&] { return text; });
   }
@@ -69,6 +73,9 @@ class Cluster {
   void receive(sim::HostId from, sim::HostId id, const Bytes& bytes);
   void tell_ring_state(sim::HostId id);
   void more_faults();
+  void spoil_copies();
+  void spoil(sim::HostId id, const wire::KeepKey& key, Version version);
+  void check_copy(sim::HostId id, const wire::KeepKey& key, const keep::VersionRecord& record);
   void watch();
   bool run_until(std::uint64_t time_us);
   bool healthy() const;
@@ -100,6 +107,10 @@ class Cluster {
   std::uint64_t returned_copies_ = 0;
   std::unique_ptr<Clients> clients_;
   std::uint64_t full_ = 0;
+  Prng spoil_prng_;
+  std::map<wire::KeepKey, Version> spoilt_;  // the newest version
+  std::uint64_t spoils_ = 0;
+  std::map<keep::CopyNews::Kind, std::uint64_t> news_;
   bool quiet_ = false;
   bool beyond_recovery_ = false;
 };

@@ -65,6 +65,9 @@ void KeepHost::check_remembered(const keep::Effects& effects) {
 void KeepHost::feed(Body body) {
   if (const auto* view = std::get_if<keep::ViewInstalled>(&body); view != nullptr && view->number >= view_.number)
     view_ = *view;
+  if (std::holds_alternative<keep::Tick>(body))
+    for (const auto& [slot, sections] : std::exchange(checking_, {}))
+      events_.emplace_back(keep::SlotChecked{slot, sums(slots_.at(slot), sections)});
   events_.push_back(std::move(body));
   if (running_) return;
   running_ = true;
@@ -73,7 +76,7 @@ void KeepHost::feed(Body body) {
                             std::move(events_.front())};
     events_.pop_front();
     keep::Effects effects;
-    const bool idle = core_.quiet() && std::holds_alternative<keep::Tick>(event.body);
+    const bool idle = core_.quiet() && !core_.scrub_due(event.now_ms) && std::holds_alternative<keep::Tick>(event.body);
     core_.step(event, effects);
     if (idle && !effects.empty()) checker_.violated("a keep that called itself quiet did something on a tick");
     check_remembered(effects);
@@ -142,6 +145,8 @@ void KeepHost::carry(const keep::TakeSlot& effect) {
 
 void KeepHost::carry(const keep::FreeSlot& effect) {
   slots_.erase(effect.slot);
+  spoilt_.erase(effect.slot);
+  checking_.erase(effect.slot);
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
 }
 
@@ -158,6 +163,18 @@ void KeepHost::carry(const keep::FillSlot& effect) {
     std::copy(sections[i].begin(), sections[i].end(),
               bytes.begin() + static_cast<std::ptrdiff_t>(effect.sections[i].offset));
   events_.emplace_back(keep::SlotSummed{effect.slot, sums(bytes, effect.sections)});
+}
+
+void KeepHost::carry(const keep::CheckSlot& effect) {
+  RK_CHECK(slots_.contains(effect.slot));
+  checking_[effect.slot] = effect.sections;
+}
+
+void KeepHost::carry(const keep::CopyNews& effect) {
+  using Kind = keep::CopyNews::Kind;
+  if (effect.kind == Kind::kDamaged) known_damaged_.insert({effect.key, effect.version});
+  if (effect.kind == Kind::kRepaired) known_damaged_.erase({effect.key, effect.version});
+  if (ports_.news) ports_.news(effect);
 }
 
 void KeepHost::carry(const keep::SendCopy& effect) {
@@ -218,13 +235,28 @@ bool KeepHost::has(const wire::KeepKey& key, Version version) const {
   return record != entry->versions.end() && record->second.here;
 }
 
-void KeepHost::check_memory() const {
+bool KeepHost::spoil(const wire::KeepKey& key, Version version, Prng& prng) {
+  const keep::Entry* entry = core_.catalogue().find(key);
+  const auto record = entry != nullptr ? entry->versions.find(version) : decltype(entry->versions.end())();
+  if (entry == nullptr || record == entry->versions.end() || !record->second.here || !record->second.slot) return false;
+  // Between the sections it would be no damage.
+  std::vector<wire::SectionPlace> places = record->second.content.sections;
+  std::erase_if(places, [](const wire::SectionPlace& place) { return place.size == 0; });
+  if (places.empty()) return false;
+  const wire::SectionPlace& place = places[prng.below(places.size())];
+  Bytes& bytes = slots_.at(record->second.slot);
+  bytes[place.offset + prng.below(place.size)] ^= static_cast<std::byte>(prng.between(1, 255));
+  spoilt_.insert(record->second.slot);
+  return true;
+}
+
+void KeepHost::check_memory(bool spoilt) const {
   for (const auto& [key, entry] : core_.catalogue().entries()) {
     for (const auto& [version, record] : entry.versions) {
       if (!record.here) continue;
       const std::string where = "at server " + std::to_string(config_.self.node.value);
       checker_.content(key, version, record.content.sum, where);
-      if (record.content.total == 0) continue;
+      if (record.content.total == 0 || (!spoilt && spoilt_.contains(record.slot))) continue;
       auto table = record.content.sections;
       const auto found = sums(slots_.at(record.slot), table);
       for (std::size_t i = 0; i < table.size(); ++i) table[i].sum = found[i];

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/prng.h"
 #include "keep/keep.h"
 #include "sim/network.h"
 #include "tests/sim/keep/keep_checker.h"
@@ -34,6 +35,7 @@ class KeepHost {
     std::function<void(std::function<void()> action)> when_sent = {};
     // What was not sent yet of that copy is not to be; empty: it is sent at once.
     std::function<void(NodeId to, std::uint64_t copy)> stop_sending = {};
+    std::function<void(const keep::CopyNews& news)> news = {};
   };
   // What outlives a life that is killed.
   struct Remains {
@@ -62,8 +64,17 @@ class KeepHost {
   Version holds(const wire::KeepKey& key, Version least) const;
   // Is that version complete here?
   bool has(const wire::KeepKey& key, Version version) const;
-  // Do the bytes of every complete copy have the checksums that its table says?
-  void check_memory() const;
+  // Changes a byte of a copy at rest, behind the server's back; false if there is none of that version.
+  bool spoil(const wire::KeepKey& key, Version version, Prng& prng);
+  // Its bytes were changed so.
+  bool spoilt(keep::SlotId id) const { return spoilt_.contains(id); }
+  // The server has found its copy damaged, and has not replaced it.
+  bool knows_damaged(const wire::KeepKey& key, Version version) const {
+    return known_damaged_.contains({key, version});
+  }
+  // Do the bytes of every complete copy have the checksums that its table says? `spoilt`: also of those that were
+  // changed behind its back.
+  void check_memory(bool spoilt) const;
 
  private:
   struct Incoming {
@@ -77,6 +88,8 @@ class KeepHost {
   void carry(const keep::FreeSlot& effect);
   void carry(const keep::SumSlot& effect);
   void carry(const keep::FillSlot& effect);
+  void carry(const keep::CheckSlot& effect);
+  void carry(const keep::CopyNews& effect);
   void carry(const keep::SendCopy& effect);
   void carry(const keep::ReceiveCopy& effect);
   void carry(const keep::StopCopy& effect);
@@ -97,6 +110,9 @@ class KeepHost {
   bool running_ = false;
   std::map<std::uint64_t, std::vector<Bytes>> puts_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
+  std::map<keep::SlotId, std::vector<wire::SectionPlace>> checking_;  // answered at the next tick
+  std::set<keep::SlotId> spoilt_;
+  std::set<std::pair<wire::KeepKey, Version>> known_damaged_;
 };
 
 }  // namespace rk::keep_sim

@@ -320,7 +320,7 @@ Result Month::run() {
   run_until_s(now_s() + 1);
   settle();
   for (const auto& life : lives_)
-    if (life) life->check_memory();
+    if (life) life->check_memory(true);
   result_.run_s = static_cast<double>(clock_.now_us()) / 1e6;
   result_.views = ring_.checker().newest_committed().number.value;
   result_.takeovers = ring_.checker().counts().takeovers;

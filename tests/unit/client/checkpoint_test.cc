@@ -62,11 +62,60 @@ TEST(Reader, GivesTheBytes) {
   EXPECT_EQ(*text, "hello");
 }
 
-TEST(Reader, DamagedBytesAreCorrupt) {
-  Content content;
-  auto mapping = *shm::Mapping::map(content.file, shm::Access::kReadWrite);
-  mapping.writable()[1] = std::byte{'u'};
-  EXPECT_EQ(read_from(content.message, {content.file.descriptor()}).error().code, ErrorCode::kCorrupt);
+// Its second byte is another one.
+struct DamagedContent : Content {
+  DamagedContent() {
+    auto mapping = *shm::Mapping::map(file, shm::Access::kReadWrite);
+    mapping.writable()[1] = std::byte{'u'};
+  }
+};
+
+TEST(Reader, DamagedBytesAreToldToTheServerAndReadAnew) {
+  DamagedContent damaged;
+  damaged.message.slot = 4;
+  const Content good;
+  std::vector<wire::MessageType> asked;
+  wire::CheckpointDamaged told;
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    for (wire::Frame frame = session.next(); frame.type != wire::MessageType::kNone; frame = session.next()) {
+      asked.push_back(frame.type);
+      if (frame.type == wire::MessageType::kCheckpointOpen) {
+        const Content& content = asked.size() == 1 ? damaged : good;
+        session.answer(frame, content.message, {content.file.descriptor()});
+        continue;
+      }
+      if (frame.type == wire::MessageType::kCheckpointDamaged) told = *wire::from_frame<wire::CheckpointDamaged>(frame);
+      session.answer(frame, wire::Done{});
+    }
+  });
+  const auto connection = connect(server);
+  const auto reader = Reader::open(*connection, "state", {});
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ(std::memcmp(reader->section("data")->data(), "hello", 5), 0);
+  using Type = wire::MessageType;
+  EXPECT_EQ(asked, (std::vector{Type::kCheckpointOpen, Type::kCheckpointRelease, Type::kCheckpointDamaged,
+                                Type::kCheckpointOpen}));
+  EXPECT_EQ(told.name, "state");
+  EXPECT_EQ(told.version, Version(3));
+}
+
+TEST(Reader, BytesThatStayDamagedAreCorruptInTheEnd) {
+  const DamagedContent content;
+  FakeServer server([&](FakeSession& session) {
+    session.greet();
+    for (wire::Frame frame = session.next(); frame.type != wire::MessageType::kNone; frame = session.next()) {
+      if (frame.type == wire::MessageType::kCheckpointOpen)
+        session.answer(frame, content.message, {content.file.descriptor()});
+      else
+        session.answer(frame, wire::Done{});
+    }
+  });
+  const auto connection = connect(server, 200);
+  const auto reader = Reader::open(*connection, "state", {});
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(reader.error().message.find("end whoever still writes to it"), std::string::npos);
 }
 
 TEST(Reader, ADamagedTableIsCorrupt) {

@@ -17,6 +17,8 @@ state_directory = "/var/lib/ringkeep"
 memory = "2G"
 reserve = "128M"
 log_level = "debug"
+scrub = "8M"
+scrub_every_s = 3600
 
 [[server]]
 node = 3
@@ -50,6 +52,8 @@ TEST(ConfigFile, EveryKeyIsRead) {
   EXPECT_EQ(config->memory_bytes, std::uint64_t{2} << 30U);
   EXPECT_EQ(config->reserve_bytes, std::uint64_t{128} << 20U);
   EXPECT_EQ(config->log_level, "debug");
+  EXPECT_EQ(config->scrub_bytes_per_s, std::uint64_t{8} << 20U);
+  EXPECT_EQ(config->scrub_every_s, 3600U);
   ASSERT_EQ(config->roster.size(), 3U);
   EXPECT_EQ(config->roster[0].node, NodeId(1));
   EXPECT_EQ(io::to_string(config->roster[1].address), "[::1]:7801");
@@ -116,6 +120,8 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
       {"cluster = 5\n", "x.toml:1: cluster: ", "text in quotes"},
       {"memory = \"lots\"\n", "x.toml:1: memory: ", "like 512M"},
       {"memory = \"99999999T\"\n", "x.toml:1: memory: ", "like 512M"},
+      {"scrub = \"fast\"\n", "x.toml:1: scrub: ", "like 512M"},
+      {"scrub_every_s = 0\n", "x.toml:1: scrub_every_s: ", "from 1"},
       {"log_level = \"loud\"\n", "x.toml:1: log_level: ", "debug, info"},
       {"socket = \"\"\n", "x.toml:1: socket: ", "1 to 4096"},
       {"server = 3\n", "x.toml:1: server: ", "[[server]]"},
@@ -191,6 +197,10 @@ TEST(Complete, WhatIsMissingOrContradictsIsNamed) {
   EXPECT_NE(error_of([](Config& c) { c.roster[0].node = NodeId(1); }).find("twice"), std::string::npos);
   EXPECT_NE(error_of([](Config& c) { c.roster[0].address = c.roster[1].address; }).find("twice"), std::string::npos);
   EXPECT_NE(error_of([](Config& c) { c.memory_bytes = 1000; }).find("'memory'"), std::string::npos);
+  // A rate with which no pass would ever end, and one that is none.
+  for (const std::uint64_t rate : {std::uint64_t{1}, (std::uint64_t{1} << 40U) + 1})
+    EXPECT_NE(error_of([&](Config& c) { c.scrub_bytes_per_s = rate; }).find("'scrub'"), std::string::npos) << rate;
+  EXPECT_EQ(error_of([](Config& c) { c.scrub_bytes_per_s = 0; }), "no error");
   EXPECT_EQ(error_of([](Config&) {}), "no error");
 }
 
@@ -215,16 +225,21 @@ TEST(Size, HasSuffixes) {
 }
 
 TEST(Flags, StandOverTheFileAndAreChecked) {
-  const auto flags = parse_flags({"--node", "2", "--cluster", "ab", "--server", "1=127.0.0.1:5001", "--server",
-                                  "2=127.0.0.1:5002", "--memory", "32M", "--ready-fd", "7", "--check"});
+  const auto flags =
+      parse_flags({"--node", "2", "--cluster", "ab", "--server", "1=127.0.0.1:5001", "--server", "2=127.0.0.1:5002",
+                   "--memory", "32M", "--ready-fd", "7", "--check", "--scrub", "2M", "--scrub-every-s", "5"});
   ASSERT_TRUE(flags) << flags.error().message;
   EXPECT_EQ(flags->options.config.roster.size(), 2U);
   EXPECT_EQ(flags->options.config.memory_bytes, std::uint64_t{32} << 20U);
+  EXPECT_EQ(flags->options.config.scrub_bytes_per_s, std::uint64_t{2} << 20U);
+  EXPECT_EQ(flags->options.config.scrub_every_s, 5U);
   EXPECT_EQ(flags->options.ready_fd, 7);
   EXPECT_TRUE(flags->options.check_only);
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{{"--node"},
                                                                                      {"--node", "x"},
                                                                                      {"--memory", "x"},
+                                                                                     {"--scrub", "x"},
+                                                                                     {"--scrub-every-s", "0"},
                                                                                      {"--server", "1"},
                                                                                      {"--server", "x=h:1"},
                                                                                      {"--server", "0=h:1"},

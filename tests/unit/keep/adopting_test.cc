@@ -92,6 +92,17 @@ TEST_F(KeepAdopting, WhatWasRemovedIsNotAdopted) {
   EXPECT_FALSE(claim());
 }
 
+// Server 1 began with the name while server 3 was its home, and was refused there. Nobody else heard that.
+TEST_F(KeepAdopting, AClaimInVainDoesNotHideThatTheHomeIsGone) {
+  step(PeerFrame{member(3), wire::KeepLookup{ViewNumber(1), 4, true, kKey, false}});
+  copy_arrives();
+  claimed_by_1();
+  view(2, {1, 2});
+  ASSERT_TRUE(claim()) << "server 1 is there, and not the home";
+  answer_claims();
+  EXPECT_TRUE(entry().home);
+}
+
 TEST_F(KeepAdopting, TheNextWriterElsewhereGetsTheName) {
   adopt();
   const auto answer = claimed_by_1();

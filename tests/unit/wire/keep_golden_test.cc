@@ -24,10 +24,18 @@ TEST(Golden, Release_0_1_KeepMessageNumbers) {
   EXPECT_EQ(static_cast<int>(KeepNamesHeard::kType), 0x24c);
   EXPECT_EQ(static_cast<int>(KeepList::kType), 0x24d);
   EXPECT_EQ(static_cast<int>(KeepListed::kType), 0x24e);
+  EXPECT_EQ(static_cast<int>(KeepDamaged::kType), 0x24f);
+  EXPECT_EQ(static_cast<int>(KeepDamagedHeard::kType), 0x250);
+  EXPECT_EQ(static_cast<int>(KeepSuspect::kType), 0x251);
+  EXPECT_EQ(static_cast<int>(KeepVerify::kType), 0x252);
+  EXPECT_EQ(static_cast<int>(KeepVerified::kType), 0x253);
   EXPECT_EQ(static_cast<int>(CheckpointRelease::kType), 0x11e);
   EXPECT_EQ(static_cast<int>(CheckpointInspect::kType), 0x11f);
   EXPECT_EQ(static_cast<int>(CheckpointInspected::kType), 0x120);
   EXPECT_EQ(static_cast<int>(CheckpointPut::kType), 0x121);
+  EXPECT_EQ(static_cast<int>(CheckpointDamaged::kType), 0x122);
+  EXPECT_EQ(static_cast<int>(CheckpointVerify::kType), 0x123);
+  EXPECT_EQ(static_cast<int>(CheckpointVerified::kType), 0x124);
 }
 
 TEST(Golden, Release_0_1_CopyChunk) {

@@ -100,12 +100,14 @@ void add_client_rows(std::vector<Row>& rows) {
                        10,
                        {{JobId(11), OwnerId(12), 13, 14, 15}},
                        {true, 16, 17, 18, 19},
-                       {20, NodeId(21), ViewNumber(22), 23}},
+                       {20, NodeId(21), ViewNumber(22), 23},
+                       {24, 25, 26, 27, 28}},
           "01000000000000000200000003000000000000000400000005000000000000000700000073657276696e670300000077"
           "68790100000006000000070000000000000003000000683a3101020000006b310108000000000000000900000000000000"
           "0a00000000000000010000000b000000000000000c0000000d0000000e0000000f000000000000000110000000000000"
           "00110000000000000012000000000000001300000000000000"
-          "140000001500000016000000000000001700000000000000"));
+          "140000001500000016000000000000001700000000000000"
+          "180000000000000019000000000000001a000000000000001b000000000000001c00000000000000"));
 }
 
 void add_client_event_rows(std::vector<Row>& rows) {
@@ -133,13 +135,16 @@ void add_client_event_rows(std::vector<Row>& rows) {
                                  OwnerId(23),
                                  24,
                                  NodeId(25),
-                                 {26, NodeId(27), ViewNumber(28), 29}},
+                                 {26, NodeId(27), ViewNumber(28), 29},
+                                 "jobs",
+                                 Version(30)},
                      "010000000000000002000000000000000300000000000000040000000000000005000000070000006c696e6b5f757006"
                      "00000007000000000000000300000077687908000000000000000900000000000000010000000a0000000b0000000000"
                      "0000010000000c0000000d00000000000000010000000e0000000f000000000000000100000010000000110000000000"
                      "000001000000120000001300000000000000140000000000000015000000000000001600000000000000170000001800"
                      "000019000000"
-                     "1a0000001b0000001c000000000000001d00000000000000"));
+                     "1a0000001b0000001c000000000000001d00000000000000"
+                     "040000006a6f62731e00000000000000"));
 }
 
 void add_client_ring_rows(std::vector<Row>& rows) {
@@ -220,6 +225,21 @@ void add_client_keep_rows(std::vector<Row>& rows) {
   const Bytes two = bytes({1, 2});
   const CheckpointPut put{"jobs", {{"data", two}}, CommitLevel::kReplicated, 5};
   rows.push_back(row(0x121, put, "040000006a6f62730100000004000000646174610200000001020105000000"));
+}
+
+void add_client_integrity_rows(std::vector<Row>& rows) {
+  rows.push_back(row(0x122, CheckpointDamaged{"jobs", Version(2)}, "040000006a6f62730200000000000000"));
+  rows.push_back(row(0x123, CheckpointVerify{"jobs", Version(2), 500}, "040000006a6f62730200000000000000f4010000"));
+  rows.push_back(row(0x124,
+                     CheckpointVerified{{{Version(2),
+                                          8192,
+                                          {{NodeId(3), CopyState::kGood},
+                                           {NodeId(4), CopyState::kRepaired},
+                                           {NodeId(5), CopyState::kDamaged},
+                                           {NodeId(6), CopyState::kAbsent},
+                                           {NodeId(7), CopyState::kUnreadable}}}}},
+                     "0100000002000000000000000020000000000000050000000300000000040000000105000000020600000003"
+                     "0700000004"));
 }
 
 void add_client_log_rows(std::vector<Row>& rows) {
@@ -326,6 +346,17 @@ void add_keep_and_log_rows(std::vector<Row>& rows) {
       "01070000000800000000000000"
       "0900000000000000"));
   rows.push_back(
+      row(0x24f, KeepDamaged{ViewNumber(1), kKey, Version(2)}, "0100000000000000e80300000101000000670200000000000000"));
+  rows.push_back(row(0x250, KeepDamagedHeard{ViewNumber(1), kKey, Version(2), true},
+                     "0100000000000000e8030000010100000067020000000000000001"));
+  rows.push_back(
+      row(0x251, KeepSuspect{ViewNumber(1), kKey, Version(2)}, "0100000000000000e80300000101000000670200000000000000"));
+  rows.push_back(row(0x252, KeepVerify{ViewNumber(1), 2, kKey, Version(3)},
+                     "01000000000000000200000000000000e80300000101000000670300000000000000"));
+  rows.push_back(row(0x253, KeepVerified{ViewNumber(1), 2, true, {{Version(3), 4, CopyState::kRepaired}}},
+                     "01000000000000000200000000000000010100000003000000000000000400000000000000"
+                     "01"));
+  rows.push_back(
       row(0x270, LogRecords{JobId(1), Rank(2), Rank(3), 4, {{Ssn(5), 6, 7, -8, Incarnation(9), 10, 11, bytes({0xaa})}}},
           "010000000000000002000000030000000400000000000000010000000500000000000000060000000000000007000000"
           "00000000f8ffffff09000000000000000a000000000000000b0000000000000001000000aa"));
@@ -361,6 +392,7 @@ std::vector<Row> release_0_1() {
   add_client_event_rows(rows);
   add_client_ring_rows(rows);
   add_client_keep_rows(rows);
+  add_client_integrity_rows(rows);
   add_client_log_rows(rows);
   add_peer_rows(rows);
   add_keep_and_log_rows(rows);
