@@ -54,6 +54,20 @@ std::string totals(const CheckpointTable& table) {
 
 }  // namespace
 
+Result<CheckpointTable> fetch_table(client::Connection& connection, const std::string& prefix) {
+  CheckpointTable out;
+  std::string after;
+  for (;;) {
+    RK_TRY(auto page, connection.call<wire::CheckpointListAnswer>(wire::CheckpointList{prefix, after}));
+    std::move(page.entries.begin(), page.entries.end(), std::back_inserter(out.entries));
+    out.servers = std::move(page.servers);
+    if (page.next.empty()) return out;
+    if (page.next <= after)
+      return fail(ErrorCode::kCorrupt, "the server's list goes in a circle: install matching releases");
+    after = std::move(page.next);
+  }
+}
+
 Result<NamedVersion> parse_named_version(const std::string& text) {
   NamedVersion out{text, {}};
   const auto at = text.rfind('@');
@@ -69,20 +83,6 @@ Result<NamedVersion> parse_named_version(const std::string& text) {
   if (out.name.empty())
     return fail(ErrorCode::kInvalidArgument, "\"" + text + "\" names no checkpoint: give NAME or NAME@VERSION");
   return out;
-}
-
-Result<CheckpointTable> fetch_table(client::Connection& connection, const std::string& prefix) {
-  CheckpointTable out;
-  std::string after;
-  for (;;) {
-    RK_TRY(auto page, connection.call<wire::CheckpointListAnswer>(wire::CheckpointList{prefix, after}));
-    std::move(page.entries.begin(), page.entries.end(), std::back_inserter(out.entries));
-    out.servers = std::move(page.servers);
-    if (page.next.empty()) return out;
-    if (page.next <= after)
-      return fail(ErrorCode::kCorrupt, "the server's list goes in a circle: install matching releases");
-    after = std::move(page.next);
-  }
 }
 
 std::string checkpoint_table(const CheckpointTable& table, bool colours) {

@@ -46,6 +46,11 @@ std::string job(const wire::ServerEvent& event) {
          (event.ranks != 0 ? ", " + std::to_string(event.ranks) + (event.ranks == 1 ? " process" : " processes") : "");
 }
 
+std::string copy_of(const wire::ServerEvent& event) {
+  return "version " + std::to_string(event.version.value) + " of \"" + event.checkpoint + "\" of user " +
+         std::to_string(event.owner.value) + ", " + std::to_string(event.bytes) + " bytes";
+}
+
 // Nothing is known of an event that a newer server tells, so: all that it has for people.
 std::string other(const wire::ServerEvent& event) {
   return (event.node ? server(event.node) : "") + (event.node && !event.reason.empty() ? ": " : "") + event.reason;
@@ -67,6 +72,9 @@ std::string details(const wire::ServerEvent& event) {
   if (name == "copying_started") return copies(event) + " to make, with " + server(event.node);
   if (name == "copying_progress") return copies(event) + " left";
   if (name == "copying_done") return copies(event) + " made";
+  if (name == "copy_damaged") return copy_of(event) + ": the copy here does not have its checksums any more";
+  if (name == "copy_repaired") return copy_of(event) + ": replaced by the copy of " + server(event.node);
+  if (name == "copy_unrepaired") return copy_of(event) + ": " + event.reason;
   if (name == "job_created" || name == "job_ended") return job(event);
   if (name == "server_started")
     return server(event.node) + ", incarnation " + std::to_string(event.incarnation.value) +
@@ -76,10 +84,10 @@ std::string details(const wire::ServerEvent& event) {
 }
 
 const char* colour(const std::string& name) {
-  for (const char* bad :
-       {"wedged", "overridden", "evicted", "member_suspected", "link_down", "peer_refused", "copies_lost"})
+  for (const char* bad : {"wedged", "overridden", "evicted", "member_suspected", "link_down", "peer_refused",
+                          "copies_lost", "copy_damaged", "copy_unrepaired"})
     if (name == bad) return "31";
-  for (const char* good : {"unwedged", "member_heard", "link_up", "copying_done", "view_installed"})
+  for (const char* good : {"unwedged", "member_heard", "link_up", "copying_done", "copy_repaired", "view_installed"})
     if (name == good) return "32";
   return "0";
 }

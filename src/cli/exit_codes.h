@@ -14,6 +14,7 @@ inline constexpr int kRefused = 3;       // override: where it would only lose d
 inline constexpr int kUsage = 64;        // options, partition, --kill
 inline constexpr int kDiffers = 65;      // --strict-output, a divergence
 inline constexpr int kBadData = 65;      // import: the file is damaged, cut off, or no export that this release reads
+inline constexpr int kDamaged = 65;      // verify: a copy stays damaged, another one is good
 inline constexpr int kNoInput = 66;      // a program or file that was named does not exist
 inline constexpr int kUnavailable = 69;  // servers that do not answer, ended, or lost their ring
 inline constexpr int kInternal = 70;

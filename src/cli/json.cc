@@ -9,6 +9,7 @@
 #include "cli/override.h"
 #include "cli/ring_picture.h"
 #include "cli/terminal.h"
+#include "cli/verify.h"
 #include "recovery/report.h"
 
 namespace rk::cli {
@@ -153,11 +154,12 @@ void put_details(Json& out, const wire::ServerEvent& event) {
   };
   const bool view = is({"view_installed"});
   const bool copies = is({"copies_lost", "copying_started", "copying_progress", "copying_done"});
+  const bool copy = is({"copy_damaged", "copy_repaired", "copy_unrepaired"});
   const bool job = is({"job_created", "job_ended"});
   const bool life = is({"server_started", "server_stopping", "evicted", "member_suspected", "member_heard", "link_up"});
   const bool overridden = is({"overridden"});
-  const bool any =
-      !view && !copies && !job && !life && !overridden && !is({"wedged", "unwedged", "link_down", "peer_refused"});
+  const bool any = !view && !copies && !copy && !job && !life && !overridden &&
+                   !is({"wedged", "unwedged", "link_down", "peer_refused"});
   if (view || any || copies || overridden || is({"wedged", "unwedged", "server_started", "evicted"}))
     out["view"] = event.view.value;
   if (any || overridden) put_mark(out, event.overridden);
@@ -172,19 +174,21 @@ void put_details(Json& out, const wire::ServerEvent& event) {
     out["lost"] = lives(event.lost);
     out["left"] = lives(event.left);
   }
-  if (any || copies || life || overridden || is({"wedged", "link_down", "peer_refused"}))
+  if (any || copies || life || overridden || is({"wedged", "link_down", "peer_refused", "copy_repaired"}))
     out["node"] = event.node ? Json(event.node.value) : Json();
   if (any || life) out["incarnation"] = event.incarnation.value;
   if (any || copies || is({"peer_refused"})) out["count"] = event.count;
-  if (any || copies) out["bytes"] = event.bytes;
-  if (any || job) {
-    out["job"] = hex(event.job.value);
-    out["owner"] = event.owner.value;
+  if (any || copies || copy) out["bytes"] = event.bytes;
+  if (any || job) out["job"] = hex(event.job.value);
+  if (any || job || copy) out["owner"] = event.owner.value;
+  if (any || copy) {
+    out["checkpoint"] = event.checkpoint;
+    out["version"] = event.version.value;
   }
   if (any || is({"job_created"})) out["ranks"] = event.ranks;
   if (any || overridden ||
       is({"server_started", "evicted", "wedged", "member_suspected", "link_down", "peer_refused", "server_stopping",
-          "copies_lost"}))
+          "copies_lost", "copy_unrepaired"}))
     out["reason"] = event.reason;
 }
 
@@ -231,6 +235,11 @@ std::string to_json(const wire::StatusAnswer& status) {
   out["budget_bytes"] = status.budget_bytes;
   out["used_bytes"] = status.used_bytes;
   out["checkpoints"] = status.checkpoints;
+  out["integrity"] = {{"checked", status.integrity.checked},
+                      {"checked_bytes", status.integrity.checked_bytes},
+                      {"damaged", status.integrity.damaged},
+                      {"repaired", status.integrity.repaired},
+                      {"unrepaired", status.integrity.unrepaired}};
   out["jobs"] = Json::array();
   for (const wire::JobStatus& job : status.jobs)
     out["jobs"].push_back({{"job", hex(job.job.value)},
@@ -417,6 +426,30 @@ std::string to_json(const std::string& name, const wire::CheckpointInspected& an
     for (const wire::SectionPlace& section : version.sections)
       one["sections"].push_back({{"name", section.name}, {"bytes", section.size}, {"sum", hex(section.sum)}});
     out["versions"].push_back(std::move(one));
+  }
+  return document(out);
+}
+
+std::string to_json(const std::vector<VerifiedCheckpoint>& all) {
+  Json out;
+  out["checkpoints"] = Json::array();
+  for (const VerifiedCheckpoint& checkpoint : all) {
+    Json one;
+    one["name"] = checkpoint.name;
+    one["lost"] = checkpoint.lost;
+    one["error"] = checkpoint.error.empty() ? Json() : Json(checkpoint.error);
+    one["versions"] = Json::array();
+    for (const wire::VerifiedVersion& version : checkpoint.versions) {
+      Json item;
+      item["version"] = version.version.value;
+      item["memory_bytes"] = version.bytes;
+      item["readable"] = has_good_copy(version);
+      item["copies"] = Json::array();
+      for (const wire::VerifiedCopy& copy : version.copies)
+        item["copies"].push_back({{"server", copy.server.value}, {"state", state_name(copy.state)}});
+      one["versions"].push_back(std::move(item));
+    }
+    out["checkpoints"].push_back(std::move(one));
   }
   return document(out);
 }

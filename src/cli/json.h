@@ -9,6 +9,7 @@
 #include "cli/checkpoint_archive.h"
 #include "cli/checkpoints.h"
 #include "cli/completion.h"
+#include "cli/verify.h"
 #include "doctor/finding.h"
 #include "keys/key_set.h"
 #include "recovery/run_record.h"
@@ -26,6 +27,7 @@ std::string to_json(const recovery::RunRecord& record);
 // docs/checkpoints.md
 std::string to_json(const CheckpointTable& table);
 std::string to_json(const std::string& name, const wire::CheckpointInspected& answer);
+std::string to_json(const std::vector<VerifiedCheckpoint>& all);
 std::string to_json(const std::string& name, Version version, std::uint64_t bytes);
 // `bytes`: of the file; none if it was read.
 std::string to_json(const std::string& file, std::optional<std::uint64_t> bytes,

@@ -19,6 +19,7 @@
 #include "cli/events.h"
 #include "cli/exit_codes.h"
 #include "cli/override.h"
+#include "cli/verify.h"
 #include "launch/exec_rank.h"
 #include "launch/options.h"
 #include "launch/private_ring.h"
@@ -180,6 +181,7 @@ struct CheckpointCommands {
   rk::cli::RemoveOptions remove;
   rk::cli::ExportOptions exported;
   rk::cli::ImportOptions import;
+  rk::cli::VerifyOptions verify;
 
   CLI::App* list_app = nullptr;
   CLI::App* usage_app = nullptr;
@@ -189,6 +191,7 @@ struct CheckpointCommands {
   CLI::App* remove_app = nullptr;
   CLI::App* export_app = nullptr;
   CLI::App* import_app = nullptr;
+  CLI::App* verify_app = nullptr;
 
   void describe(CLI::App& app);
   void describe_archives(CLI::App& app);
@@ -216,15 +219,20 @@ void CheckpointCommands::describe(CLI::App& app) {
   put_app->add_flag("--local", put.local, "without a second copy on another server");
   remove_app = app.add_subcommand("rm", "remove checkpoints, with all versions");
   remove_app->add_option("names", remove.names, "of the checkpoints")->type_name("CHECKPOINT")->required();
+  verify_app = app.add_subcommand("verify", "sum all copies of your checkpoints now, and repair what is damaged");
+  verify_app->add_option("checkpoint", verify.what, "NAME, or NAME@VERSION; else all of yours")
+      ->type_name("CHECKPOINT");
   describe_archives(app);
   for (const auto& [command, asked] :
        {std::pair{list_app, &list.asked}, std::pair{usage_app, &usage.asked}, std::pair{inspect_app, &inspect.asked},
         std::pair{get_app, &get.asked}, std::pair{put_app, &put.asked}, std::pair{remove_app, &remove.asked},
-        std::pair{export_app, &exported.asked}, std::pair{import_app, &import.asked}})
+        std::pair{export_app, &exported.asked}, std::pair{import_app, &import.asked},
+        std::pair{verify_app, &verify.asked}})
     describe_choice(*command, *asked);
   for (const auto& [command, json] :
        {std::pair{list_app, &list.json}, std::pair{usage_app, &usage.json}, std::pair{inspect_app, &inspect.json},
-        std::pair{put_app, &put.json}, std::pair{export_app, &exported.json}, std::pair{import_app, &import.json}})
+        std::pair{put_app, &put.json}, std::pair{export_app, &exported.json}, std::pair{import_app, &import.json},
+        std::pair{verify_app, &verify.json}})
     command->add_flag("--json", *json, "as JSON");
 }
 
@@ -251,6 +259,7 @@ std::optional<int> CheckpointCommands::run() const {
   if (*remove_app) return rk::cli::remove_checkpoints(remove);
   if (*export_app) return rk::cli::export_checkpoints(exported);
   if (*import_app) return rk::cli::import_checkpoints(import);
+  if (*verify_app) return rk::cli::verify_checkpoints(verify);
   return std::nullopt;
 }
 

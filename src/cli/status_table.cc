@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status_table.h"
 
+#include <algorithm>
+
 #include "cli/override.h"
 #include "cli/terminal.h"
 
 namespace rk::cli {
+namespace {
+
+std::string damage_line(const wire::IntegrityStatus& integrity) {
+  const std::uint64_t replaced =
+      integrity.damaged - std::min(integrity.damaged, integrity.repaired + integrity.unrepaired);
+  return "damaged copies here: " + std::to_string(integrity.damaged) + " found in " +
+         std::to_string(integrity.checked) + " checks, " + std::to_string(integrity.repaired) + " repaired, " +
+         std::to_string(integrity.unrepaired) + " not repaired" +
+         (replaced > 0 ? ", " + std::to_string(replaced) + " let go of" : "");
+}
+
+}  // namespace
+
 std::string status_table(const wire::StatusAnswer& status, bool colours) {
   const bool serving = status.state == "serving";
   // The witness is the last of the members and holds no copies.
@@ -36,6 +51,8 @@ std::string status_table(const wire::StatusAnswer& status, bool colours) {
   }
   out += "memory: " + mebibytes(status.used_bytes) + " of " + mebibytes(status.budget_bytes) + " used, " +
          std::to_string(status.checkpoints) + (status.checkpoints == 1 ? " checkpoint\n" : " checkpoints\n");
+  if (status.integrity.damaged > 0)
+    out += coloured(damage_line(status.integrity), status.integrity.unrepaired > 0 ? "31" : "33", colours) + "\n";
   if (status.jobs.empty()) return out + "no jobs\n";
   out += "  job               owner   processes  log\n";
   for (const wire::JobStatus& job : status.jobs) {

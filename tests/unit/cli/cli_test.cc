@@ -7,6 +7,7 @@
 #include "cli/json.h"
 #include "cli/override.h"
 #include "cli/status_table.h"
+#include "cli/verify.h"
 
 namespace rk::cli {
 namespace {
@@ -92,6 +93,49 @@ TEST(Override, SaysWhatWouldBeLost) {
   answer.done = true;
   answer.overridden = kMark;
   EXPECT_NE(override_text(answer).find("servers 4, 5 go on in view 7, generation 2"), std::string::npos);
+}
+
+TEST(StatusTable, TellsOfDamageWhenThereWasSome) {
+  wire::StatusAnswer status = ring_of_three();
+  status.integrity.checked = 90;
+  EXPECT_EQ(status_table(status, false).find("damaged"), std::string::npos);
+  status.integrity = {90, 7000, 6, 3, 1};
+  EXPECT_NE(status_table(status, false)
+                .find("damaged copies here: 6 found in 90 checks, 3 repaired, 1 not repaired, 2 let go of\n"),
+            std::string::npos)
+      << status_table(status, false);
+  const auto json = nlohmann::json::parse(to_json(status));
+  EXPECT_EQ(json["integrity"].dump(), R"({"checked":90,"checked_bytes":7000,"damaged":6,"repaired":3,"unrepaired":1})");
+}
+
+VerifiedCheckpoint verified(std::vector<wire::VerifiedCopy> copies) {
+  return {"state", false, {{Version(2), 4096, std::move(copies)}}, {}};
+}
+
+TEST(Verify, ItsStatusIsThatOfTheWorstCheckpoint) {
+  using wire::CopyState;
+  const auto good = verified({{NodeId(1), CopyState::kGood}, {NodeId(2), CopyState::kRepaired}});
+  const auto damaged = verified({{NodeId(1), CopyState::kGood}, {NodeId(2), CopyState::kDamaged}});
+  const auto unreadable = verified({{NodeId(1), CopyState::kUnreadable}, {NodeId(2), CopyState::kGood}});
+  const auto gone = verified({{NodeId(1), CopyState::kDamaged}});
+  const auto nowhere = verified({});
+  VerifiedCheckpoint lost = good;
+  lost.lost = true;
+  VerifiedCheckpoint unknown = verified({});
+  unknown.versions.clear();
+  unknown.error = "server 3 does not answer";
+  EXPECT_EQ(verified_status({}), 0);
+  EXPECT_EQ(verified_status({good, good}), 0);
+  EXPECT_EQ(verified_status({damaged, good}), 65);
+  EXPECT_EQ(verified_status({unreadable}), 65);
+  EXPECT_EQ(verified_status({damaged, gone}), 69);
+  EXPECT_EQ(verified_status({nowhere}), 69);
+  EXPECT_EQ(verified_status({lost}), 69);
+  EXPECT_EQ(verified_status({unknown, good}), 69);
+  const std::string text = verified_text({damaged, gone, unknown}, false);
+  for (const char* words : {"state@2: server 1 good, server 2 damaged\n", "state@2: server 1 damaged; LOST: ",
+                            "state: server 3 does not answer\n", "3 copies summed, 0 repaired, 2 not good\n"})
+    EXPECT_NE(text.find(words), std::string::npos) << text;
 }
 
 TEST(Json, OfAStatus) {

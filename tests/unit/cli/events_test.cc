@@ -61,6 +61,18 @@ TEST(EventLine, OfTheRest) {
   event.bytes = 3U << 20U;
   event.reason = "";
   EXPECT_EQ(line_of(event), "copies_lost       3 versions (3 MiB) without a second copy now\n");
+  event.owner = OwnerId(1000);
+  event.checkpoint = "state";
+  event.version = Version(4);
+  event.bytes = 4096;
+  event.event = "copy_repaired";
+  EXPECT_EQ(line_of(event),
+            "copy_repaired     version 4 of \"state\" of user 1000, 4096 bytes: replaced by the copy of server 3\n");
+  event.event = "copy_unrepaired";
+  event.reason = "no server has a good copy";
+  EXPECT_EQ(line_of(event),
+            "copy_unrepaired   version 4 of \"state\" of user 1000, 4096 bytes: no server has a good copy\n");
+  event.reason = "";
   event.event = "job_created";
   event.job = JobId(255);
   event.owner = OwnerId(1000);
@@ -110,6 +122,23 @@ TEST(EventJson, OfAnOverride) {
 
 TEST(EventJson, AbsentServersAreNull) {
   EXPECT_TRUE(nlohmann::json::parse(to_json(event_of("peer_refused")))["node"].is_null());
+}
+
+TEST(EventJson, OfADamagedCopy) {
+  wire::ServerEvent event = event_of("copy_damaged");
+  event.owner = OwnerId(1000);
+  event.checkpoint = "state";
+  event.version = Version(4);
+  event.bytes = 4096;
+  const auto json = nlohmann::json::parse(to_json(event));
+  EXPECT_EQ(json["checkpoint"], "state");
+  EXPECT_EQ(json["version"], 4);
+  EXPECT_EQ(json["bytes"], 4096);
+  EXPECT_EQ(json["owner"], 1000);
+  for (const char* field : {"node", "reason", "job", "view"}) EXPECT_FALSE(json.contains(field)) << field;
+  event.event = "copy_repaired";
+  event.node = NodeId(3);
+  EXPECT_EQ(nlohmann::json::parse(to_json(event))["node"], 3);
 }
 
 TEST(EventJson, OfAnUnknownEventHasAll) {
