@@ -133,6 +133,7 @@ class Keep {
     std::set<Member> offered;
     ViewNumber complete_in;           // the predecessor of that view has it
     std::uint64_t outdate_at_ms = 0;  // who must be told that it comes is told again then
+    bool had_elsewhere = false;       // a server had it complete once, and its copy was damaged since
   };
   // A copy under way to another server.
   struct Outgoing {
@@ -377,6 +378,8 @@ class Keep {
   void drop_incoming(SlotId slot);
   void expire_incoming();
   void answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult result, std::string reason = {});
+  void answer_without(const Member& to, std::uint64_t copy, const VersionKey& version, wire::CopyResult result,
+                      std::string reason = {});
 
   // rounds.cc: lookup, claim, remove
   void start_round(Round round);

@@ -17,9 +17,19 @@ void Keep::answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult re
   emit(Send{to.node, wire::CopyAnswer{view_.number, copy, result, std::move(reason)}});
 }
 
+// It has no copy of the version: `result` says that it has nothing of it. Of one that was complete here before it was
+// damaged that is not true: it is known here, and its home must not call it FAILED.
+void Keep::answer_without(const Member& to, std::uint64_t copy, const VersionKey& version, wire::CopyResult result,
+                          std::string reason) {
+  const Entry* entry = catalogue_.find(version.first);
+  const bool had = damaged_.contains(version) && !entry->home && version.second > entry->committed;
+  answer_copy(to, copy, had ? wire::CopyResult::kHadIt : result, std::move(reason));
+}
+
 void Keep::handle(const Member& from, const wire::CopyOffer& message) {
   const auto refused = [&](std::string reason) {
-    answer_copy(from, message.copy, wire::CopyResult::kRefused, std::move(reason));
+    answer_without(from, message.copy, {message.key, message.content.version}, wire::CopyResult::kRefused,
+                   std::move(reason));
   };
   if (!possible(message.content) || !possible(message.committed) || !possible(message.owed))
     return refused("the offer is damaged");
@@ -63,7 +73,8 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
 void Keep::incoming_ready(SlotId slot, const Status& status) {
   Incoming& item = incoming_.at(slot);
   if (!status) {
-    answer_copy(item.from, item.copy, wire::CopyResult::kRefused, status.error().message);
+    answer_without(item.from, item.copy, {item.key, item.content.version}, wire::CopyResult::kRefused,
+                   status.error().message);
     return drop_incoming(slot);
   }
   item.ready = true;
@@ -80,7 +91,7 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
                                                                             : wire::version_sum(item.content.sections));
   Entry* entry = catalogue_.find(item.key);
   if (!equal || entry == nullptr) {
-    answer_copy(item.from, item.copy, wire::CopyResult::kDamaged);
+    answer_without(item.from, item.copy, {item.key, item.content.version}, wire::CopyResult::kDamaged);
     return drop_incoming(slot);
   }
   incoming_.erase(slot);

@@ -106,6 +106,9 @@ void Keep::handle(const Member& from, const wire::CopyAnswer& message) {
     case wire::CopyResult::kRefused:
       stop_outgoing(message.copy);
       return copy_refused(version, from, message.reason);
+    case wire::CopyResult::kHadIt:
+      if (const auto pending = pending_.find(version); pending != pending_.end()) pending->second.had_elsewhere = true;
+      [[fallthrough]];
     case wire::CopyResult::kDamaged:
       return copy_damaged(message.copy, outgoing);
     case wire::CopyResult::kOtherView:

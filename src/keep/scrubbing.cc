@@ -161,8 +161,8 @@ void Keep::spoil_commit(Entry& entry, VersionRecord& record, std::uint64_t refus
   ++integrity_.damaged;
   tell_news(CopyNews::Kind::kDamaged, entry.key, record);
   // The one server that was offered it has nothing of it, and was not offered it again since it said so.
-  const auto outgoing = outgoing_.find(refused_copy);
-  const bool nobody_has_it = pending_.at(version).offered.size() == 1 && outgoing != outgoing_.end();
+  const Pending& pending = pending_.at(version);
+  const bool nobody_has_it = pending.offered.size() == 1 && !pending.had_elsewhere && outgoing_.contains(refused_copy);
   free_slot(std::exchange(record.slot, {}), true);
   finish_pending(version, nobody_has_it ? wire::CommitResult::kFailed : wire::CommitResult::kUnknown,
                  "the bytes of \"" + entry.key.name +
@@ -279,6 +279,7 @@ void Keep::handle(const Member& from, const wire::KeepDamaged& message) {
     entry->offered.insert(from);  // it is told what it may forget
     if (const auto pending = pending_.find(version); pending != pending_.end()) {
       pending->second.complete_in = {};
+      pending->second.had_elsewhere = true;
       replicate(version);
     } else {
       to_heal_.insert(message.key);

@@ -262,7 +262,7 @@ void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& 
   record.content.version = entry.highest;
   VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
-  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0};
+  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0, false};
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
     return commit(entry, placed), replicate(version);
   replicate(version);

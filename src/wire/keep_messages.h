@@ -68,6 +68,7 @@ enum class CopyResult : std::uint8_t {
   kRefused = 2,    // nothing of the version is here; the reason says why
   kDamaged = 3,    // bytes arrived that do not have their checksums, or out of order: nothing of it is here
   kOtherView = 4,  // try again when both are in the same view
+  kHadIt = 5,      // as kDamaged or kRefused, but it was complete here once, and damaged since: it may be known
 };
 
 // Answer to CopyOffer, and to a CopyFetch that cannot be served.

@@ -299,6 +299,40 @@ TEST_F(KeepScrubbing, ACommitThatWasOfferedAgainMeanwhileIsUnknown) {
   EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kUnknown);
 }
 
+// The first copy was complete, its answer got lost, and it was damaged since.
+TEST_F(KeepScrubbing, ACommitThatAServerHadBeforeIsUnknown) {
+  commit("state");
+  later(200);
+  ASSERT_TRUE(offered()) << "to the same server";
+  copy_answer(member(1), offered()->second.copy, wire::CopyResult::kHadIt);
+  step(SlotChecked{SlotId(1), {8}});
+  ASSERT_TRUE(answered<wire::CommitAnswer>());
+  EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kUnknown);
+}
+
+// It is known here, so that its home must not call it FAILED.
+TEST_F(KeepScrubbing, WhoHadAnOpenCommitDoesNotSayThatItHasNothingOfIt) {
+  copy_arrives();
+  suspect(3);
+  summed(8);
+  EXPECT_TRUE(record(Version(4)).damaged);
+  const auto refusal_of = [this](Version committed, std::uint64_t copy) {
+    wire::VersionContent content = record(Version(4)).content;
+    effects_.clear();
+    const wire::CopyOffer again{ViewNumber(view_), copy, false, kKey, content, committed, committed};
+    core_.step({now_ms_, lease_until_ms_, 0, PeerFrame{member(3), again}}, effects_);
+    core_.step({now_ms_, lease_until_ms_, 0, SlotReady{all<TakeSlot>().at(0).slot, fail(ErrorCode::kNoMemory, "full")}},
+               effects_);
+    return sent<wire::CopyAnswer>()->second.result;
+  };
+  EXPECT_EQ(refusal_of(Version(3), 8), wire::CopyResult::kHadIt);
+  step(PeerFrame{member(3), wire::CopyOffer{ViewNumber(view_), 9, true, kKey, record(Version(4)).content, Version(3),
+                                            Version(3)}});
+  step(CopyArrived{all<ReceiveCopy>().at(0).slot, true, {8}});
+  EXPECT_EQ(sent<wire::CopyAnswer>()->second.result, wire::CopyResult::kHadIt);
+  EXPECT_EQ(refusal_of(Version(4), 10), wire::CopyResult::kRefused) << "it is confirmed, and is not called FAILED";
+}
+
 TEST_F(KeepScrubbing, BytesThatWereDamagedOnTheirWayAreSentAgain) {
   commit("state");
   copy_answer(member(1), offered()->second.copy, wire::CopyResult::kDamaged);
