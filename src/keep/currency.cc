@@ -30,6 +30,7 @@ namespace rk::keep {
 Keep::Standing Keep::standing_of(const Round& round) const {
   Standing out;
   const bool claim_is_loss = config_.planted_bug == PlantedBug::kClaimIsLoss;
+  const bool trust_checksum = config_.planted_bug == PlantedBug::kTrustChecksum;
   bool orphaned = false;
   Version owed;
   const auto reach = [&](Version version) { out.reach = out.reach ? std::min(*out.reach, version) : version; };
@@ -51,7 +52,7 @@ Keep::Standing Keep::standing_of(const Round& round) const {
     out.highest = std::max(out.highest, answer.highest);
     owed = std::max(owed, answer.owed);
     orphaned = orphaned || (answer.known && (!answer.claimants_live || claim_is_loss));
-    if (answer.current) reach(answer.owed);
+    if (answer.current || (trust_checksum && !answer.versions.empty())) reach(answer.owed);
     // It alone says what exists.
     if (answer.home) out.home_owes = answer.owed;
   }

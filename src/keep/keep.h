@@ -65,6 +65,10 @@ enum class PlantedBug : std::uint8_t {
   kDamageNotTold,          // a holder does not tell the home that its copy is damaged
   kRepairNotVerified,      // a damaged copy is replaced by whatever bytes come
   kServeDamaged,           // a copy that is known to be damaged is given to readers
+  kOverwriteShadow,        // a second copy is written over the version before it
+  kNoWriterFence,          // writers of an older life of the community are not refused
+  kTrustChecksum,          // whoever has a copy counts as current, if only its checksums are right
+  kRetireBeforeCommit,     // a group record that is not confirmed yet lets go of the parts of those before it
 };
 
 struct Config {
@@ -321,6 +325,7 @@ class Keep {
   void end_pending(const VersionKey& version);
   void drop_version(Entry& entry, Version version);
   void retire(Entry& entry);
+  void retire_parts_before(const Entry& group);
   void tell_retained(Entry& entry);
   std::set<Version> open_versions(const wire::KeepKey& key) const;
   void expire_pending();
@@ -376,6 +381,8 @@ class Keep {
   void incoming_ready(SlotId slot, const Status& status);
   void incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint64_t>& sums);
   void drop_incoming(SlotId slot);
+  SlotId overwritten_slot(const Entry& entry, const wire::VersionContent& content) const;
+  void end_overwriting(const wire::KeepKey& key, SlotId slot);
   void expire_incoming();
   void answer_copy(const Member& to, std::uint64_t copy, wire::CopyResult result, std::string reason = {});
   void answer_without(const Member& to, std::uint64_t copy, const VersionKey& version, wire::CopyResult result,

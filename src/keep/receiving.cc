@@ -64,10 +64,34 @@ void Keep::handle(const Member& from, const wire::CopyOffer& message) {
   if (!fits(message.key.owner, content.total)) return refused("the user's quota is used up there");
   entry->home_member = from;
   entry->home_heard = true;
-  const SlotId slot = take_slot(message.key.owner, content.total);
+  const SlotId overwritten = overwritten_slot(*entry, content);
+  const SlotId slot = overwritten ? overwritten : take_slot(message.key.owner, content.total);
   const std::uint64_t deadline_ms = now_ms_ + config_.answer_timeout_ms + content.total / config_.copy_bytes_per_ms;
   incoming_[slot] = Incoming{from, message.copy, message.eager, message.key, content, false, deadline_ms};
   if (content.total == 0) incoming_arrived(slot, true, {});
+  if (overwritten) incoming_ready(slot, {});
+}
+
+// A planted bug: the slot of the version before, which a copy of the same size is written over.
+SlotId Keep::overwritten_slot(const Entry& entry, const wire::VersionContent& content) const {
+  if (config_.planted_bug != PlantedBug::kOverwriteShadow || content.total == 0) return {};
+  for (auto at = entry.versions.rbegin(); at != entry.versions.rend(); ++at)
+    if (at->second.here && at->second.slot && at->second.content.total == content.total &&
+        !incoming_.contains(at->second.slot) && !checks_.contains(at->second.slot))
+      return at->second.slot;
+  return {};
+}
+
+void Keep::end_overwriting(const wire::KeepKey& key, SlotId slot) {
+  Entry* entry = catalogue_.find(key);
+  if (config_.planted_bug != PlantedBug::kOverwriteShadow || entry == nullptr || !slots_.contains(slot)) return;
+  for (auto& [version, record] : entry->versions) {
+    if (record.slot != slot) continue;
+    record.slot = {};
+    record.here = false;
+    checks_.erase(slot);
+    if (scrubbing_ == slot) scrubbing_ = {};
+  }
 }
 
 void Keep::incoming_ready(SlotId slot, const Status& status) {
@@ -102,6 +126,7 @@ void Keep::incoming_arrived(SlotId slot, bool whole, const std::vector<std::uint
     free_slot(slot);
     return answer_copy(item.from, item.copy, same ? wire::CopyResult::kComplete : wire::CopyResult::kRefused);
   }
+  end_overwriting(item.key, slot);
   hold(*entry, item.content, slot);
   mended(*entry, item.content.version, item.from.node);
   answer_copy(item.from, item.copy, wire::CopyResult::kComplete);
@@ -123,6 +148,7 @@ void Keep::hold(Entry& entry, const wire::VersionContent& content, SlotId slot) 
 void Keep::drop_incoming(SlotId slot) {
   const auto at = incoming_.find(slot);
   if (at->second.ready) emit(StopCopy{at->second.from.node, at->second.copy});
+  end_overwriting(at->second.key, slot);
   incoming_.erase(at);
   free_slot(slot);
 }

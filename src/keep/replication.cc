@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies to the predecessor, and the results of commits.
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "keep/keep.h"
@@ -253,6 +254,17 @@ void Keep::retire(Entry& entry) {
     if (!retained.contains(version)) old.push_back(version);
   for (const Version version : old) drop_version(entry, version);
   to_heal_.insert(entry.key);
+}
+
+// A planted bug: only the newest record holds parts, confirmed or not.
+void Keep::retire_parts_before(const Entry& group) {
+  Entry newest = group;
+  newest.versions.erase(newest.versions.begin(), std::prev(newest.versions.end()));
+  catalogue_.refresh_holds(newest);
+  for (const auto& [version, record] : group.versions)
+    for (const wire::GroupPart& named : record.content.parts)
+      if (Entry* part = catalogue_.find({group.key.owner, wire::KeepKind::kCheckpoint, named.name}); part && part->home)
+        retire(*part);
 }
 
 // The predecessor, and holders of what the predecessor does not have yet, keep what is retained; others keep nothing.

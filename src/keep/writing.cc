@@ -36,7 +36,7 @@ Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::ui
 
 bool Keep::fenced(Entry& entry, const ClientRequest& request) {
   if (!request.sender) return false;
-  if (request.sender < entry.fence) return true;
+  if (request.sender < entry.fence) return config_.planted_bug != PlantedBug::kNoWriterFence;
   entry.fence = request.sender;
   return false;
 }
@@ -262,6 +262,8 @@ void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& 
   record.content.version = entry.highest;
   VersionRecord& placed = entry.versions[entry.highest] = std::move(record);
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
+  if (config_.planted_bug == PlantedBug::kRetireBeforeCommit && entry.key.kind == wire::KeepKind::kGroup)
+    retire_parts_before(entry);
   pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0, false};
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
     return commit(entry, placed), replicate(version);

@@ -72,7 +72,7 @@ void Clients::race() {
   }
 }
 
-void Clients::ask(Operation operation, Incarnation sender) {
+void Clients::ask(Operation operation) {
   KeepHost* life = cluster_.host(operation.host);
   if (life == nullptr || cluster_.hosts().paused(operation.host)) return;
   const bool puts = std::holds_alternative<keep::Put>(operation.request);
@@ -91,6 +91,7 @@ void Clients::ask(Operation operation, Incarnation sender) {
   operation.least = cluster_.checker().newest_ok(operation.key);
   if (operation.least) operation.holders = cluster_.holders(operation.host, operation.key, operation.least);
   operation.least_request = ok_request_[operation.key];
+  operation.least_writer = ok_writer_[operation.key];
   operation.knew = knew_[operation.key];
   operation.removals = removals_[operation.key];
   operation.removed = removed_[operation.key];
@@ -103,6 +104,7 @@ void Clients::ask(Operation operation, Incarnation sender) {
   cluster_.note({1, number, operation.host}, "client " + std::to_string(operation.host + 1) + " request " +
                                                  std::to_string(number) + " kind " + std::to_string(request.index()) +
                                                  " " + operation.key.name);
+  const Incarnation sender = operation.sender;
   open_[number] = std::move(operation);
   life->feed(keep::ClientRequest{kSession, kOwner, number, sender, request});
 }
@@ -112,6 +114,7 @@ void Clients::write(sim::HostId host, const std::string& name) {
   Operation operation;
   operation.host = host;
   operation.key = key_of(name);
+  operation.sender = writer_of(name);
   operation.level = prng_.chance(9, 10) ? wire::CommitLevel::kReplicated : wire::CommitLevel::kLocal;
   wire::CheckpointBegin begin{name, {{"one", kSizes[prng_.below(4)]}, {"two", kSizes[prng_.below(4)]}}};
   if (prng_.chance(1, 2))
@@ -124,6 +127,14 @@ void Clients::write(sim::HostId host, const std::string& name) {
 void Clients::burst(sim::HostId host, const std::string& name) {
   ++totals().bursts;
   for (std::uint64_t left = prng_.between(10, 64); left > 0; --left) write(host, name);
+}
+
+// A community writes such a name. It begins a new life now and then, and what is left of the one before writes on.
+Incarnation Clients::writer_of(const std::string& name) {
+  if (!name.starts_with("name")) return {};
+  Incarnation& newest = writers_[name];
+  if (!newest || prng_.chance(1, 30)) newest = Incarnation(newest.value + 1);
+  return newest > Incarnation(1) && prng_.chance(1, 10) ? Incarnation(newest.value - 1) : newest;
 }
 
 // The same in one message.
@@ -196,7 +207,8 @@ void Clients::group(sim::HostId host) {
     for (const auto& [name, part] : parts_) commit.parts.push_back(part);
     operation.request = std::move(commit);
   }
-  ask(std::move(operation), Incarnation(1));
+  operation.sender = Incarnation(1);
+  ask(std::move(operation));
 }
 
 void Clients::remove(sim::HostId host) {
@@ -240,86 +252,6 @@ void Clients::note_asked(const KeepHost& life, const wire::KeepKey& key) {
   asked_[key].try_emplace(life.self(), std::move(heard));
 }
 
-// Was a version there, at the same server of the view, when the question came and when the answer went? The same one:
-// between an old one that was let go and a newer one there may have been none.
-bool Clients::still_held(const Operation& operation) const {
-  const KeepHost& asked = *cluster_.host(operation.host);
-  return std::any_of(operation.holders.begin(), operation.holders.end(), [&](const auto& holder) {
-    const auto& [member, version] = holder;
-    const KeepHost* life = cluster_.host(member.node.value - 1);
-    return life != nullptr && life->self() == member && asked.in_view(member) && life->has(operation.key, version);
-  });
-}
-
-// Was a newer version confirmed since the question came, or does a server of the view know of one, and is there no copy
-// of it? Older data is not given unasked then.
-bool Clients::newer_is_lost(const Operation& operation) const {
-  Version newest = cluster_.checker().newest_ok(operation.key);
-  for (const keep::Member& member : cluster_.host(operation.host)->view().members) {
-    const KeepHost* life = cluster_.host(member.node.value - 1);
-    const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(operation.key) : nullptr;
-    if (entry != nullptr) newest = std::max(newest, entry->committed);
-  }
-  return newest > operation.least && cluster_.holders(operation.host, operation.key, newest).empty();
-}
-
-// Was a commit after it under way at a server that is gone? It may have been confirmed without anybody left to say so.
-bool Clients::may_be_overtaken(const Operation& operation) const {
-  const auto undecided = undecided_.find(operation.key);
-  if (undecided == undecided_.end()) return false;
-  const KeepHost& asked = *cluster_.host(operation.host);
-  const auto newest = newest_ok_.find(operation.key);
-  return std::any_of(undecided->second.begin(), undecided->second.end(), [&](const auto& item) {
-    const auto& [request, server] = item;
-    // Another server's may have waited until it was the home.
-    const bool later =
-        request > operation.least_request || newest == newest_ok_.end() || newest->second.second != server;
-    return later && !asked.in_view(server);
-  });
-}
-
-// Was there, for each version that was the newest since the question came, one left that had to know it?
-bool Clients::one_must_know(const Operation& operation) const {
-  const KeepHost& asked = *cluster_.host(operation.host);
-  const auto all = obliged_.find(operation.key);
-  if (all == obliged_.end()) return false;
-  const auto left = [&](const auto& version) {
-    return std::any_of(version.second.begin(), version.second.end(),
-                       [&](const keep::Member& each) { return asked.in_view(each); });
-  };
-  return std::all_of(all->second.lower_bound(operation.least), all->second.end(), left);
-}
-
-// What the homes know by now. Between two looks a copy may be missed, which only makes the judgement milder.
-void Clients::reborn(const keep::Member& before, const keep::Member& now, const std::set<wire::KeepKey>& homes) {
-  for (auto& [key, versions] : obliged_)
-    for (auto& [version, members] : versions)
-      if (homes.contains(key) && members.contains(before)) members.insert(now);
-}
-
-void Clients::note_obliged() {
-  for (auto& [key, versions] : obliged_) {
-    for (sim::HostId host = 0; host < cluster_.servers(); ++host) {
-      const KeepHost* life = cluster_.host(host);
-      const keep::Entry* entry = life != nullptr ? life->core().catalogue().find(key) : nullptr;
-      if (entry == nullptr || !entry->home || entry->lost()) continue;
-      const auto newest = entry->versions.find(versions.rbegin()->first);
-      // Who has an older version than what readers are owed does not give it unasked.
-      if (newest == entry->versions.end() || entry->owed > newest->first) continue;
-      std::set<keep::Member>& obliged = versions.rbegin()->second;
-      if (newest->second.here) obliged.insert(life->self());
-      obliged.insert(newest->second.holders.begin(), newest->second.holders.end());
-    }
-  }
-}
-
-// Is one left that knows the name, since the server that said OK asked it before?
-bool Clients::anybody_left(const Operation& operation) const {
-  const KeepHost& asked = *cluster_.host(operation.host);
-  return std::any_of(operation.knew.begin(), operation.knew.end(),
-                     [&](const keep::Member& each) { return asked.in_view(each); });
-}
-
 void Clients::judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message) {
   Operation commit = operation;
   std::vector<wire::SectionPlace> table = message.sections;
@@ -340,7 +272,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
     open_[number] = commit;
     if (commit.level == wire::CommitLevel::kReplicated) undecided_[commit.key][number] = life->self();
     cluster_.note({3, number}, "commit request " + std::to_string(number) + " " + commit.key.name);
-    life->feed(keep::ClientRequest{kSession, kOwner, number, {}, commit.request});
+    life->feed(keep::ClientRequest{kSession, kOwner, number, commit.sender, commit.request});
   });
 }
 
@@ -367,6 +299,14 @@ void Clients::check_order(const Operation& operation, std::uint64_t request, Ver
   if (after && before) return;
   cluster_.checker().violated("version " + std::to_string(version.value) + " of " + operation.key.name +
                               " is not in the order of the requests");
+}
+
+// What a newer life of its community has committed is not overwritten, as long as a server has it.
+void Clients::check_fence(const Operation& operation) const {
+  if (operation.sender && operation.sender < operation.least_writer && still_held(operation))
+    cluster_.checker().violated("a writer of life " + std::to_string(operation.sender.value) + " of " +
+                                operation.key.name + " got OK after one of life " +
+                                std::to_string(operation.least_writer.value) + " had");
 }
 
 // OK at level replicated: two servers have it now.
@@ -408,6 +348,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
     cluster_.checker().violated("a commit of " + operation.key.name + " was answered with the sum of other bytes");
   check_only_home(operation, message.version);
   check_order(operation, answer.request, message.version);
+  check_fence(operation);
   if (operation.level == wire::CommitLevel::kReplicated) {
     check_copies(operation, message.version);
     knew_[operation.key] = asked_.at(operation.key).at(cluster_.host(operation.host)->self());
@@ -415,6 +356,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
       if (message.version > cluster_.checker().newest_ok(operation.key)) {
         const KeepHost& home = *cluster_.host(operation.host);
         ok_request_[operation.key] = answer.request;
+        ok_writer_[operation.key] = operation.sender;
         std::set<keep::Member>& obliged = obliged_[operation.key][message.version];
         obliged.insert(home.self());
         if (const auto second = home.predecessor()) obliged.insert(*second);
@@ -553,40 +495,12 @@ void Clients::judge(const Operation& operation, const keep::Answer&, const wire:
 
 void Clients::judge(const Operation& operation, const keep::Answer&, const wire::Refusal& message) {
   ++totals().refused;
+  totals().fenced += message.code == static_cast<std::int32_t>(ErrorCode::kFenced) ? 1U : 0U;
   if (std::holds_alternative<wire::CheckpointCommit>(operation.request) && operation.sum != 0)
     failed_sums_.insert(operation.sum);
   const bool denies = std::holds_alternative<wire::CheckpointOpen>(operation.request) ||
                       std::holds_alternative<wire::CheckpointInspect>(operation.request);
   if (denies) check_denial(operation, message);
-}
-
-void Clients::check_denial(const Operation& operation, const wire::Refusal& message) {
-  const auto code = static_cast<ErrorCode>(message.code);
-  // Whether all copies of the newest version were spoilt at once is not asked here: at the end all good ones are back.
-  if (code == ErrorCode::kLost && cluster_.spoilt(operation.key, operation.least)) {
-    ++totals().lost_by_damage;
-    return;
-  }
-  if (code == ErrorCode::kLost) check_loss(operation);
-  if (operation.removals != removals_[operation.key] || !operation.least) return;
-  const std::string what = "a read of " + operation.key.name + " was refused (" + message.message + ") ";
-  const std::string version = "version " + std::to_string(operation.least.value);
-  if (code == ErrorCode::kNotFound && (still_held(operation) || anybody_left(operation)))
-    cluster_.checker().violated(what + "after " + version + " was OK");
-  if (code == ErrorCode::kLost && still_held(operation) && one_must_know(operation) && !newer_is_lost(operation) &&
-      !may_be_overtaken(operation))
-    cluster_.checker().violated(what + "while a server has " + version + " that must know of it");
-}
-
-// While every server that was ever asked to write the name is a member, nothing of it can be lost.
-void Clients::check_loss(const Operation& operation) {
-  ++totals().lost;
-  const KeepHost& asked = *cluster_.host(operation.host);
-  const auto& claimants = claimants_[operation.key];
-  const bool all_live = std::all_of(claimants.begin(), claimants.end(),
-                                    [&](const keep::Member& claimant) { return asked.in_view(claimant); });
-  if (all_live)
-    cluster_.checker().violated(operation.key.name + " is said to be lost, and no server that wrote it is gone");
 }
 
 void Clients::contend(sim::HostId home, const std::set<sim::HostId>& out) {
@@ -599,6 +513,7 @@ void Clients::contend(sim::HostId home, const std::set<sim::HostId>& out) {
   for (std::uint64_t at_us = 0; at_us < 1'000'000; at_us += 50'000) {
     cluster_.clock().after(at_us + prng_.below(50'000), [this, home, other, name] {
       if (stopped_) return;
+      if (prng_.chance(1, 3)) read(other, name);
       write(other, name);
       if (prng_.chance(1, 2))
         write(home, name);

@@ -21,7 +21,7 @@ class KeepHost;
 
 struct Outcomes {
   std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
-                inspected = 0, listed = 0, bursts = 0, verified = 0, found_damage = 0, lost_by_damage = 0;
+                inspected = 0, listed = 0, bursts = 0, fenced = 0, verified = 0, found_damage = 0, lost_by_damage = 0;
 };
 
 class Clients {
@@ -51,6 +51,8 @@ class Clients {
     std::uint64_t least_request = 0;          // the commit that it came from
     std::vector<keep::Member> knew;           // members that knew the name before it was OK
     std::uint64_t sum = 0;                    // of what is being committed
+    Incarnation sender;                       // the life of the writing community; 0: none
+    Incarnation least_writer;                 // of `least`
     std::vector<Bytes> bytes;                 // of a put
     std::uint64_t removals = 0;
     Version removed;  // versions up to this one had been removed
@@ -69,7 +71,8 @@ class Clients {
   // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
   void race();
   keep::Put put_of(const wire::CheckpointBegin& begin, Operation& operation);
-  void ask(Operation operation, Incarnation sender = {});
+  void ask(Operation operation);
+  Incarnation writer_of(const std::string& name);
   void fill_and_commit(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& slot);
 
   void judge(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& message);
@@ -86,6 +89,7 @@ class Clients {
   void check_copies(const Operation& operation, Version version);
   bool being_removed(const wire::KeepKey& key) const;
   void note_asked(const KeepHost& life, const wire::KeepKey& key);
+  void check_fence(const Operation& operation) const;
   void check_only_home(const Operation& operation, Version version);
   bool still_held(const Operation& operation) const;
   bool newer_is_lost(const Operation& operation) const;
@@ -118,6 +122,8 @@ class Clients {
   std::map<wire::KeepKey, std::uint64_t> ok_request_;
   // What each life of a server said OK to, by request: later ones have higher numbers.
   std::map<std::pair<wire::KeepKey, keep::Member>, std::map<std::uint64_t, Version>> numbered_;
+  std::map<wire::KeepKey, Incarnation> ok_writer_;   // of that one
+  std::map<std::string, Incarnation> writers_;       // the newest life of each name's writer
   std::map<wire::KeepKey, Version> removed_;         // versions up to this one must not come back
   std::map<wire::KeepKey, std::uint64_t> removals_;  // asked for
   // Of the life of the group's home: parts committed, and the parts of its two newest group versions.

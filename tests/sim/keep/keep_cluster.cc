@@ -99,7 +99,47 @@ void Cluster::start(sim::HostId id) {
   tick(id);
 }
 
+// A server of the view beside the home has a record of the group that the home has not confirmed, and not all have it.
+bool Cluster::half_written(sim::HostId home) const {
+  const KeepHost* life = lives_.at(home).get();
+  if (life == nullptr) return false;
+  for (const auto& [key, entry] : life->core().catalogue().entries()) {
+    if (key.kind != wire::KeepKind::kGroup || !entry.home) continue;
+    for (const auto& [version, record] : entry.versions) {
+      const std::size_t have = record.committed ? 0 : holders(home, key, version).size();
+      if (have > 1 && have < life->view().members.size()) return true;
+    }
+  }
+  return false;
+}
+
+void Cluster::note_death(sim::HostId id) {
+  const KeepHost* life = lives_.at(id).get();
+  if (life == nullptr) return;
+  half_written_ += half_written(id) ? 1U : 0U;
+  const bool receives = std::any_of(lives_.begin(), lives_.end(), [&](const auto& other) {
+    return other != nullptr && other.get() != life && other->streams_to(*life);
+  });
+  dead_in_sync_ += receives ? 1U : 0U;
+}
+
+void Cluster::note_lost(sim::HostId asked, const wire::KeepKey& key, Version least) {
+  for (const auto& life : lives_)
+    if (life != nullptr && least && !lives_.at(asked)->in_view(life->self()) && life->holds(key, least))
+      out_with_copy_.insert({key, life->self()});
+}
+
+// It comes back in another life.
+void Cluster::note_returned(const keep::ViewInstalled& view) {
+  orphans_ += std::erase_if(out_with_copy_, [&](const auto& item) {
+    return std::any_of(view.members.begin(), view.members.end(), [&](const keep::Member& member) {
+      return member.node == item.second.node && member.incarnation > item.second.incarnation;
+    });
+  });
+}
+
 void Cluster::crash(sim::HostId id) {
+  note_death(id);
   ring_.crash(id);
   if (auto& life = lives_.at(id)) {
     Before before{life->self(), life->view(), {}, {}};
@@ -156,7 +196,12 @@ void Cluster::receive(sim::HostId from, sim::HostId id, const Bytes& bytes) {
   const auto frame = cutter.next();
   if (!frame || !*frame) return;  // damaged on its way: the link would break
   if (wire::is_ring_message((*frame)->type)) return ring_.receive(from, id, **frame);
-  if (KeepHost* life = lives_.at(id).get()) life->frame(NodeId(from + 1), **frame);
+  KeepHost* life = lives_.at(id).get();
+  if (life == nullptr) return;
+  life->frame(NodeId(from + 1), **frame);
+  if (!aims_at_group_ || quiet_ || !half_written(from)) return;
+  aims_at_group_ = false;
+  restart_later(from);
 }
 
 // As the daemon does: the keep hears of every change of view and of whether the ring serves.
@@ -171,6 +216,7 @@ void Cluster::tell_ring_state(sim::HostId id) {
   const keep::ViewInstalled& before = life->view();
   if (view.number == before.number && view.serving == before.serving && view.reason == before.reason) return;
   note_rebirth(id, view);
+  note_returned(view);
   life->feed(std::move(view));
 }
 
@@ -209,6 +255,7 @@ void Cluster::more_faults() {
   } else if (hosts_.up(id)) {
     hosts_.after(id, 0, [this, id] { ring_.step(id, ring::LeaveRequest{}); });
   }
+  if (prng_.chance(1, 4)) aims_at_group_ = true;
   clock_.after(prng_.between(300'000, 2'000'000), [this] { more_faults(); });
 }
 
@@ -372,6 +419,9 @@ void Cluster::add_to(ClusterCounts& counts) const {
   counts.damaged += news(keep::CopyNews::Kind::kDamaged);
   counts.repaired += news(keep::CopyNews::Kind::kRepaired);
   counts.unrepairable += news(keep::CopyNews::Kind::kUnrepairable);
+  counts.dead_in_sync += dead_in_sync_;
+  counts.orphans += orphans_;
+  counts.half_written += half_written_;
   counts.flipped += network_.counts().flipped;
   counts.full += full_;
   counts.jumps += ring_.counts().jumps;

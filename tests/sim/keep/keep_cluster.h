@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct ClusterCounts {
   std::uint64_t beyond_recovery = 0, flipped = 0, full = 0, jumps = 0, waits = 0, takeovers = 0, evictions = 0,
                 witness_votes = 0, returned = 0, returned_copies = 0;
   std::uint64_t spoilt = 0, damaged = 0, repaired = 0, unrepairable = 0;
+  std::uint64_t dead_in_sync = 0, orphans = 0, half_written = 0;
 };
 
 class Clients;
@@ -59,6 +61,8 @@ class Cluster {
   std::map<keep::Member, Version> holders(sim::HostId asked, const wire::KeepKey& key, Version least) const;
   // A copy of that version, or of a newer one, was once changed behind its server's back.
   bool spoilt(const wire::KeepKey& key, Version least) const;
+  // The name was said to be lost: who has that version, or a newer one, outside of the view of the server that said so?
+  void note_lost(sim::HostId asked, const wire::KeepKey& key, Version least);
   void note(std::initializer_list<std::uint64_t> numbers, const std::string& text) {
     trace_.note(clock_, numbers, [&] { return text; });
   }
@@ -81,6 +85,9 @@ class Cluster {
   bool healthy() const;
   bool has_home(const wire::KeepKey& key) const;
   void check_end();
+  bool half_written(sim::HostId home) const;
+  void note_death(sim::HostId id);
+  void note_returned(const keep::ViewInstalled& view);
   static sim::HostId host_of(NodeId node) { return node.value - 1; }
 
   Options options_;
@@ -111,6 +118,12 @@ class Cluster {
   std::map<wire::KeepKey, Version> spoilt_;  // the newest version
   std::uint64_t spoils_ = 0;
   std::map<keep::CopyNews::Kind, std::uint64_t> news_;
+  // What a fault is aimed at: a home that dies while its group record is half written.
+  bool aims_at_group_ = false;
+  std::set<std::pair<wire::KeepKey, keep::Member>> out_with_copy_;  // of what was said to be lost meanwhile
+  std::uint64_t dead_in_sync_ = 0;
+  std::uint64_t orphans_ = 0;
+  std::uint64_t half_written_ = 0;
   bool quiet_ = false;
   bool beyond_recovery_ = false;
 };

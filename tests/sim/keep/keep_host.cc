@@ -178,6 +178,7 @@ void KeepHost::carry(const keep::CopyNews& effect) {
 }
 
 void KeepHost::carry(const keep::SendCopy& effect) {
+  if ((effect.copy & wire::kFetchBit) == 0) streams_.insert({effect.to, effect.copy});
   if (effect.bytes > 0) {
     const Bytes& bytes = slots_.at(effect.slot);
     RK_CHECK(bytes.size() == effect.bytes);
@@ -202,12 +203,20 @@ void KeepHost::carry(const keep::ReceiveCopy& effect) {
 
 void KeepHost::carry(const keep::StopCopy& effect) {
   incoming_.erase({effect.peer, effect.copy});
+  streams_.erase({effect.peer, effect.copy});
   if (ports_.stop_sending) ports_.stop_sending(effect.peer, effect.copy);
 }
 
 void KeepHost::carry(const keep::Answer& effect) {
   puts_.erase(effect.request);
   ports_.answer(effect);
+}
+
+bool KeepHost::streams_to(const KeepHost& to) const {
+  return std::any_of(to.incoming_.begin(), to.incoming_.end(), [&](const auto& item) {
+    const auto& [from, copy] = item.first;
+    return from == config_.self.node && in_view(to.self()) && streams_.contains({to.self().node, copy});
+  });
 }
 
 bool KeepHost::in_view(const keep::Member& member) const {

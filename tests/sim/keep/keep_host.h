@@ -60,6 +60,8 @@ class KeepHost {
   std::optional<keep::Member> predecessor() const;  // none: it is alone, or no member itself
   Bytes& slot(keep::SlotId id) { return slots_.at(id); }
   std::size_t slots() const { return slots_.size(); }
+  // Some bytes of a copy that this server streams to `to`, in that life of it, are still to come.
+  bool streams_to(const KeepHost& to) const;
   // Of the key: that version, or a newer one that is known to be committed, if it is complete here; 0 if there is none.
   Version holds(const wire::KeepKey& key, Version least) const;
   // Is that version complete here?
@@ -110,6 +112,7 @@ class KeepHost {
   bool running_ = false;
   std::map<std::uint64_t, std::vector<Bytes>> puts_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
+  std::set<std::pair<NodeId, std::uint64_t>> streams_;                // to whom, and which copy
   std::map<keep::SlotId, std::vector<wire::SectionPlace>> checking_;  // answered at the next tick
   std::set<keep::SlotId> spoilt_;
   std::set<std::pair<wire::KeepKey, Version>> known_damaged_;
