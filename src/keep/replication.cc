@@ -267,30 +267,32 @@ void Keep::retire_parts_before(const Entry& group) {
         retire(*part);
 }
 
-// The predecessor, and holders of what the predecessor does not have yet, keep what is retained; others keep nothing.
+// The predecessor keeps what is retained, others only what the predecessor does not have yet.
 void Keep::tell_retained(Entry& entry) {
   const auto second = predecessor();
   if (!second) return;
   std::vector<Version> retained;
-  std::set<Member> needed{*second};
+  std::vector<Version> unsafe;
+  std::set<Member> needed;
   for (const auto& [version, record] : entry.versions) {
     retained.push_back(version);
     const bool safe = record.here && (record.holders.contains(*second) || record.level == wire::CommitLevel::kLocal);
+    if (!safe || record.damaged) unsafe.push_back(version);
     if (!safe) needed.insert(record.holders.begin(), record.holders.end());
     if (record.damaged) needed.insert(entry.offered.begin(), entry.offered.end());  // one may have it unheard
   }
   std::vector<Member> released;
   for (const Member& member : entry.offered) {
     if (!entry.told.contains(member)) continue;  // it may hold what this home has not heard of yet
-    const bool keeps = needed.contains(member);
-    emit(Send{member.node, wire::CopyRetain{view_.number, entry.key, entry.highest, entry.committed, entry.owed,
-                                            keeps ? retained : std::vector<Version>{}}});
+    const bool keeps = member == *second || needed.contains(member);
+    const std::vector<Version> kept = member == *second ? retained : keeps ? unsafe : std::vector<Version>();
+    emit(
+        Send{member.node, wire::CopyRetain{view_.number, entry.key, entry.highest, entry.committed, entry.owed, kept}});
+    for (auto& [version, record] : entry.versions)
+      if (!std::binary_search(kept.begin(), kept.end(), version)) record.holders.erase(member);
     if (!keeps) released.push_back(member);
   }
-  for (const Member& member : released) {
-    entry.offered.erase(member);
-    for (auto& [version, record] : entry.versions) record.holders.erase(member);
-  }
+  for (const Member& member : released) entry.offered.erase(member);
 }
 
 }  // namespace rk::keep

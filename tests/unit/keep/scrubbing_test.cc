@@ -187,6 +187,28 @@ TEST_F(KeepScrubbing, WhileItIsDamagedNobodyIsToldToDropIt) {
   EXPECT_EQ(told, 2);
 }
 
+// The newest version is lost, and who may have it is kept in mind. That one need not repair what two others have.
+TEST_F(KeepScrubbing, ADamagedCopyThatIsNotNeededIsDropped) {
+  commit_ok("state");
+  commit_ok("state");
+  report(Version(2));
+  summed(8);
+  step(CopyArrived{all<ReceiveCopy>().at(0).slot, true, {9}});
+  step(PeerFrame{member(1), wire::KeepDamaged{ViewNumber(1), kKey, Version(2)}});
+  later(200);
+  while (const auto fetch = sent<wire::CopyFetch>())
+    copy_answer(member(fetch->first.value), fetch->second.copy, wire::CopyResult::kRefused);
+  ASSERT_FALSE(record(Version(2)).here);
+  step(PeerFrame{member(3), wire::KeepDamaged{ViewNumber(1), kKey, Version(1)}});
+  EXPECT_TRUE(sent<wire::KeepDamagedHeard>());
+  later(1000);
+  std::map<NodeId, std::vector<Version>> kept;
+  for (const Send& send : all<Send>())
+    if (const auto* retain = std::get_if<wire::CopyRetain>(&send.message)) kept[send.to] = retain->retained;
+  EXPECT_THAT(kept[NodeId(1)], testing::ElementsAre(Version(1), Version(2)));
+  EXPECT_THAT(kept[NodeId(3)], testing::ElementsAre(Version(2)));
+}
+
 TEST_F(KeepScrubbing, AHolderLetsGoAndTellsTheHomeUntilItHears) {
   copy_arrives();
   suspect(1);
