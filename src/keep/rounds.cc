@@ -228,6 +228,7 @@ void Keep::adopt(Entry& entry, const Round& round) {
 
 // What a member has of the versions that are known here.
 void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer& answer) {
+  entry.fence = std::max(entry.fence, answer.fence);
   if (!entry.told.insert(from).second) return;  // it may have let go since of what it says
   if (!answer.versions.empty()) entry.offered.insert(from);
   if (answer.current) {
@@ -242,7 +243,6 @@ void Keep::learn(Entry& entry, const Member& from, const wire::KeepLookupAnswer&
     const auto at = entry.versions.find(held.content.version);
     if (at == entry.versions.end()) continue;
     if (held.here && at->second.content == held.content) at->second.holders.insert(from);
-    entry.fence = std::max(entry.fence, held.content.incarnation);
   }
 }
 
@@ -312,6 +312,7 @@ void Keep::handle(const Member& from, const wire::KeepLookup& message) {
     answer.floor = entry->floor;
     answer.highest = std::max(entry->highest, entry->floor);
     answer.committed = entry->committed;
+    answer.fence = entry->fence;
     if (!entry->home && !entry->informed.empty()) {
       for (const auto& [member, told] : entry->informed) answer.informed.push_back(member.node);
       answer.last_copy = last_copy_;

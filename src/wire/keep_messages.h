@@ -142,8 +142,9 @@ struct KeepLookupAnswer {
   // offers up to this number, which may be on their way still.
   std::vector<NodeId> informed;
   std::uint64_t last_copy = 0;
+  Incarnation fence;  // a writer of this life of its community was heard of: older ones are refused
   RK_FIELDS(view, round, home, known, current, floor, highest, committed, owed, versions, since_first, key,
-            claimants_live, claiming, informed, last_copy)
+            claimants_live, claiming, informed, last_copy, fence)
 };
 
 // CopyOffers of that server up to that number come too late.

@@ -75,7 +75,8 @@ void Clients::note_obliged() {
       if (newest == entry->versions.end() || entry->owed > newest->first) continue;
       std::set<keep::Member>& obliged = versions.rbegin()->second;
       if (newest->second.here) obliged.insert(life->self());
-      obliged.insert(newest->second.holders.begin(), newest->second.holders.end());
+      for (const keep::Member& holder : newest->second.holders)
+        if (entry->surely_current.contains(holder)) obliged.insert(holder);
     }
   }
 }

@@ -66,6 +66,7 @@ class KeepCore : public ::testing::Test {
         answer.key = lookup->key;
         answer.known = known_;
         answer.claimants_live = claimants_live_;
+        answer.fence = known_fence_;
         step_keeping(PeerFrame{{send.to, Incarnation(1)}, answer});
       }
   }
@@ -118,6 +119,7 @@ class KeepCore : public ::testing::Test {
   std::uint64_t fence_left_ms_ = 0;
   bool known_ = false;           // the others have heard of every name before
   bool claimants_live_ = false;  // from members only
+  Incarnation known_fence_;      // of every name
   std::uint64_t view_ = 0;
   std::uint64_t request_ = 0;
 

@@ -333,6 +333,17 @@ TEST_F(KeepCore, AnOlderLifeOfTheCommunityIsFenced) {
   EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kFenced));
 }
 
+// It was told of the newer life; nothing that this one wrote needs to be there still.
+TEST_F(KeepCore, ANewHomeKnowsTheFenceWithoutAVersion) {
+  known_ = true;
+  known_fence_ = Incarnation(2);
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}}, Incarnation(1));
+  ASSERT_TRUE(answered<wire::Refusal>());
+  EXPECT_EQ(answered<wire::Refusal>()->code, static_cast<int>(ErrorCode::kFenced));
+  ask(wire::CheckpointBegin{"state", {{"data", 100}}}, Incarnation(2));
+  EXPECT_TRUE(answered<wire::CheckpointSlot>());
+}
+
 TEST_F(KeepCore, ACopyWithOtherBytesThanOfferedIsDamaged) {
   wire::CopyOffer offer{ViewNumber(1), 1, true, {kOwner, wire::KeepKind::kCheckpoint, "far"}, {}, {}, {}};
   offer.content.version = Version(4);
