@@ -76,6 +76,14 @@ class ServiceRun : public ::testing::Test {
     ring_.server(server).wait();
     agent(server).wait();
   }
+  // It takes its name some time after the fork.
+  static pid_t await_child(pid_t parent, const std::string& name) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+    pid_t child = child_of(parent, name);
+    for (; child == 0 && std::chrono::steady_clock::now() < until; child = child_of(parent, name))
+      ::poll(nullptr, 0, 1);
+    return child;
+  }
   static pid_t child_of(pid_t parent, const std::string& name) {
     std::ifstream children("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
     for (pid_t child = 0; children >> child;) {
@@ -253,7 +261,7 @@ TEST_F(ServiceRun, WhatAKilledAgentLeavesEndsBeforeTheNextOneIsActive) {
   const pid_t program = program_at(1);
   const auto child = static_cast<pid_t>(number_after(1, "child "));
   // Its guard first: only the next agent is left to end what does not die with its parent.
-  const pid_t guard = child_of(agent(1).pid(), "ringkeep-guard");
+  const pid_t guard = await_child(agent(1).pid(), "ringkeep-guard");
   ASSERT_GT(guard, 0);
   ::kill(guard, SIGKILL);
   agent(1).signal(SIGKILL);
