@@ -84,7 +84,11 @@ typedef struct rk_section {
   size_t size;      /* bytes; 0 is allowed */
 } rk_section;
 
-typedef enum rk_level {
+typedef enum rk_level
+#ifdef __cplusplus
+    : int /* a value that is no level is an error that is told, as in C, and not undefined */
+#endif
+{
   /* In this server's memory. If the server is lost, reads give the newest replicated version, and do not miss this. */
   RK_LEVEL_LOCAL = 0,
   RK_LEVEL_REPLICATED = 1 /* And complete, checksummed, in its predecessor's. */

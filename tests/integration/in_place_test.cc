@@ -47,7 +47,7 @@ std::uint64_t commit(rk_client* client, const std::string& name, const std::stri
   void* data = nullptr;
   size_t size = 0;
   EXPECT_EQ(rk_writer_section(writer, "data", &data, &size), RK_OK) << rk_last_error();
-  std::memcpy(data, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
   std::uint64_t version = 0;
   EXPECT_EQ(rk_commit(writer, level, &version), RK_OK) << rk_last_error();
   return version;
