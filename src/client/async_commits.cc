@@ -2,11 +2,11 @@
 #include "client/async_commits.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
 #include "client/lease.h"
+#include "client/marked_stores.h"
 
 namespace rk::client {
 namespace {
@@ -29,7 +29,7 @@ Status AsyncCommits::put(const std::string& name, ByteView data, const AsyncOrde
   RK_TRY_VOID(require_room());
   RK_TRY(Writer writer, Writer::begin(connection_, name, {{"data", data.size()}}));
   RK_TRY(const std::span<std::byte> place, writer.section("data"));
-  std::memcpy(place.data(), data.data(), data.size());
+  fill(place, data);
   return writer.commit_async(*this, order);
 }
 
@@ -38,6 +38,7 @@ void AsyncCommits::note(std::uint64_t request, Open open) {
   first_deadline_ms_ = std::min(first_deadline_ms_, open.deadline_ms);
   if (Readiness* readiness = connection_.readiness()) readiness->wake_at(open.deadline_ms);
   open_.emplace(request, std::move(open));
+  RK_MARK(commit_noted);
 }
 
 Status AsyncCommits::take(std::vector<AsyncOutcome>& out, std::size_t capacity, std::uint32_t timeout_ms) {
@@ -53,6 +54,7 @@ Status AsyncCommits::take(std::vector<AsyncOutcome>& out, std::size_t capacity, 
     wait_ms = static_cast<std::uint32_t>(std::clamp(first_deadline_ms_, now_ms + 1, end_ms) - now_ms);
   }
   rest();
+  RK_MARK(outcome_taken);
   if (out.size() > before || !open_.empty()) return {};
   return connected;
 }
@@ -73,7 +75,9 @@ void AsyncCommits::take_answers(std::vector<AsyncOutcome>& out, std::size_t capa
     if (!answer) return;
     auto at = open_.extract(answer->request);
     RK_CHECK(!at.empty());
-    if (auto result = judge(at.mapped(), *answer)) out.push_back({at.mapped().tag, *std::move(result)});
+    auto result = judge(at.mapped(), *answer);
+    RK_MARK(outcome_judged);
+    if (result) out.push_back({at.mapped().tag, *std::move(result)});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "client/async_commits.h"
 #include "client/lease.h"
+#include "client/marked_stores.h"
 #include "wire/version_sum.h"
 
 namespace rk::client {
@@ -42,8 +43,11 @@ Result<shm::Mapping> map_received(std::vector<shm::Descriptor>& descriptors, std
                                          " bytes: install matching releases");
   if (total == 0) return shm::Mapping();
   RK_TRY(const shm::MemoryFile file, shm::MemoryFile::adopt(std::move(descriptors.front()), total));
+  RK_MARK(memory_adopted);
   RK_TRY(shm::Mapping mapping, shm::Mapping::map(file, access));
+  RK_MARK(memory_mapped);
   RK_TRY_VOID(mapping.populate(0, total));
+  RK_MARK(memory_populated);
   return mapping;
 }
 
@@ -103,6 +107,7 @@ Result<Committed> ask_to_commit(Connection& connection, const Request& request, 
     if (const Status confirmed = confirm(*answer); !confirmed)
       return unknown_outcome("the server's answer came after its lease from the ring had ended, and then: " +
                              confirmed.error().message);
+  RK_MARK(commit_answered);
   return outcome_of(*answer);
 }
 
@@ -124,6 +129,15 @@ tl::unexpected<Error> unknown_outcome(const std::string& why) {
   return fail(ErrorCode::kTimeout, "whether the version is committed is unknown, read to learn it: " + why);
 }
 
+void fill(std::span<std::byte> place, ByteView bytes) {
+  if (bytes.empty()) return;
+  const std::size_t first = RK_MARKED_PIECE(bytes.size());
+  std::memcpy(place.data(), bytes.data(), first);
+  RK_MARK(slot_half_filled);
+  std::memcpy(place.data() + first, bytes.data() + first, bytes.size() - first);
+  RK_MARK(slot_filled);
+}
+
 Result<Writer> Writer::begin(Connection& connection, const std::string& name,
                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation) {
   std::vector<shm::Descriptor> descriptors;
@@ -135,6 +149,7 @@ Result<Writer> Writer::begin(Connection& connection, const std::string& name,
     return tl::unexpected(slot.error());
   }
   writer.slot_ = *std::move(slot);
+  RK_MARK(slot_received);
   RK_TRY_VOID(check_places(writer.slot_.sections, writer.slot_.total));
   for (const wire::SectionSpec& spec : sections) {
     const wire::SectionPlace* place = find_section(writer.slot_.sections, spec.name);
@@ -155,7 +170,9 @@ Writer::Writer(Writer&& other) noexcept
 
 Writer::~Writer() {
   if (connection_ == nullptr) return;
+  RK_MARK(writer_dropped);
   mapping_.reset();
+  RK_MARK(mapping_dropped);
   // A server that does not hear of it frees the memory with the connection.
   static_cast<void>(connection_->call<wire::Done>(wire::CheckpointAbandon{slot_.slot}));
 }
@@ -164,12 +181,15 @@ Result<std::span<std::byte>> Writer::section(std::string_view name) {
   const wire::SectionPlace* place = find_section(slot_.sections, name);
   if (place == nullptr) return no_section(name);
   if (place->size == 0) return std::span<std::byte>();
+  RK_MARK(section_given);
   return mapping_.writable().subspan(place->offset, place->size);
 }
 
 Result<Committed> Writer::commit(wire::CommitLevel level) {
   Connection* connection = std::exchange(connection_, nullptr);
+  RK_MARK(commit_begun);
   mapping_.reset();
+  RK_MARK(mapping_dropped);
   return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_,
                        [&](const wire::CommitAnswer& ok) { return confirm_version(*connection, name_, ok); });
 }
@@ -178,7 +198,9 @@ Status Writer::commit_async(AsyncCommits& commits, const AsyncOrder& order) {
   RK_TRY_VOID(
       commits.start(wire::CheckpointCommit{slot_.slot, order.level, order.timeout_ms}, name_, incarnation_, order));
   connection_ = nullptr;
+  RK_MARK(async_commit_handed_over);
   mapping_.reset();
+  RK_MARK(mapping_dropped);
   return {};
 }
 
@@ -198,7 +220,7 @@ Result<Committed> put_version(Connection& connection, const std::string& name, c
   RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
   for (const NamedBytes& item : sections) {
     RK_TRY(const std::span<std::byte> place, writer.section(item.name));
-    if (!item.bytes.empty()) std::memcpy(place.data(), item.bytes.data(), item.bytes.size());
+    fill(place, item.bytes);
   }
   return writer.commit(level);
 }
@@ -210,6 +232,7 @@ Result<Reader> Reader::open(Connection& connection, const std::string& name, Ver
     {
       RK_TRY(Reader reader, open_once(connection, name, version));
       const Status verified = reader.verify();
+      RK_MARK(version_verified);
       if (verified) return reader;
       if (boot_time_ms() >= deadline_ms) return tl::unexpected(verified.error());
       damaged = reader.version();
@@ -224,6 +247,7 @@ Result<Reader> Reader::open_once(Connection& connection, const std::string& name
   auto content = open_version(connection, name, version, descriptors);
   if (!content) return tl::unexpected(content.error());
   reader.content_ = *std::move(content);
+  RK_MARK(version_received);
   RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
   RK_TRY(reader.mapping_, map_received(descriptors, reader.content_.total, shm::Access::kReadOnly));
   RK_TRY_VOID(reader.check_table());
@@ -255,7 +279,9 @@ Reader::Reader(Reader&& other) noexcept
 
 Reader::~Reader() {
   if (connection_ == nullptr || content_.slot == 0) return;
+  RK_MARK(reader_dropped);
   mapping_.reset();
+  RK_MARK(mapping_dropped);
   static_cast<void>(connection_->call<wire::Done>(wire::CheckpointRelease{content_.slot}));
 }
 
@@ -285,6 +311,7 @@ Result<wire::GroupPart> write_part(Connection& connection, const std::string& na
                                    const std::vector<NamedBytes>& sections, Incarnation incarnation) {
   RK_TRY(const Committed committed,
          put_version(connection, name, sections, wire::CommitLevel::kReplicated, incarnation));
+  RK_MARK(part_committed);
   return wire::GroupPart{name, committed.version, committed.sum};
 }
 
@@ -293,6 +320,7 @@ Result<Version> commit_group(Connection& connection, const std::string& group,
   RK_TRY(const Committed committed,
          ask_to_commit(connection, wire::GroupCommit{group, parts, connection.timeout_ms()}, incarnation,
                        [&](const wire::CommitAnswer& ok) { return confirm_group(connection, group, ok); }));
+  RK_MARK(group_committed);
   return committed.version;
 }
 

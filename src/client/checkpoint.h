@@ -30,6 +30,9 @@ inline constexpr std::size_t kPutBytes = std::size_t{64} << 10U;
 Result<Committed> outcome_of(const wire::CommitAnswer& answer);
 tl::unexpected<Error> unknown_outcome(const std::string& why);
 
+// Copies into a slot.
+void fill(std::span<std::byte> place, ByteView bytes);
+
 struct NamedBytes {
   std::string name;
   ByteView bytes;

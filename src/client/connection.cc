@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "client/marked_stores.h"
 #include "wire/control_messages.h"
 #include "wire/locations.h"
 
@@ -74,6 +75,7 @@ Status Connection::connect(const ConnectOptions&) {
   std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   socket_ = shm::Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket_) return fail_errno("create a socket", errno);
+  RK_MARK(socket_made);
   // Bounds the wait for a server whose backlog is full.
   const timeval bound = to_timeval(timeout_ms_);
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound);
@@ -87,6 +89,7 @@ Status Connection::connect(const ConnectOptions&) {
                   "the socket " + socket_path_ + " belongs to another user: use your own server");
     return tl::unexpected(no_server(socket_path_, errno));
   }
+  RK_MARK(connected);
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
@@ -117,12 +120,14 @@ Result<wire::Frame> Connection::exchange(const wire::Packet& request, const Call
   if (broken()) return tl::unexpected(broken_);
   const std::uint64_t deadline_ms = now_ms() + (options.timeout_ms != 0 ? options.timeout_ms : timeout_ms_);
   RK_TRY_VOID(send_held_back(deadline_ms));
+  RK_MARK(request_made);
   if (const Status sent = send_all(request.bytes, deadline_ms); !sent) {
     // A half-sent request cannot be taken back.
     broken_ = sent.error();
     return tl::unexpected(broken_);
   }
   handed_over_ = true;
+  RK_MARK(request_sent);
   for (;;) {
     std::vector<shm::Descriptor> arrived;
     auto answer = receive(deadline_ms, arrived);
@@ -143,6 +148,7 @@ Result<wire::Frame> Connection::exchange(const wire::Packet& request, const Call
       broken_ = {ErrorCode::kCorrupt, "the server sent descriptors that were not asked for: install matching releases"};
       return tl::unexpected(broken_);
     }
+    RK_MARK(answer_received);
     return answer;
   }
 }
@@ -223,6 +229,7 @@ void Connection::set_aside(wire::Frame frame) {
     begun_answer_ = std::move(frame);
   } else if (posted_.erase(frame.request) > 0) {
     posted_answers_.push_back(std::move(frame));
+    RK_MARK(answer_set_aside);
     if (readiness_) readiness_->raise();
   }
 }
@@ -230,8 +237,10 @@ void Connection::set_aside(wire::Frame frame) {
 Status Connection::post_packet(const wire::Packet& request, bool more) {
   if (broken()) return tl::unexpected(broken_);
   held_back_.insert(held_back_.end(), request.bytes.begin(), request.bytes.end());
+  RK_MARK(request_held_back);
   if (more && held_back_.size() < kMaxHeldBack) return {};
   Status sent = send_held_back(now_ms() + timeout_ms_);
+  RK_MARK(request_posted);
   if (sent) return {};
   if (broken()) return sent;
   // A half-sent request cannot be taken back: the rest of it goes with the next call.
@@ -324,8 +333,10 @@ Status Connection::closed() {
 // `bytes` is what was not sent, when it fails.
 Status Connection::send_some(ByteView& bytes, std::uint64_t deadline_ms) {
   while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const std::size_t piece = RK_MARKED_PIECE(bytes.size());
+    const ssize_t sent = ::send(socket_.get(), bytes.data(), piece, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent > 0) {
+      RK_MARK(bytes_sent);
       bytes = bytes.subspan(static_cast<std::size_t>(sent));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       RK_TRY_VOID(wait_for(POLLOUT, deadline_ms));
@@ -351,6 +362,7 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
     message.msg_controllen = sizeof control;
     const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got > 0) {
+      RK_MARK(bytes_received);
       for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr; item = CMSG_NXTHDR(&message, item)) {
         if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
         const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -358,6 +370,7 @@ Status Connection::read_some(std::uint64_t deadline_ms) {
           int fd = -1;
           std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof fd);
           received_.emplace_back(fd);
+          RK_MARK(descriptor_received);
         }
       }
       if ((message.msg_flags & MSG_CTRUNC) != 0 || received_.size() > 4 * wire::kMaxDescriptors)

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "client/error.h"
+#include "client/marked_stores.h"
 #include "log/log_state.h"
 
 namespace rk::client {
@@ -96,7 +97,9 @@ Result<Version> Job::checkpoint() {
 Status Job::trim_to(Version oldest) {
   states_.erase(states_.begin(), states_.lower_bound(oldest));
   const auto state = states_.find(oldest);
-  return state == states_.end() ? Status() : session_->log().trim(state->second);
+  if (state != states_.end()) RK_TRY_VOID(session_->log().trim(state->second));
+  RK_MARK(log_trimmed);
+  return {};
 }
 
 const rk_layer_hooks* layer_hooks() {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "client/lease.h"
+#include "client/marked_stores.h"
 
 namespace rk::client {
 namespace {
@@ -26,6 +27,7 @@ Result<Readiness> Readiness::of(int socket) {
     event.events = EPOLLIN;
     if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, each, &event) != 0) return fail_errno("watch a descriptor", errno);
   }
+  RK_MARK(poll_descriptor_made);
   return Readiness(std::move(epoll), std::move(timer));
 }
 
@@ -51,6 +53,7 @@ void Readiness::set(std::uint64_t boot_ms) {
   at.it_value.tv_nsec = static_cast<long>(boot_ms % 1000 * 1'000'000);
   RK_CHECK(::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &at, nullptr) == 0);
   set_ = boot_ms;
+  RK_MARK(poll_timer_set);
 }
 
 }  // namespace rk::client
