@@ -53,23 +53,6 @@ std::uint64_t commit(rk_client* client, const std::string& name, const std::stri
   return version;
 }
 
-// Processes of that name that have a file of the directory open.
-std::vector<pid_t> processes_of(const std::string& name, const std::string& directory) {
-  std::vector<pid_t> out;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string pid = entry.path().filename();
-    std::string found;
-    if (!std::getline(std::ifstream(entry.path() / "comm"), found) || found != name) continue;
-    std::error_code error;
-    for (const auto& fd : fs::directory_iterator(entry.path() / "fd", error))
-      if (fs::read_symlink(fd, error).string().starts_with(directory)) {
-        out.push_back(static_cast<pid_t>(std::stol(pid)));
-        break;
-      }
-  }
-  return out;
-}
-
 bool await(const std::function<bool()>& holds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   while (!holds()) {

@@ -49,6 +49,22 @@ std::pair<shm::Descriptor, shm::Descriptor> make_pipe() {
 
 const char* server_program() { return RINGKEEPD_PATH; }
 
+std::vector<pid_t> processes_of(const std::string& name, const std::string& directory) {
+  std::vector<pid_t> out;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string pid = entry.path().filename();
+    std::string found;
+    if (!std::getline(std::ifstream(entry.path() / "comm"), found) || found != name) continue;
+    std::error_code error;
+    for (const auto& fd : std::filesystem::directory_iterator(entry.path() / "fd", error))
+      if (std::filesystem::read_symlink(fd, error).string().starts_with(directory)) {
+        out.push_back(static_cast<pid_t>(std::stol(pid)));
+        break;
+      }
+  }
+  return out;
+}
+
 TemporaryDirectory::TemporaryDirectory() {
   std::string pattern = (std::filesystem::temp_directory_path() / "ringkeep-test-XXXXXX").string();
   must(::mkdtemp(pattern.data()) != nullptr, "mkdtemp");

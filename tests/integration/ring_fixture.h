@@ -175,6 +175,9 @@ class RingFixture {
   std::vector<std::unique_ptr<ServerProcess>> servers_;
 };
 
+// Processes of that name that have a file of the directory open.
+std::vector<pid_t> processes_of(const std::string& name, const std::string& directory);
+
 // Path of the server's executable.
 const char* server_program();
 
