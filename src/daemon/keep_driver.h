@@ -73,6 +73,7 @@ class KeepDriver final : public KeepHandler {
     bool writable = false;
     auto operator<=>(const WarmKey&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
   };
+  using WarmFiles = std::map<WarmKey, std::vector<Warm>>;
   // Puts whose bytes are not in a slot yet.
   using PutKey = std::pair<std::uint64_t, std::uint64_t>;  // session, request
   struct WaitingPut {
@@ -137,6 +138,7 @@ class KeepDriver final : public KeepHandler {
   void check_some(std::uint64_t elapsed_ms);
 
   Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes, bool writable);
+  Warm take_warm(WarmFiles::iterator at);
   Status take_room(std::uint64_t bytes);
   void give_back(std::uint64_t bytes, std::uint64_t number);
   void unpin(std::uint64_t session, keep::SlotId id);
@@ -163,7 +165,7 @@ class KeepDriver final : public KeepHandler {
   std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session
   std::map<PutKey, WaitingPut> puts_;
   std::uint64_t put_bytes_ = 0;
-  std::map<WarmKey, std::vector<Warm>> warm_;
+  WarmFiles warm_;
   std::uint64_t warm_bytes_ = 0;
 };
 

@@ -13,12 +13,12 @@ constexpr std::uint64_t kWarmShare = 4;
 
 Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t bytes, bool writable) {
   const std::uint64_t size = shm::round_up_to_page(bytes);
-  if (const auto warm = warm_.find({owner, size, writable}); warm != warm_.end()) {
-    Warm memory = std::move(warm->second.back());
-    warm->second.pop_back();
-    if (warm->second.empty()) warm_.erase(warm);
-    warm_bytes_ -= size;
-    return memory;
+  const WarmKey key{owner, size, writable};
+  for (auto warm = warm_.find(key); warm != warm_.end(); warm = warm_.find(key)) {
+    Warm memory = take_warm(warm);
+    if (memory.file.whole()) return memory;
+    // A client has given pages back: their next writer would be the first to learn that the system has none left.
+    give_back(size, memory.number);
   }
   RK_TRY_VOID(take_room(size));
   auto file = shm::MemoryFile::create("ringkeep-slot", size);
@@ -32,16 +32,20 @@ Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t byt
   return tl::unexpected(file ? touched.error() : file.error());
 }
 
+KeepDriver::Warm KeepDriver::take_warm(WarmFiles::iterator at) {
+  Warm memory = std::move(at->second.back());
+  warm_bytes_ -= at->first.bytes;
+  at->second.pop_back();
+  if (at->second.empty()) warm_.erase(at);
+  return memory;
+}
+
 // Memory that is only warm gives way.
 Status KeepDriver::take_room(std::uint64_t bytes) {
   Status taken = budget_.take(bytes);
   while (!taken && !warm_.empty()) {
-    auto& [key, files] = *warm_.begin();
-    const std::uint64_t size = key.bytes;
-    const std::uint64_t number = files.back().number;
-    files.pop_back();
-    if (files.empty()) warm_.erase(warm_.begin());
-    warm_bytes_ -= size;
+    const std::uint64_t size = warm_.begin()->first.bytes;
+    const std::uint64_t number = take_warm(warm_.begin()).number;
     give_back(size, number);
     taken = budget_.take(bytes);
   }

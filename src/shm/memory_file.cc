@@ -85,6 +85,12 @@ Status MemoryFile::discard(std::uint64_t offset, std::uint64_t bytes) {
   return {};
 }
 
+bool MemoryFile::whole() const {
+  constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system
+  struct stat info {};
+  return ::fstat(descriptor_.get(), &info) == 0 && static_cast<std::uint64_t>(info.st_blocks) >= bytes_ / kBlockBytes;
+}
+
 Result<Descriptor> MemoryFile::open_read_only() const {
   const std::string path = "/proc/self/fd/" + std::to_string(descriptor_.get());
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

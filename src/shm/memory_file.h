@@ -36,6 +36,9 @@ class MemoryFile {
   // Gives the pages of the range back; they read as zero afterwards.
   Status discard(std::uint64_t offset, std::uint64_t bytes);
 
+  // Whether every page is there. Whoever has a descriptor for writing may have given some back.
+  bool whole() const;
+
   // Another descriptor of the same memory, to be passed to a reader. It can be mapped read-only only, and another user
   // cannot open it for writing again through /proc.
   Result<Descriptor> open_read_only() const;

@@ -116,5 +116,17 @@ TEST(Descriptor, ClosesOnce) {
   EXPECT_EQ(fcntl(fd, F_GETFD), -1);
 }
 
+TEST(MemoryFile, IsWholeUntilSomebodyGivesAPageBack) {
+  auto file = MemoryFile::create("test", 4 * kPageBytes);
+  ASSERT_TRUE(file);
+  EXPECT_FALSE(file->whole());
+  ASSERT_TRUE(file->touch(0, 3 * kPageBytes));
+  EXPECT_FALSE(file->whole());
+  ASSERT_TRUE(file->touch(0, 4 * kPageBytes));
+  EXPECT_TRUE(file->whole());
+  ASSERT_TRUE(file->discard(kPageBytes, kPageBytes));
+  EXPECT_FALSE(file->whole());
+}
+
 }  // namespace
 }  // namespace rk::shm
