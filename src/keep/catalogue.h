@@ -57,6 +57,8 @@ struct Entry {
   std::map<Member, std::uint64_t> former;  // homes of this view before, and the last number of their offers
   std::map<Member, std::uint64_t> last_copy;  // newest attempt heard of each sender: older ones come too late
   std::map<Version, VersionRecord> versions;
+  std::uint64_t heal_at_ms = 0;      // of the home: copies in the background wait until then
+  unsigned refused_heals = 0;        // in a row, in this view
   bool touched = false;              // in Catalogue::take_touched()
   std::uint64_t remembered_sum = 0;  // of what is remembered of it
 

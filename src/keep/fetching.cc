@@ -101,7 +101,7 @@ void Keep::end_fetch(SlotId slot, ErrorCode code, const std::string& reason) {
   if (item.copy != 0) emit(StopCopy{item.from.node, item.copy});
   free_slot(slot);
   refuse_all(item.waiting, code, reason);
-  heal_at_ms_ = now_ms_ + config_.retry_ms;
+  if (item.install) heal_later(item.key);
 }
 
 void Keep::restart_fetches() {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies in the background: after a change of the ring or of a home, until each retained version is here and at the
 // predecessor.
+#include <algorithm>
+
 #include "keep/keep.h"
 
 namespace rk::keep {
 namespace {
 
 constexpr std::size_t kBackgroundCopies = 4;
+constexpr unsigned kMostDoublings = 4;
 
 }  // namespace
 
@@ -20,7 +23,7 @@ std::size_t Keep::background_copies() const {
 }
 
 void Keep::heal() {
-  if (!view_.serving || to_heal_.empty() || now_ms_ < heal_at_ms_) return;
+  if (!view_.serving || to_heal_.empty()) return;
   std::vector<wire::KeepKey> done;
   for (const wire::KeepKey& key : to_heal_) {
     if (background_copies() >= kBackgroundCopies) break;
@@ -29,9 +32,17 @@ void Keep::heal() {
       done.push_back(key);
       continue;
     }
+    if (now_ms_ < entry->heal_at_ms) continue;
     if (heal_entry(*entry)) done.push_back(key);
   }
   for (const wire::KeepKey& key : done) to_heal_.erase(key);
+}
+
+// A copy that cannot be made now: others of the places in the background are for other names meanwhile.
+void Keep::heal_later(const wire::KeepKey& key) {
+  Entry* entry = catalogue_.find(key);
+  if (entry == nullptr) return;
+  entry->heal_at_ms = now_ms_ + ((5 * config_.retry_ms) << std::min(entry->refused_heals++, kMostDoublings));
 }
 
 // Starts what is missing; true if nothing is.

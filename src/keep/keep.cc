@@ -123,6 +123,8 @@ void Keep::on(const ViewInstalled& event) {
       }
       if (!entry.home) entry.informed.clear();  // an offer of an earlier view makes nobody current
       entry.former.clear();
+      entry.heal_at_ms = 0;
+      entry.refused_heals = 0;
       for (auto& [number, record] : entry.versions) std::erase_if(record.holders, gone);
       std::erase_if(entry.aware, gone);
       if (entry.home) to_heal_.insert(key);
@@ -141,7 +143,7 @@ void Keep::on(const ViewInstalled& event) {
   for (const VersionKey& version : open) replicate(version);
   restart_fetches();
   restart_rounds();
-  heal_at_ms_ = tell_at_ms_ = adopt_at_ms_ = 0;
+  tell_at_ms_ = adopt_at_ms_ = 0;
   tell();
   adopt_orphans();
   reclaim();

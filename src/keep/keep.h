@@ -342,6 +342,7 @@ class Keep {
   // healing.cc
   void heal();
   bool heal_entry(Entry& entry);
+  void heal_later(const wire::KeepKey& key);
   std::size_t background_copies() const;
 
   // telling.cc: every member knows every name
@@ -521,8 +522,7 @@ class Keep {
   std::set<wire::KeepKey> to_reclaim_;       // of them, names with newer versions at level local
   std::uint64_t returned_until_ms_ = 0;
   std::uint64_t returned_used_ = 0;
-  bool view_changed_ = false;     // in this step
-  std::uint64_t heal_at_ms_ = 0;  // not before
+  bool view_changed_ = false;  // in this step
   std::uint64_t adopt_at_ms_ = 0;
   std::uint64_t tell_at_ms_ = 0;
   Effects* out_ = nullptr;  // of the step that is running

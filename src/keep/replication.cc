@@ -137,10 +137,7 @@ void Keep::copy_complete(const VersionKey& version, const Member& holder) {
 
 void Keep::copy_refused(const VersionKey& version, const Member& by, const std::string& reason) {
   const auto pending = pending_.find(version);
-  if (pending == pending_.end()) {
-    heal_at_ms_ = now_ms_ + 5 * config_.retry_ms;  // a copy in the background: later
-    return;
-  }
+  if (pending == pending_.end()) return heal_later(version.first);  // a copy in the background
   const bool only = pending->second.offered.size() == 1;
   finish_pending(version, only ? wire::CommitResult::kFailed : wire::CommitResult::kUnknown,
                  "server " + std::to_string(by.node.value) + " cannot hold the second copy: " + reason);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <set>
 
 #include "wire/version_sum.h"
 
@@ -62,6 +63,32 @@ TEST_F(KeepCore, ARefusalIsFailedAndItsNumberIsNotUsedAgain) {
   EXPECT_EQ(answered<wire::CommitAnswer>()->result, wire::CommitResult::kFailed);
   EXPECT_NE(answered<wire::CommitAnswer>()->reason.find("full"), std::string::npos);
   EXPECT_EQ(commit_ok("state").version, Version(2));
+}
+
+TEST_F(KeepCore, CopiesThatCannotBeMadeDoNotTakeThePlacesOfOthers) {
+  std::vector<std::string> names;
+  for (int i = 1; i <= 9; ++i) {
+    names.push_back("name " + std::to_string(i));
+    commit_ok(names.back());
+  }
+  const auto refuse_all_but_the_last = [&](std::set<std::string>& made) {
+    const auto sent = all<Send>();
+    for (const Send& send : sent) {
+      const auto* offer = std::get_if<wire::CopyOffer>(&send.message);
+      if (offer == nullptr) continue;
+      const bool last = offer->key.name == names.back();
+      copy_answer(member(3), offer->copy, last ? wire::CopyResult::kComplete : wire::CopyResult::kRefused);
+      if (last) made.insert(offer->key.name);
+    }
+  };
+  std::set<std::string> made;
+  view(2, {2, 3});
+  refuse_all_but_the_last(made);
+  for (int i = 0; i < 20 && made.empty(); ++i) {
+    later(10);
+    refuse_all_but_the_last(made);
+  }
+  EXPECT_EQ(made, std::set<std::string>{names.back()});
 }
 
 TEST_F(KeepCore, NoAnswerInTimeIsUnknownAndMayStillBecomeVisible) {
