@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -84,7 +85,8 @@ std::string TemporaryDirectory::write(const std::string& name, const std::string
 }
 
 ServerProcess::Started ServerProcess::start(std::vector<std::string> arguments, const std::string& output_file,
-                                            const std::vector<int>& keep) {
+                                            const std::vector<int>& keep, std::uint64_t descriptor_limit,
+                                            const std::string& control_group) {
   auto [ready_read, ready_write] = make_pipe();
   auto [parent_read, parent_write] = make_pipe();
   const shm::Descriptor output(::open(output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -94,9 +96,17 @@ ServerProcess::Started ServerProcess::start(std::vector<std::string> arguments, 
   std::vector<char*> argv{const_cast<char*>(server_program())};
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  shm::Descriptor group;
+  if (!control_group.empty()) {
+    group = shm::Descriptor(::open((control_group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    must(static_cast<bool>(group), "open " + control_group);
+  }
   const pid_t pid = ::fork();
   must(pid >= 0, "fork");
   if (pid == 0) {
+    if (group && ::write(group.get(), "0", 1) != 1) ::_exit(127);
+    const rlimit limit{descriptor_limit, descriptor_limit};
+    if (descriptor_limit != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(127);
     for (const int fd : keep) ::fcntl(fd, F_SETFD, 0);
     ::fcntl(ready_write.get(), F_SETFD, 0);
     ::fcntl(parent_read.get(), F_SETFD, 0);
@@ -287,6 +297,7 @@ RingFixture::RingFixture(Options options) : options_(std::move(options)) {
     directory_.write("key-" + std::to_string(node), (own ? keys::KeySet::generate() : keys_).text(), 0400);
   }
   if (!options_.stranger_config.empty()) directory_.write("stranger.toml", options_.stranger_config);
+  if (!options_.config.empty()) directory_.write("all.toml", options_.config);
   for (std::uint32_t node = 1; node <= options_.servers; ++node) {
     auto socket = io::listen_tcp({"127.0.0.1", 0});
     must(socket.has_value(), "listen");
@@ -339,13 +350,15 @@ std::vector<std::string> RingFixture::flags(std::uint32_t node) const {
   }
   if (stranger && !options_.stranger_config.empty())
     all.insert(all.end(), {"--config", directory_.path() + "/stranger.toml"});
+  else if (!options_.config.empty())
+    all.insert(all.end(), {"--config", directory_.path() + "/all.toml"});
   all.insert(all.end(), options_.extra_flags.begin(), options_.extra_flags.end());
   return all;
 }
 
 ServerProcess::Started RingFixture::start(std::uint32_t node) {
   auto started = ServerProcess::start(flags(node), directory_.path() + "/output-" + std::to_string(node),
-                                      {listening_.at(node - 1).get()});
+                                      {listening_.at(node - 1).get()}, options_.descriptor_limit);
   if (started.server) servers_.at(node - 1) = std::move(started.server);
   return started;
 }

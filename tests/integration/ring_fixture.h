@@ -48,8 +48,11 @@ class ServerProcess {
     std::string output;                     // what it had written then
   };
   // `keep`: descriptors that the process inherits, beside those for readiness and for its parent's end.
+  // `descriptor_limit`: how many it may have (RLIMIT_NOFILE); 0: as many as the test. `control_group`: the directory of
+  // the one that it runs in; empty: the test's.
   static Started start(std::vector<std::string> arguments, const std::string& output_file,
-                       const std::vector<int>& keep = {});
+                       const std::vector<int>& keep = {}, std::uint64_t descriptor_limit = 0,
+                       const std::string& control_group = {});
   ~ServerProcess();
 
   pid_t pid() const { return pid_; }
@@ -111,6 +114,7 @@ class TestClient {
   bool recording = false;
   std::vector<Bytes> recorded;
   io::TlsChannel* channel() { return channel_.get(); }
+  int socket() const { return socket_.get(); }
   // What comes is no longer opened.
   void drop_channel() { channel_.reset(); }
 
@@ -137,8 +141,10 @@ class RingFixture {
     // A server that does not belong to the others.
     std::uint32_t stranger = 0;
     std::string stranger_cluster = "c1";
-    bool stranger_key = false;         // a key file of its own
-    std::string stranger_config = {};  // a configuration of its own
+    bool stranger_key = false;           // a key file of its own
+    std::string stranger_config = {};    // a configuration of its own
+    std::string config = {};             // of every server, under its flags
+    std::uint64_t descriptor_limit = 0;  // of every server; 0: the test's
   };
   explicit RingFixture(Options options);
   explicit RingFixture(std::uint32_t servers) : RingFixture(Options{.servers = servers, .extra_flags = {}}) {}
