@@ -140,6 +140,7 @@ Status Server::start_ring(const std::string& why_again, std::unique_ptr<KeptMemo
   if (options_.listen_fd) RK_TRY_VOID(io::adopt_listening(*options_.listen_fd));
   keep::Config keep;
   keep.self = {config_.node, incarnation_};
+  keep.max_names_per_owner = config_.limits.owner_names;
   keep.owner_quota_bytes = config_.limits.owner_memory_bytes;
   keep.remembers = kept != nullptr;
   keep.scrub_bytes_per_s = config_.scrub_bytes_per_s;

@@ -32,6 +32,12 @@ Result<std::uint64_t> place(const std::vector<wire::SectionSpec>& specs, std::ui
   return total;
 }
 
+Status check_level(wire::CommitLevel level) {
+  if (level == wire::CommitLevel::kLocal || level == wire::CommitLevel::kReplicated) return {};
+  return fail(ErrorCode::kInvalidArgument, "there is no commit level " + std::to_string(static_cast<unsigned>(level)) +
+                                               ": use 0 (local) or 1 (replicated)");
+}
+
 }  // namespace
 
 bool Keep::fenced(Entry& entry, const ClientRequest& request) {
@@ -46,6 +52,8 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointBegin& mes
 }
 
 void Keep::handle(const ClientRequest& request, const Put& message) {
+  if (const Status level = check_level(message.level); !level)
+    return refuse(request, level.error().code, level.error().message);
   begin(request, message.name, message.sections, &message);
 }
 
@@ -136,6 +144,8 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointCommit& me
   const auto at = writings_.find(SlotId(message.slot));
   if (at == writings_.end() || at->second.session != request.session || !at->second.ready || at->second.commit)
     return refuse(request, ErrorCode::kNotFound, "this connection writes no such version");
+  if (const Status level = check_level(message.level); !level)
+    return refuse(request, level.error().code, level.error().message);
   Writing& writing = at->second;
   const auto failed = [&](ErrorCode code, std::string reason) {
     const SlotId slot = at->first;
