@@ -62,11 +62,16 @@ Connection::Connection(EventLoop& loop, shm::Descriptor socket, Limits limits, C
   cutter_.limit(limits.max_frame_bytes);
 }
 
-Connection::~Connection() = default;
+Connection::~Connection() {
+  if (unfinished_) limits_.unfinished->note(*this, 0, 0);
+}
 
 void Connection::send(const wire::Frame& frame, std::span<const int> descriptors) {
   if (closed_) return;
   RK_CHECK(frame.descriptors == descriptors.size() && (!channel_ || descriptors.empty()));
+  if (queued_descriptors_ + descriptors.size() > limits_.max_send_descriptors)
+    return close(Error{ErrorCode::kNoMemory, "the other side does not read: " + std::to_string(queued_descriptors_) +
+                                                 " descriptors wait to be sent"});
   std::vector<shm::Descriptor> copies;
   for (const int fd : descriptors) {
     auto copy = shm::duplicate(fd);
@@ -109,6 +114,7 @@ void Connection::check_unread() {
 
 void Connection::enqueue(Bytes bytes, std::vector<shm::Descriptor> descriptors) {
   queued_bytes_ += bytes.size();
+  queued_descriptors_ += descriptors.size();
   if (!queue_.empty() && descriptors.empty() && queue_.back().descriptors.empty() &&
       queue_.back().bytes.size() + bytes.size() <= kMergedBytes) {
     Bytes& last = queue_.back().bytes;
@@ -141,11 +147,20 @@ void Connection::shut() {
   if (closed_) return;
   if (flush_posted_) static_cast<void>(flush());  // the connection ends whether or not the other side still reads
   closed_ = true;
+  note_unfinished();
   watch_.reset();
   socket_.reset();
   received_.clear();
   queue_.clear();
-  queued_bytes_ = 0;
+  queued_bytes_ = queued_descriptors_ = 0;
+}
+
+void Connection::note_unfinished() {
+  if (limits_.unfinished == nullptr) return;
+  const std::size_t bytes = closed_ ? 0 : cutter_.buffered();
+  if (bytes == 0 && !unfinished_) return;
+  unfinished_ = bytes > 0;
+  limits_.unfinished->note(*this, bytes, loop_.now_ms());
 }
 
 void Connection::pause() {
@@ -172,6 +187,7 @@ void Connection::on_readable() {
     if (!got) return refuse(got.error());
     if (*got == 0) return;
     if (auto status = deliver(); !status) return refuse(std::move(status).error());
+    note_unfinished();
     if (channel_ && !closed_) {
       // An answer of the handshake, and what waited for its end.
       if (auto status = flush(); !status) return close(std::move(status).error());
@@ -257,7 +273,7 @@ void Connection::refuse(Error why) {
     if (channel_ && channel_->foreign()) {
       // It is told in the only form that it may understand.
       queue_.clear();
-      queued_bytes_ = 0;
+      queued_bytes_ = queued_descriptors_ = 0;
       channel_ = nullptr;
     }
     enqueue(wire::encode_frame(wire::to_frame(refusal, request_)), {});
@@ -291,6 +307,7 @@ Status Connection::flush_plain() {
     if (sent == 0) break;
     item.sent += sent;
     queued_bytes_ -= sent;
+    queued_descriptors_ -= item.descriptors.size();
     item.descriptors.clear();  // they travel with the first byte
     if (item.sent == item.bytes.size()) queue_.pop_front();
   }

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "io/event_loop.h"
 #include "io/tls_channel.h"
+#include "io/unfinished_frames.h"
 #include "shm/descriptor.h"
 #include "wire/frame.h"
 
@@ -36,6 +37,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::size_t max_send_bytes = std::size_t{8} << 20U;
     // Of an unfinished frame; small until the other side is known, then raise_frame_limit().
     std::size_t max_frame_bytes = wire::kHeaderSize + wire::kMaxPayload;
+    std::size_t max_send_descriptors = 256;  // that wait: each is one of this process's until the other side reads
+    UnfinishedFrames* unfinished = nullptr;  // counts this connection's too; outlives it
   };
 
   // The socket is connected and non-blocking. Descriptors do not travel through a channel.
@@ -47,6 +50,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // nothing.
   void send(const wire::Frame& frame, std::span<const int> descriptors = {});
   void send(wire::Packet packet);
+  // Says why in a Refusal of the request that is being handled, or of none, then close().
+  void refuse(Error why);
   // Ends the connection: what is queued is sent as far as the socket takes it at once. on_closed follows.
   void close(Error why);
   // As close(), without on_closed: for an owner that goes away.
@@ -84,7 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Result<std::size_t> receive();
   Status take_bytes(ByteView bytes);
   Status deliver();
-  void refuse(Error why);
+  void note_unfinished();
   Status take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out);
   void enqueue(Bytes bytes, std::vector<shm::Descriptor> descriptors);
   void flush_when_due();
@@ -107,14 +112,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   wire::FrameCutter cutter_;
   std::deque<shm::Descriptor> received_;
   std::deque<Outgoing> queue_;
-  std::size_t queued_bytes_ = 0;  // in queue_
-  std::uint64_t request_ = 0;     // of the frame that is being handled
+  std::size_t queued_bytes_ = 0;        // in queue_
+  std::size_t queued_descriptors_ = 0;  // likewise
+  std::uint64_t request_ = 0;           // of the frame that is being handled
   bool closed_ = false;
   bool heard_ = false;
   bool paused_ = false;
   bool delivering_ = false;
   bool flush_posted_ = false;
-  bool more_ = false;  // the last read took all that it asked for
+  bool unfinished_ = false;  // Limits::unfinished counts something of this connection
+  bool more_ = false;        // the last read took all that it asked for
   std::optional<Watch> watch_;
 };
 

@@ -19,6 +19,8 @@ namespace {
 constexpr int kBacklog = 128;
 constexpr int kAcceptsPerTurn = 16;
 constexpr std::uint64_t kRetryMs = 100;
+// Linux 6.16; older headers lack the name, older kernels refuse the option.
+constexpr int kPassRights = 83;
 
 Result<shm::Descriptor> make_socket(int family) {
   shm::Descriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -65,6 +67,11 @@ Result<shm::Descriptor> listen_local(const std::string& path) {
     ::unlink(path.c_str());
   }
   RK_TRY(shm::Descriptor fd, make_socket(AF_UNIX));
+  // No client has a reason to send descriptors, and whoever gets some has to close them: that can take as long as their
+  // sender likes (SO_LINGER, a file system of his own). Accepted sockets inherit it. A kernel without it delivers them,
+  // and the connection ends.
+  const int off = 0;
+  static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, kPassRights, &off, sizeof(off)));
   const mode_t before = ::umask(0177);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   const int saved = errno;

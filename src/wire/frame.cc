@@ -22,6 +22,7 @@ std::uint64_t frame_sum(ByteView head, ByteView payload) {
 }
 
 constexpr std::size_t kLargePayload = std::size_t{32} << 10U;
+constexpr std::size_t kKeptBytes = std::size_t{8} << 10U;  // of an empty buffer
 
 tl::unexpected<Error> damaged() {
   return fail(ErrorCode::kCorrupt, "a frame's checksum does not match: damaged on the way or not ours");
@@ -121,7 +122,12 @@ Result<std::optional<Frame>> FrameCutter::next() {
 void FrameCutter::drop(std::size_t bytes) {
   start_ += bytes;
   // Move the tail down only when the consumed part dominates, so that cutting many small frames stays linear.
-  if (start_ == buffer_.size() || start_ > kMaxPayload) {
+  if (start_ == buffer_.size()) {
+    // Thousands of connections that say nothing more must not each keep what one burst took.
+    if (buffer_.capacity() > kKeptBytes) Bytes().swap(buffer_);
+    buffer_.clear();
+    start_ = 0;
+  } else if (start_ > kMaxPayload) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(start_));
     start_ = 0;
   }

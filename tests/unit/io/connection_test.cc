@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "wire/codec.h"
 
@@ -147,6 +149,30 @@ TEST_F(ConnectionPair, DescriptorsTravelWithTheirFrameEvenWhenQueued) {
   struct stat info {};
   ASSERT_EQ(::fstat(right_.descriptors[1].get(), &info), 0);
   EXPECT_EQ(info.st_size, 4096);
+}
+
+TEST_F(ConnectionPair, WhoDoesNotReadDescriptorsIsDisconnected) {
+  constexpr std::size_t kMost = 20;
+  open({.max_send_descriptors = kMost});
+  right_.connection->pause();
+  wire::Frame frame = numbered(1, 1000);
+  frame.descriptors = 1;
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(null, 0);
+  std::size_t sent = 0;
+  std::function<void()> send_more = [&] {
+    for (int i = 0; i < 10 && !left_.connection->closed(); ++i, ++sent) left_.connection->send(frame, std::array{null});
+    if (left_.connection->closed() || sent > 10'000) return right_.connection->resume();
+    loop_.post(send_more);
+  };
+  loop_.post(send_more);
+  on_frame_ = [&](End&) -> Status { return {}; };
+  loop_.run();
+  ::close(null);
+  ASSERT_TRUE(left_.closed);
+  EXPECT_EQ(left_.closed->code, ErrorCode::kNoMemory);
+  EXPECT_NE(left_.closed->message.find("20 descriptors wait"), std::string::npos) << left_.closed->message;
+  EXPECT_GT(sent, kMost) << "the socket takes some";
 }
 
 TEST_P(EitherPair, WhoDoesNotReadIsDisconnected) {
@@ -334,6 +360,57 @@ TEST_F(RawEnd, TheEndInTheMiddleOfAFrameIsNoOrdinaryEnd) {
   write(ByteView(bytes).first(20));
   raw_.reset();
   EXPECT_EQ(end_code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(ConnectionPair, FramesThatDoNotEndAreLimitedTogetherAndInTime) {
+  UnfinishedFrames unfinished({.bytes = 150'000, .ms = 1000});
+  Connection::Limits limits;
+  limits.unfinished = &unfinished;
+  std::array<int, 2> first{};
+  std::array<int, 2> second{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, first.data()), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, second.data()), 0);
+  attach(left_, first[0], limits);
+  attach(right_, second[0], limits);
+  const Bytes whole = wire::encode_frame(numbered(1, 100'000));
+  const auto send = [&](int fd, std::size_t from, std::size_t to) {
+    ASSERT_EQ(::send(fd, whole.data() + from, to - from, 0), static_cast<ssize_t>(to - from));
+  };
+  using Step = std::pair<std::function<bool()>, std::function<void()>>;  // when it holds, what is done then
+  const auto takes = [&](std::size_t bytes) { return [&, bytes] { return unfinished.bytes() == bytes; }; };
+  std::deque<Step> steps{// The memory of a large frame is taken at once.
+                         {takes(100'000), [&] { send(first[1], 60'000, whole.size()); }},
+                         {[&] { return left_.frames.size() == 1; },
+                          [&] {
+                            EXPECT_EQ(unfinished.bytes(), 0U);
+                            send(first[1], 0, 60'000);
+                          }},
+                         {takes(100'000), [&] { send(second[1], 0, 60'000); }},
+                         {[&] { return left_.closed.has_value(); },
+                          [&] {
+                            EXPECT_EQ(left_.closed->code, ErrorCode::kNoMemory) << "the one that began first";
+                            EXPECT_FALSE(right_.closed);
+                            EXPECT_EQ(unfinished.bytes(), 100'000U);
+                            unfinished.on_tick(loop_.now_ms());
+                            EXPECT_FALSE(right_.connection->closed());
+                            unfinished.on_tick(loop_.now_ms() + 1000);
+                            EXPECT_EQ(unfinished.bytes(), 0U);
+                          }},
+                         {[&] { return right_.closed.has_value(); }, [&] { loop_.stop(); }}};
+  std::function<void()> look = [&] {
+    if (!steps.empty() && steps.front().first()) {
+      steps.front().second();
+      steps.pop_front();
+    }
+    if (!steps.empty()) loop_.post(look);
+  };
+  send(first[1], 0, 60'000);
+  loop_.post(look);
+  loop_.run();
+  ASSERT_TRUE(right_.closed);
+  EXPECT_EQ(right_.closed->code, ErrorCode::kTimeout);
+  ::close(first[1]);
+  ::close(second[1]);
 }
 
 TEST_F(RawEnd, TheEndBetweenFramesIsOrdinary) {
