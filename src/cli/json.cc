@@ -3,6 +3,7 @@
 #include "cli/json.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
@@ -113,8 +114,26 @@ Json community_json(const recovery::RunRecord& record, CommunityId community) {
   return out;
 }
 
-// Events come fast: one object a line. Bytes that are no UTF-8 may stand in a reason.
-std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+// A name may be any bytes but control bytes: what is no UTF-8 becomes U+FFFD, and the control characters U+0080 to
+// U+009F are escaped as those below U+0020 are, for terminals act on both.
+std::string text_of(const Json& json, int indent) {
+  const std::string text = json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool control = text[i] == '\xc2' && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (!control) {
+      out += text[i];
+      continue;
+    }
+    char escaped[7];
+    std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned char>(text[++i]));
+    out += escaped;
+  }
+  return out;
+}
+
+// Events come fast: one object a line.
+std::string line(const Json& json) { return text_of(json, -1); }
 
 Json event_head(const wire::ServerEvent& event, const std::string& name) {
   Json out;
@@ -194,10 +213,7 @@ void put_details(Json& out, const wire::ServerEvent& event) {
 
 Json or_null(NodeId node) { return node ? Json(node.value) : Json(); }
 
-std::string document(const Json& json) {
-  // A name may be any bytes but control bytes: what is no UTF-8 is shown as U+FFFD.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string document(const Json& json) { return text_of(json, 2); }
 
 }  // namespace
 
@@ -247,6 +263,10 @@ std::string to_json(const wire::StatusAnswer& status) {
                            {"ranks", job.ranks},
                            {"attached", job.attached},
                            {"log_bytes", job.log_bytes}});
+  out["clients"] = {{"connected", status.clients.connected},
+                    {"limit", status.clients.limit},
+                    {"turned_away", status.clients.turned_away},
+                    {"disconnected", status.clients.disconnected}};
   out["links"] = {{"encrypted", status.links.encrypted},
                   {"made", status.links.made},
                   {"refused", status.links.refused},

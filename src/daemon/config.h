@@ -22,12 +22,14 @@ inline constexpr std::size_t kMaxRackBytes = 32;
 
 struct Limits {
   std::uint64_t clients = 1024;                   // connections at a time
+  std::uint64_t owner_clients = UINT64_MAX;       // of one user; at most `clients`
   std::uint64_t jobs = 64;                        // at a time
   std::uint64_t ranks = 4096;                     // of all jobs together: each has a segment
   std::uint64_t owner_memory_bytes = UINT64_MAX;  // one user's checkpoints, and again one user's logs
   std::uint64_t owner_names = 65536;              // of one user's checkpoints and groups
   std::uint64_t unproven_peers = 16;              // TCP connections that have not proved the cluster key yet
   std::uint64_t hello_ms = 10'000;                // for a client or server to say who it is
+  std::uint64_t frame_ms = 60'000;                // for a client's request, from its first byte to its last
 };
 
 struct Config {

@@ -112,11 +112,13 @@ Status read_server(const toml::table& table, const std::string& file, Config& co
 Status read_limits(const toml::table& table, const std::string& file, Limits& limits) {
   TableReader reader(file, "limits.");
   reader.number("clients", 1, 65536, [&](std::uint64_t v) { limits.clients = v; });
+  reader.number("owner_clients", 1, 65536, [&](std::uint64_t v) { limits.owner_clients = v; });
   reader.number("jobs", 1, 4096, [&](std::uint64_t v) { limits.jobs = v; });
   reader.number("ranks", 1, 65536, [&](std::uint64_t v) { limits.ranks = v; });
   reader.number("owner_names", 1, std::uint64_t{1} << 24U, [&](std::uint64_t v) { limits.owner_names = v; });
   reader.number("unproven_peers", 1, 1024, [&](std::uint64_t v) { limits.unproven_peers = v; });
   reader.number("hello_ms", 10, 600'000, [&](std::uint64_t v) { limits.hello_ms = v; });
+  reader.number("frame_ms", 10, 3'600'000, [&](std::uint64_t v) { limits.frame_ms = v; });
   reader.text("owner_memory", [&](const std::string& value) -> Status {
     RK_TRY(limits.owner_memory_bytes, parse_size(value));
     return {};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/descriptor_room.h"
 #include "log/bells.h"
 #include "log/segment.h"
 #include "shm/mapping.h"
@@ -76,6 +77,7 @@ Status JobRegistry::make_memory(JobId id, Job& job, std::uint64_t limit_bytes) {
 Status JobRegistry::make_segment(JobId id, Job& job, Rank rank, std::uint64_t limit_bytes, std::uint64_t arena_bytes) {
   Segment segment;
   RK_TRY(segment.file, shm::MemoryFile::create("ringkeep-segment", limit_bytes));
+  RK_TRY_VOID(check_room_beside(segment.file.descriptor(), descriptor_limit()));
   RK_TRY_VOID(take(job, segment.file, 0, arena_bytes));
   segment.usable_bytes = arena_bytes;
   RK_TRY(const shm::Mapping mapping, shm::Mapping::map(segment.file, shm::Access::kReadWrite));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory of the keep driver's slots.
 #include "base/check.h"
+#include "daemon/descriptor_room.h"
 #include "daemon/keep_driver.h"
 
 namespace rk::daemon {
@@ -23,7 +24,8 @@ Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t byt
   RK_TRY_VOID(take_room(size));
   auto file = shm::MemoryFile::create("ringkeep-slot", size);
   Status touched;
-  if (file) touched = file->touch(0, size);
+  if (file) touched = check_room_beside(file->descriptor(), descriptor_limit());
+  if (file && touched) touched = file->touch(0, size);
   if (file && touched) {
     const std::uint64_t number = kept_ ? kept_->hold(*file) : 0;
     return Warm{*std::move(file), {}, number};

@@ -5,11 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <utility>
 
 #include "daemon/clock.h"
+#include "daemon/descriptor_room.h"
 #include "daemon/keep_driver.h"
 #include "daemon/logger.h"
 #include "daemon/private_directory.h"
@@ -33,6 +35,15 @@ Result<keys::KeySet> cluster_keys(const Config& config) {
   // A server alone talks to nobody who could know a key.
   if (config.key_file.empty()) return keys::KeySet::generate();
   return keys::read_key_file(config.key_file);
+}
+
+ClientPlaces::Limits client_limits(const Config& config) {
+  const std::uint64_t clients = clients_within(descriptor_limit(), config.limits.clients);
+  if (clients < config.limits.clients)
+    logger::warn("this process may have " + std::to_string(descriptor_limit()) + " descriptors, so that it takes " +
+                 std::to_string(clients) + " clients and not " + std::to_string(config.limits.clients) +
+                 ": raise its limit (ulimit -n, LimitNOFILE), or lower limits.clients");
+  return {clients, std::min(clients, config.limits.owner_clients)};
 }
 
 Status prepare_directories(const Config& config) {
@@ -78,6 +89,8 @@ Server::Server(io::EventLoop& loop, const StartOptions& options, shm::MemoryBudg
                 return at == sessions_.end() ? 0 : at->second->connection->queued_bytes();
               }),
       event_writer_(events_),
+      places_(client_limits(config_)),
+      unfinished_({.ms = config_.limits.frame_ms}),
       tick_(loop),
       leaving_(loop) {}
 
@@ -195,6 +208,8 @@ void Server::on_tick() {
   if (guard_ != nullptr) guard_->renew(ring_driver_->core().lease_until_ms());
   event_writer_.on_tick(ring_driver_->core());
   events_.on_tick();
+  unfinished_.on_tick(now);
+  tell_held_back(now);
   tick_.start(kTickMs, [this] { on_tick(); });
 }
 

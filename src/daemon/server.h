@@ -11,12 +11,14 @@
 #include <set>
 #include <string>
 
+#include "daemon/client_places.h"
 #include "daemon/config.h"
 #include "daemon/event_log.h"
 #include "daemon/event_writer.h"
 #include "daemon/exit_codes.h"
 #include "daemon/job_registry.h"
 #include "daemon/kept_memory.h"
+#include "daemon/log_limit.h"
 #include "daemon/node_guard.h"
 #include "daemon/ports.h"
 #include "daemon/ring_driver.h"
@@ -87,6 +89,9 @@ class Server final : private ClientPort, private PeerPort {
   void accept_client(shm::Descriptor socket);
   Status on_client_frame(Session& session, const wire::Frame& frame);
   void on_client_closed(std::uint64_t number, const Error& why);
+  // Says why and ends the connection.
+  void dismiss(std::uint64_t number, const Error& why);
+  void tell_held_back(std::uint64_t now_ms);
   void notify_creators(const wire::ServerNotice& notice);
   void end_sessions(const Error& why);
   // The client's process must not outlive this server's lease.
@@ -129,9 +134,13 @@ class Server final : private ClientPort, private PeerPort {
   std::unique_ptr<StateWriter> state_writer_;
   std::unique_ptr<io::PeerLinks> links_;
   std::unique_ptr<io::Listener> listener_;
+  ClientPlaces places_;
+  io::UnfinishedFrames unfinished_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::uint64_t next_session_ = 1;
   std::uint64_t malformed_clients_ = 0;
+  LogLimit malformed_lines_;
+  LogLimit turned_away_lines_;
   bool grows_scheduled_ = false;
   // Asked for an override, and not answered yet: the ring's core has the question.
   struct AskedOverride {

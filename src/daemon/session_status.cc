@@ -28,7 +28,7 @@ Status Server::handle_hello(Session& session, const wire::Frame& frame) {
   }
   session.greeted = true;
   session.program = printable(hello.program, kMaxProgramBytes);
-  session.hello_deadline.cancel();
+  if (!places_.is_operators(session.client.session)) session.hello_deadline.cancel();
   session.connection->raise_frame_limit();
   answer(session.client.session, frame.request,
          wire::ServerHello{version, config_.cluster, config_.node, incarnation_, kRelease});
@@ -74,6 +74,7 @@ wire::StatusAnswer Server::describe() const {
   status.checkpoints = keep_ ? keep_->checkpoints() : 0;
   if (keep_) status.integrity = keep_->integrity();
   status.jobs = jobs_.status();
+  status.clients = {places_.ordinary(), places_.limits().clients, places_.turned_away(), malformed_clients_};
   if (links_) {
     const io::PeerCounters& counters = links_->counters();
     status.links = {config_.encrypt, counters.links_up, counters.refused, counters.malformed, counters.turned_away};

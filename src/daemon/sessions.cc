@@ -13,6 +13,23 @@ namespace {
 constexpr std::size_t kMaxClientSendBytes = std::size_t{8} << 20U;
 constexpr std::size_t kHelloFrameBytes = wire::kHeaderSize + 8192;
 
+// What also those may ask that have only an operators' place.
+bool is_operators_question(wire::MessageType type) {
+  using wire::MessageType;
+  switch (type) {
+    case MessageType::kStatusQuery:
+    case MessageType::kRingQuery:
+    case MessageType::kOverrideRequest:
+    case MessageType::kEventsSubscribe:
+    case MessageType::kCheckpointList:
+    case MessageType::kCheckpointInspect:
+    case MessageType::kCheckpointDelete:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool in_range(wire::MessageType type, wire::MessageType first, wire::MessageType end) {
   return type >= first && type < end;
 }
@@ -22,14 +39,6 @@ bool in_range(wire::MessageType type, wire::MessageType first, wire::MessageType
 void Server::accept_client(shm::Descriptor socket) {
   const auto credentials = io::peer_credentials(socket.get());
   if (!credentials) return;
-  if (sessions_.size() >= config_.limits.clients) {
-    const auto connection = io::Connection::create(loop_, std::move(socket), {}, {});
-    const std::string text = "this server has its " + std::to_string(config_.limits.clients) +
-                             " clients already: close some, or raise limits.clients";
-    connection->send(wire::to_frame(wire::Refusal{static_cast<std::int32_t>(ErrorCode::kUnavailable), text}));
-    connection->close(Error{ErrorCode::kUnavailable, text});
-    return;
-  }
   auto session = std::make_unique<Session>(loop_);
   Session* const raw = session.get();
   const std::uint64_t number = next_session_++;
@@ -39,18 +48,51 @@ void Server::accept_client(shm::Descriptor socket) {
     return on_client_frame(*raw, frame);
   };
   callbacks.on_closed = [this, number](const Error& why) { on_client_closed(number, why); };
-  session->connection =
-      io::Connection::create(loop_, std::move(socket), {kMaxClientSendBytes, kHelloFrameBytes}, std::move(callbacks));
-  session->hello_deadline.start(config_.limits.hello_ms, [connection = session->connection.get()] {
-    connection->close(Error{ErrorCode::kTimeout, "the client did not say who it is in time"});
+  session->connection = io::Connection::create(
+      loop_, std::move(socket),
+      {.max_send_bytes = kMaxClientSendBytes, .max_frame_bytes = kHelloFrameBytes, .unfinished = &unfinished_},
+      std::move(callbacks));
+  const OwnerId owner = session->client.owner;
+  session->hello_deadline.start(config_.limits.hello_ms, [this, number, owner] {
+    const Status place = places_.take_ordinary(number, owner);
+    if (place && sessions_.at(number)->greeted) return;  // a place has become free
+    dismiss(number, place ? Error{ErrorCode::kTimeout, "the client did not say who it is in time"} : place.error());
   });
   sessions_.emplace(number, std::move(session));
+  const auto leaves = places_.admit(number, owner);
+  if (!places_.is_operators(number)) return;
+  const Error full = places_.take_ordinary(number, owner).error();
+  if (turned_away_lines_.admits(loop_.now_ms())) logger::warn("a client is turned away: " + full.message);
+  if (leaves) dismiss(*leaves, full);
+}
+
+void Server::dismiss(std::uint64_t number, const Error& why) {
+  const auto at = sessions_.find(number);
+  if (at != sessions_.end()) at->second->connection->refuse(why);
+}
+
+// What the log was spared.
+void Server::tell_held_back(std::uint64_t now_ms) {
+  const auto tell = [&](LogLimit& lines, const std::string& what) {
+    if (const std::uint64_t count = lines.take_held_back(now_ms); count > 0)
+      logger::warn(std::to_string(count) + " more clients were " + what);
+  };
+  tell(malformed_lines_, "disconnected (" + std::to_string(malformed_clients_) + " so far)");
+  tell(turned_away_lines_, "turned away (" + std::to_string(places_.turned_away()) + " so far)");
 }
 
 Status Server::on_client_frame(Session& session, const wire::Frame& frame) {
   using wire::MessageType;
   if (frame.descriptors != 0) return fail(ErrorCode::kCorrupt, "no request of a client carries descriptors");
   if (!session.greeted) return handle_hello(session, frame);
+  if (!is_operators_question(frame.type)) {
+    const std::uint64_t number = session.client.session;
+    if (const Status place = places_.take_ordinary(number, session.client.owner); !place) {
+      refuse(number, frame.request, place.error());
+      return {};
+    }
+    session.hello_deadline.cancel();
+  }
   if (frame.type == MessageType::kStatusQuery) return handle_status(session, frame);
   if (frame.type == MessageType::kRingQuery) return handle_ring(session, frame);
   if (frame.type == MessageType::kOverrideRequest) return handle_override(session, frame);
@@ -66,13 +108,15 @@ void Server::on_client_closed(std::uint64_t number, const Error& why) {
   if (at == sessions_.end()) return;
   const std::unique_ptr<Session> session = std::move(at->second);
   sessions_.erase(at);
+  places_.leave(number);
   const std::string who = "client " + (session->program.empty() ? "(unknown)" : session->program) + ", pid " +
                           std::to_string(session->client.pid);
   if (why.code == ErrorCode::kPeerGone) {
     logger::debug(who + ": " + why.message);
-  } else {
+  } else if (why.code != ErrorCode::kUnavailable) {  // that it was turned away is said already
     ++malformed_clients_;
-    logger::warn(who + " disconnected: " + why.message + " (" + std::to_string(malformed_clients_) + " such so far)");
+    if (malformed_lines_.admits(loop_.now_ms()))
+      logger::warn(who + " disconnected: " + why.message + " (" + std::to_string(malformed_clients_) + " such so far)");
   }
   // An eviction ends connections, and nobody's fence.
   if (guard_ != nullptr && !evicted_) guard_->unwatch(number);

@@ -65,6 +65,15 @@ struct LinkStatus {
   RK_FIELDS(encrypted, made, refused, malformed, turned_away)
 };
 
+// The clients of a server.
+struct ClientStatus {
+  std::uint64_t connected = 0;     // now; those in operators' places are not counted
+  std::uint64_t limit = 0;         // limits.clients
+  std::uint64_t turned_away = 0;   // connections for which there was no place
+  std::uint64_t disconnected = 0;  // for malformed or unfinished requests, or because they did not read
+  RK_FIELDS(connected, limit, turned_away, disconnected)
+};
+
 struct JobStatus {
   JobId job;
   OwnerId owner;
@@ -112,8 +121,9 @@ struct StatusAnswer {
   LinkStatus links;
   OverrideMark overridden{};
   IntegrityStatus integrity{};
+  ClientStatus clients{};
   RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs,
-            links, overridden, integrity)
+            links, overridden, integrity, clients)
 };
 
 // --- events ---------------------------------------------------------------------------------------------------------

@@ -228,21 +228,6 @@ TEST_F(Hostile, AReplayedHelloIsNoProof) {
   expect_unharmed();
 }
 
-TEST(Flood, ClientsBeyondTheLimitAreToldSoAndOthersAreServed) {
-  const TemporaryDirectory directory;
-  const std::string config = directory.write("limits.toml", "[limits]\nclients = 8\nhello_ms = 60000\n");
-  RingFixture ring({1, "64M", {"--config", config}, true});
-  std::vector<TestClient> clients;
-  for (int i = 0; i < 8; ++i) clients.push_back(ring.client(1).value());
-  TestClient beyond = TestClient::connect_local(ring.socket(1)).value();
-  const Error words = last_words(beyond);
-  EXPECT_EQ(words.code, ErrorCode::kUnavailable);
-  EXPECT_NE(words.message.find("8 clients"), std::string::npos) << words.message;
-  for (TestClient& client : clients) EXPECT_TRUE(client.ask<wire::StatusAnswer>(wire::StatusQuery{}));
-  clients.clear();
-  EXPECT_TRUE(ring.await_status(1, [](const auto&) { return true; }));
-}
-
 TEST(Flood, SilentConnectionsAreDroppedAndServersGetThrough) {
   const TemporaryDirectory directory;
   const std::string config = directory.write("limits.toml", "[limits]\nunproven_peers = 4\nhello_ms = 100\n");

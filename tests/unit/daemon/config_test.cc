@@ -31,6 +31,9 @@ node = 2
 address = "[::1]:7801"
 
 [limits]
+owner_clients = 6
+owner_names = 7
+frame_ms = 800
 clients = 10
 jobs = 3
 ranks = 64
@@ -63,6 +66,9 @@ TEST(ConfigFile, EveryKeyIsRead) {
   EXPECT_EQ(config->limits.owner_memory_bytes, std::uint64_t{1} << 30U);
   EXPECT_EQ(config->limits.unproven_peers, 5U);
   EXPECT_EQ(config->limits.hello_ms, 700U);
+  EXPECT_EQ(config->limits.owner_clients, 6U);
+  EXPECT_EQ(config->limits.owner_names, 7U);
+  EXPECT_EQ(config->limits.frame_ms, 800U);
 }
 
 struct Wrong {
@@ -136,7 +142,7 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
        "true\n",
        "x.toml:5: server.witness: ", "server 1 is the witness already"},
       {"[limits]\nclients = 0\n", "x.toml:2: limits.clients: ", "from 1"},
-      {"[limits]\nclint = 1\n", "x.toml:2: limits.clint: ", "clients, hello_ms"},
+      {"[limits]\nclint = 1\n", "x.toml:2: limits.clint: ", "clients, frame_ms, hello_ms"},
       {"limits = 1\n", "x.toml:1: limits: ", "[limits]"},
       {"node = 1\nnode = 2\n", "x.toml:2: ", "correct this line"},
       {"node = ", "x.toml:1: ", "cut off"},
