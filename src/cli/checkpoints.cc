@@ -88,13 +88,13 @@ Result<NamedVersion> parse_named_version(const std::string& text) {
 std::string checkpoint_table(const CheckpointTable& table, bool colours) {
   if (table.entries.empty()) return "no checkpoints\n";
   std::size_t width = 4;
-  for (const wire::CheckpointEntry& entry : table.entries) width = std::max(width, entry.name.size());
+  for (const wire::CheckpointEntry& entry : table.entries) width = std::max(width, shown(entry.name).size());
   width = std::min(width, kWidestName) + 2;
   std::string out =
       padded("name", width) + padded("newest", 14) + padded("bytes", 14) + padded("home", 12) + "copies at servers\n";
   for (const wire::CheckpointEntry& entry : table.entries) {
-    out += padded(entry.name, width) + padded(version_of(entry.newest), 14) + padded(std::to_string(entry.bytes), 14) +
-           padded(home_of(entry.home), 12) + numbers(entry.holders);
+    out += padded(shown(entry.name), width) + padded(version_of(entry.newest), 14) +
+           padded(std::to_string(entry.bytes), 14) + padded(home_of(entry.home), 12) + numbers(entry.holders);
     if (const std::string what = trouble(entry, colours); !what.empty()) out += "  " + what;
     out += "\n";
   }
@@ -112,13 +112,14 @@ std::string usage_table(const CheckpointTable& table) {
 }
 
 std::string inspected_text(const std::string& name, const wire::CheckpointInspected& answer, bool colours) {
-  std::string out = name + ", written at " + (answer.home ? home_of(answer.home) : "no server of this view") + "\n";
-  if (!answer.lost.empty()) out += "  " + coloured("LOST: " + answer.lost, "31", colours) + "\n";
+  std::string out =
+      shown(name) + ", written at " + (answer.home ? home_of(answer.home) : "no server of this view") + "\n";
+  if (!answer.lost.empty()) out += "  " + coloured("LOST: " + shown(answer.lost), "31", colours) + "\n";
   for (const wire::InspectedVersion& version : answer.versions) {
     out += "  version " + std::to_string(version.version.value) + ", " + std::to_string(version.total) +
            " bytes of memory, sum " + hex(version.sum) + ", copies at servers: " + numbers(version.holders) + "\n";
     for (const wire::SectionPlace& section : version.sections)
-      out += "    " + padded(section.name, 24) + padded(std::to_string(section.size) + " bytes", 20) + "sum " +
+      out += "    " + padded(shown(section.name), 24) + padded(std::to_string(section.size) + " bytes", 20) + "sum " +
              hex(section.sum) + "\n";
   }
   return out;

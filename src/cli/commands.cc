@@ -35,7 +35,7 @@ Status write_file(const std::string& path, const std::string& text) {
 }  // namespace
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "ringkeep: %s\n", error.message.c_str());
+  std::fprintf(stderr, "ringkeep: %s\n", shown(error.message).c_str());
   return exit_code_of(error.code);
 }
 

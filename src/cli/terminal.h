@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace rk::cli {
 
@@ -17,6 +18,9 @@ std::size_t columns_of(FILE* stream);
 // `code`: of an SGR sequence, "31" for red.
 std::string coloured(const std::string& text, const char* code, bool colours);
 std::string padded(std::string text, std::size_t width);
+// What somebody else has named, for a terminal: control characters and bytes that are no UTF-8 as \\xNN, so that none
+// of them acts on it.
+std::string shown(std::string_view text);
 std::string mebibytes(std::uint64_t bytes);
 // 16 digits.
 std::string hex(std::uint64_t value);

@@ -42,6 +42,30 @@ class CheckpointCommands : public ::testing::Test {
   RingFixture ring_{3};
 };
 
+// The name is somebody else's choice: neither tables nor JSON nor errors hand it to the terminal as it is.
+TEST_F(CheckpointCommands, NamesDoNotReachTheTerminalAsTheyAre) {
+  const std::string name =
+      "hostile/\xc2\x9b"
+      "2J\xff";
+  const Client client(ring_.socket(1));
+  ASSERT_EQ(rk_put(client.handle, name.c_str(), "x", 1, nullptr), RK_OK) << rk_last_error();
+  ASSERT_EQ(rk_put(client.handle,
+                   "hostile/\x9b"
+                   "31m",
+                   "x", 1, nullptr),
+            RK_OK)
+      << rk_last_error();
+  for (const std::string& command : {std::string("list"), std::string("list --json"), "inspect '" + name + "'",
+                                     "inspect '" + name + "' --json", "get '" + name + "@7'", "rm '" + name + "@x'"}) {
+    const Ran ran = run(command);
+    EXPECT_EQ(ran.output.find("\xc2\x9b"), std::string::npos) << command;
+    EXPECT_EQ(ran.output.find('\xff'), std::string::npos) << command;
+    EXPECT_EQ(ran.output.find("/\x9b"), std::string::npos) << command;
+  }
+  EXPECT_THAT(run("list").output, HasSubstr("hostile/\\xc2\\x9b2J\\xff "));
+  EXPECT_EQ(ask("list")["checkpoints"].size(), 2U);
+}
+
 TEST_F(CheckpointCommands, AFileGoesInAndComesOutAtAnotherServer) {
   const std::string bytes = std::string(100'000, 'x') + std::string("\0end", 4);
   const Ran put = run("put state " + file("in", bytes));

@@ -7,6 +7,7 @@
 #include "cli/json.h"
 #include "cli/override.h"
 #include "cli/status_table.h"
+#include "cli/terminal.h"
 #include "cli/verify.h"
 
 namespace rk::cli {
@@ -25,6 +26,22 @@ wire::StatusAnswer ring_of_three() {
   status.jobs.push_back({JobId(0xff), OwnerId(1000), 8, 6, std::uint64_t{3} << 20U});
   status.links = {true, 2, 3, 4, 5};
   return status;
+}
+
+TEST(Shown, NothingThatATerminalActsOn) {
+  EXPECT_EQ(shown("name/1 \xc3\xa4 \xe2\x82\xac \xf0\x9f\x94\x91"), "name/1 \xc3\xa4 \xe2\x82\xac \xf0\x9f\x94\x91");
+  EXPECT_EQ(shown("\x1b[31m"), "\\x1b[31m");
+  EXPECT_EQ(shown("\xc2\x9b"
+                  "31m"),
+            "\\xc2\\x9b31m")
+      << "the same sequence in one character";
+  EXPECT_EQ(shown("\x9b\xff"), "\\x9b\\xff");
+  EXPECT_EQ(shown("\xe2\x80\xae"
+                  "txt"),
+            "\\xe2\\x80\\xaetxt")
+      << "turns the direction of what follows";
+  EXPECT_EQ(shown("\xc0\xaf \xed\xa0\x80 \xe2\x82"), "\\xc0\\xaf \\xed\\xa0\\x80 \\xe2\\x82") << "no UTF-8";
+  EXPECT_EQ(shown("a\nb\x7f"), "a\\x0ab\\x7f");
 }
 
 TEST(StatusTable, ShowsLeaderPredecessorLinksAndJobs) {
