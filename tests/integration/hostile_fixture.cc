@@ -22,7 +22,6 @@ constexpr std::uint32_t kTimeoutMs = kPatienceMs;
 
 // How much memory is kept warm depends on what meets what: so much may differ. An attack that leaves a descriptor or a
 // version behind each time leaves more.
-constexpr int kWarmUps = 4;
 constexpr std::size_t kWarmDescriptors = 6;
 constexpr std::uint64_t kWarmBytes = std::uint64_t{4} << 20U;
 
@@ -154,13 +153,13 @@ void HostileRing::expect_the_same_ring(ViewNumber view) {
   for (std::uint32_t node = 1; node <= honest_.size(); ++node) EXPECT_TRUE(ring_.server(node).running()) << node;
 }
 
-void HostileRing::attack(const std::function<void()>& once, int times) {
+void HostileRing::attack(const std::function<void()>& once, int times, int warm_ups) {
   const auto all_serve = [this] {
     for (const auto& honest : honest_) EXPECT_TRUE(honest->serves()) << honest->trouble();
   };
   all_serve();
   const auto view = ring_.status(1)->view;
-  for (int i = 0; i < kWarmUps; ++i) once();
+  for (int i = 0; i < warm_ups; ++i) once();
   all_serve();
   for (const auto& honest : honest_) honest->rest();
   const Held before = held();

@@ -72,7 +72,7 @@ class HostileRing {
   TestClient stranger() { return TestClient::connect_local(ring_.socket(1)).value(); }
   // Attacks a few times to warm up; then again and again until honest clients of every server have been served in
   // between, and at least `times`; then compares what server 1 holds with what it held before.
-  void attack(const std::function<void()>& once, int times = 12);
+  void attack(const std::function<void()>& once, int times = 12, int warm_ups = 4);
   // Server 1's, when the honest clients rest.
   Held held();
   // Lines of server 1's log that have the words.

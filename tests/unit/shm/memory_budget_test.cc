@@ -104,6 +104,52 @@ TEST_F(FakeMachine, Version1GroupsCount) {
   EXPECT_EQ(room->available_bytes, 100 * kMiB);
 }
 
+// Both versions are mounted, as systemd's hybrid mode does: the memory controller is in one of them, and that counts.
+TEST_F(FakeMachine, HybridMountsCountWhereTheControllerIs) {
+  write("/proc/self/cgroup", "4:memory:/service\n0::/unified/service\n");
+  write("/proc/self/mountinfo",
+        "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n"
+        "40 35 0:34 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        "41 35 0:35 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n");
+  write("/sys/fs/cgroup/unified/unified/service/cgroup.procs", "1\n");
+  write("/sys/fs/cgroup/memory/service/memory.limit_in_bytes", mib(70) + "\n");
+  write("/sys/fs/cgroup/memory/service/memory.usage_in_bytes", mib(10) + "\n");
+  auto room = memory_room(root_);
+  ASSERT_TRUE(room);
+  EXPECT_EQ(room->capacity_bytes, 70 * kMiB);
+  EXPECT_EQ(room->available_bytes, 60 * kMiB);
+  EXPECT_EQ(room->capacity_limit, "control group /sys/fs/cgroup/memory/service");
+  // Where it is in both, the lower limit.
+  write("/sys/fs/cgroup/unified/unified/memory.max", mib(50) + "\n");
+  write("/sys/fs/cgroup/unified/unified/memory.current", mib(1) + "\n");
+  room = memory_room(root_);
+  ASSERT_TRUE(room);
+  EXPECT_EQ(room->capacity_bytes, 50 * kMiB);
+  EXPECT_EQ(room->capacity_limit, "control group /sys/fs/cgroup/unified/unified");
+}
+
+TEST_F(FakeMachine, TheLowestOfNestedLimitsIsTold) {
+  version2("/a/b/c/d");
+  group2("/a", mib(500), 0);
+  group2("/a/b", mib(90), 30);
+  group2("/a/b/c", "max", 0);
+  group2("/a/b/c/d", mib(400), 20);
+  const auto refused = budget(85 * kMiB, 10 * kMiB);
+  ASSERT_FALSE(refused);
+  for (const std::string& word : {mib(85), mib(10), mib(90), std::string("/sys/fs/cgroup/a/b:")})
+    EXPECT_NE(refused.error().message.find(word), std::string::npos) << word << ": " << refused.error().message;
+  auto memory = budget(80 * kMiB, 10 * kMiB);
+  ASSERT_TRUE(memory);
+  EXPECT_TRUE(memory->take(50 * kMiB));
+  const auto full = memory->take(20 * kMiB);
+  EXPECT_TRUE(full) << "nothing was touched in between: " << full.error().message;
+  group2("/a/b", mib(90), 85);
+  const auto used = memory->take(kMiB);
+  ASSERT_FALSE(used);
+  EXPECT_NE(used.error().message.find("control group /sys/fs/cgroup/a/b has 5242880 bytes"), std::string::npos)
+      << used.error().message;
+}
+
 // A container sees its own group at the mount point, while /proc/self/cgroup has the host's path.
 TEST_F(FakeMachine, ContainerMountShowsItsGroupAtTheTop) {
   write("/proc/self/cgroup", "4:memory:/docker/abc/inner\n");
