@@ -36,7 +36,8 @@ Status AsyncCommits::put(const std::string& name, ByteView data, const AsyncOrde
 void AsyncCommits::note(std::uint64_t request, Open open) {
   if (open.deadline_ms == 0) open.deadline_ms = boot_time_ms() + open.timeout_ms + kAnswerSlackMs;
   first_deadline_ms_ = std::min(first_deadline_ms_, open.deadline_ms);
-  if (Readiness* readiness = connection_.readiness()) readiness->wake_at(open.deadline_ms);
+  if (Readiness* readiness = connection_.readiness())
+    if (const Status set = readiness->wake_at(open.deadline_ms); !set) connection_.give_up(set.error());
   open_.emplace(request, std::move(open));
   RK_MARK(commit_noted);
 }
@@ -63,10 +64,10 @@ Status AsyncCommits::take(std::vector<AsyncOutcome>& out, std::size_t capacity, 
 void AsyncCommits::rest() {
   Readiness* readiness = connection_.readiness();
   if (readiness == nullptr) return;
-  if (connection_.has_posted_answer() || (connection_.broken() && !open_.empty()))
-    readiness->raise();
-  else
-    readiness->rest_until(open_.empty() ? std::nullopt : std::optional(first_deadline_ms_));
+  const bool more = connection_.has_posted_answer() || (connection_.broken() && !open_.empty());
+  const Status set = more ? readiness->raise()
+                          : readiness->rest_until(open_.empty() ? std::nullopt : std::optional(first_deadline_ms_));
+  if (!set) connection_.give_up(set.error());
 }
 
 void AsyncCommits::take_answers(std::vector<AsyncOutcome>& out, std::size_t capacity) {

@@ -230,8 +230,14 @@ void Connection::set_aside(wire::Frame frame) {
   } else if (posted_.erase(frame.request) > 0) {
     posted_answers_.push_back(std::move(frame));
     RK_MARK(answer_set_aside);
-    if (readiness_) readiness_->raise();
+    if (!readiness_) return;
+    if (const Status raised = readiness_->raise(); !raised) give_up(raised.error());
   }
+}
+
+void Connection::give_up(const Error& why) {
+  if (!broken()) broken_ = why;
+  ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 Status Connection::post_packet(const wire::Packet& request, bool more) {
@@ -293,7 +299,7 @@ std::optional<wire::Frame> Connection::next_posted_answer() {
 Result<int> Connection::posted_descriptor() {
   if (!readiness_) {
     RK_TRY(readiness_, Readiness::of(socket_.get()));
-    if (has_posted_answer()) readiness_->raise();
+    if (has_posted_answer()) RK_TRY_VOID(readiness_->raise());
   }
   return readiness_->descriptor();
 }

@@ -141,6 +141,8 @@ class Connection {
   std::uint32_t timeout_ms() const { return timeout_ms_; }
   bool broken() const { return broken_.code != ErrorCode::kOk; }
   const Error& broken_by() const { return broken_; }
+  // Ends the connection: every later call says why. posted_descriptor() is readable from then on.
+  void give_up(const Error& why);
   // Was the last request of call() handed over whole? If not, the server has done nothing of it.
   bool handed_over() const { return handed_over_; }
   // To watch for the end of the server; never read from it.

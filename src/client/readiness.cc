@@ -6,7 +6,6 @@
 
 #include <cerrno>
 
-#include "base/check.h"
 #include "client/lease.h"
 #include "client/marked_stores.h"
 
@@ -31,29 +30,34 @@ Result<Readiness> Readiness::of(int socket) {
   return Readiness(std::move(epoll), std::move(timer));
 }
 
-void Readiness::raise() {
-  if (!raised_) set(kLongAgoMs);
+Status Readiness::raise() {
+  if (!raised_) RK_TRY_VOID(set(kLongAgoMs));
   raised_ = true;
+  return {};
 }
 
-void Readiness::wake_at(std::uint64_t boot_ms) {
-  if (!raised_ && (set_ == 0 || boot_ms < set_)) set(boot_ms);
+Status Readiness::wake_at(std::uint64_t boot_ms) {
+  if (raised_ || (set_ != 0 && boot_ms >= set_)) return {};
+  return set(boot_ms);
 }
 
-void Readiness::rest_until(std::optional<std::uint64_t> boot_ms) {
+Status Readiness::rest_until(std::optional<std::uint64_t> boot_ms) {
   const bool waits = !raised_ && set_ > boot_time_ms();
   raised_ = false;
-  if (!boot_ms && set_ != 0) set(0);
-  if (boot_ms && !(waits && set_ <= *boot_ms)) set(*boot_ms);
+  if (!boot_ms && set_ != 0) return set(0);
+  if (boot_ms && !(waits && set_ <= *boot_ms)) return set(*boot_ms);
+  return {};
 }
 
-void Readiness::set(std::uint64_t boot_ms) {
+Status Readiness::set(std::uint64_t boot_ms) {
   itimerspec at{};
   at.it_value.tv_sec = static_cast<time_t>(boot_ms / 1000);
   at.it_value.tv_nsec = static_cast<long>(boot_ms % 1000 * 1'000'000);
-  RK_CHECK(::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &at, nullptr) == 0);
+  if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &at, nullptr) != 0)
+    return fail_errno("set ringkeep's timer (does the program close descriptors that it did not open?)", errno);
   set_ = boot_ms;
   RK_MARK(poll_timer_set);
+  return {};
 }
 
 }  // namespace rk::client

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One descriptor that poll() finds readable when a socket is, when this process says so, or from a time on: an epoll
-// instance with the socket and a timer.
+// instance with the socket and a timer. An error of a call: the program has closed what is not its own, and the
+// descriptor tells of the socket only.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +19,16 @@ class Readiness {
   static Result<Readiness> of(int socket);
   int descriptor() const { return epoll_.get(); }
   // Readable until rest_until().
-  void raise();
+  Status raise();
   // Readable from that time on as well (boot_time_ms()).
-  void wake_at(std::uint64_t boot_ms);
+  Status wake_at(std::uint64_t boot_ms);
   // Readable from then on, and before only when the socket is; nullopt: only then. It may wake earlier once, at a time
   // that was asked for before.
-  void rest_until(std::optional<std::uint64_t> boot_ms);
+  Status rest_until(std::optional<std::uint64_t> boot_ms);
 
  private:
   Readiness(shm::Descriptor epoll, shm::Descriptor timer) : epoll_(std::move(epoll)), timer_(std::move(timer)) {}
-  void set(std::uint64_t boot_ms);
+  Status set(std::uint64_t boot_ms);
 
   shm::Descriptor epoll_;
   shm::Descriptor timer_;

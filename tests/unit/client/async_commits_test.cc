@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <string>
@@ -228,6 +230,52 @@ TEST(AsyncCommits, AMalformedAnswerEndsTheConnectionAndAllAreUnknown) {
 }
 
 // The time of the first is over at once but for the answer's moment; the second has time.
+// Descriptors of this process that lead there.
+std::vector<int> descriptors_to(const std::string& target) {
+  std::vector<int> out;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) == target) out.push_back(std::stoi(entry.path().filename()));
+  }
+  return out;
+}
+
+// A program that closes descriptors it did not open: no exception leaves a call, and each tag has its outcome.
+TEST(AsyncCommits, ATimerThatTheProgramClosesEndsTheConnection) {
+  for (const bool answered : {false, true}) {
+    const FakeServer server([&](FakeSession& session) {
+      session.greet();
+      const wire::Frame put = session.next();
+      if (!answered) return;
+      const wire::Frame call = session.next();
+      session.answer(put, ok(1));
+      session.answer(call, wire::Done{});
+      static_cast<void>(session.next());
+    });
+    const auto connection = connect(server);
+    ASSERT_TRUE(connection);
+    AsyncCommits commits(*connection);
+    const auto descriptor = commits.descriptor();
+    ASSERT_TRUE(descriptor);
+    const std::vector<int> timers = descriptors_to("anon_inode:[timerfd]");
+    ASSERT_EQ(timers.size(), 1U);
+    const auto hand_over = [&] { ASSERT_TRUE(put(commits, 1)); };
+    if (answered) hand_over();
+    ::close(timers[0]);
+    if (!answered) hand_over();
+    if (answered) {
+      EXPECT_TRUE(connection->call<wire::Done>(wire::CheckpointAbandon{}));
+    }
+    EXPECT_TRUE(connection->broken());
+    EXPECT_TRUE(readable(*descriptor));
+    const auto outcomes = drain(commits);
+    ASSERT_EQ(outcomes.size(), 1U);
+    EXPECT_EQ(outcomes.at(1) ? ErrorCode::kOk : outcomes.at(1).error().code,
+              answered ? ErrorCode::kOk : ErrorCode::kTimeout);
+    EXPECT_EQ(put(commits, 2).error().code, ErrorCode::kIo);
+  }
+}
+
 TEST(AsyncCommits, NoAnswerInTimeIsUnknownAndALateOneIsDropped) {
   std::promise<void> go;
   FakeServer server([&](FakeSession& session) {
