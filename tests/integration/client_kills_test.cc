@@ -5,6 +5,7 @@
 // The last lines of a run tell what was hit; campaign/client-kills reads them.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/integration/api_client.h"
 #include "tests/integration/client_kills.h"
 
 namespace rk::testing {
@@ -149,13 +151,45 @@ TEST(ClientKills, WhileTheRingDoesNotServe) {
   EXPECT_EQ(told(kills), "");
 }
 
+// Small versions that wait with their bytes, for a ring that does not serve, have a limit of 64 MiB: those of clients
+// that are gone do not count.
+TEST(ClientKills, WaitingBytesOfDeadClientsAreForgotten) {
+  RingFixture ring(ring_of_two());
+  const std::string bytes(std::size_t{64} << 10U, 'x');
+  ring.server(2).kill(SIGSTOP);
+  for (int dead = 0; dead < 6; ++dead) {
+    const Client client(ring.socket(1));
+    for (std::uint64_t tag = 0; tag < 200; ++tag)
+      ASSERT_EQ(rk_put_async(client.handle, "waits", bytes.data(), bytes.size(), RK_LEVEL_REPLICATED, tag, nullptr),
+                RK_OK)
+          << rk_last_error();
+    std::array<rk_outcome, RK_MAX_IN_FLIGHT> outcomes;
+    size_t count = 0;
+    ASSERT_EQ(rk_outcomes(client.handle, outcomes.data(), outcomes.size(), &count, 0), RK_OK) << rk_last_error();
+    for (size_t i = 0; i < count; ++i) ASSERT_NE(outcomes[i].code, RK_ERR_NO_MEMORY) << outcomes[i].words;
+  }
+  ring.server(2).kill(SIGCONT);
+  ASSERT_TRUE(ring.await_ring_of(2));
+  const Client client(ring.socket(1));
+  EXPECT_EQ(rk_put(client.handle, "waits", bytes.data(), bytes.size(), nullptr), RK_OK) << rk_last_error();
+}
+
+TEST(ClientKills, AMarkThatThereIsNotIsAnError) {
+  RingFixture ring(ring_of_two());
+  for (const char* die_at : {"0", "nowhere", "request_sent:", "request_sent:0", "request_sent:1x", "-1"}) {
+    ClientKills kills(ring, 1);
+    EXPECT_FALSE(kills.run(Way::put, 1, die_at));
+    EXPECT_EQ(told(kills), "a client ended with 64\n") << die_at;
+  }
+}
+
 TEST(ClientKills, ThePlainLibraryHasNoMarks) {
   const auto has_marks = [](const char* program) {
     std::ostringstream text;
     text << std::ifstream(program, std::ios::binary).rdbuf();
     return text.str().find("RINGKEEP_DIE_AT") != std::string::npos;
   };
-  EXPECT_FALSE(has_marks(RINGKEEP_LIBRARY_PATH));
+  EXPECT_EQ(has_marks(RINGKEEP_LIBRARY_PATH), RINGKEEP_LIBRARY_MARKED != 0);
   EXPECT_TRUE(has_marks(KILL_WRITER_MARKED_PATH));
 }
 

@@ -40,15 +40,11 @@ inline constexpr std::array kWayNames = {
 };
 
 // How far a client has come. What comes behind `ended` is a job's.
-#define RK_KILL_PHASES(X)                                                                                    \
-  X(starting)                                                                                                \
-  X(composing)                                                                                               \
-  X(putting)                                                                                                 \
-  X(beginning)                                                                                               \
-  X(filling)                                                                                                 \
-  X(committing)                                                                                              \
-  X(handing_over) X(awaiting) X(abandoning) X(reading) X(closing_reader) X(ended) X(restarting) X(restoring) \
-      X(checkpointing)
+// clang-format off
+#define RK_KILL_PHASES(X) \
+  X(starting) X(composing) X(putting) X(beginning) X(filling) X(committing) X(handing_over) X(awaiting) \
+  X(abandoning) X(reading) X(closing_reader) X(ended) X(restarting) X(restoring) X(checkpointing)
+// clang-format on
 
 enum class Phase : std::uint32_t {
 #define RK_KILL_PHASE(name) name,
