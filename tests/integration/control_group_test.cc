@@ -2,10 +2,12 @@
 // A server in a real control group with less memory than its budget. Where the machine lets no group be made the test
 // is skipped; what is read of groups of either version is tested in tests/unit/shm/memory_budget_test.cc.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -53,6 +55,16 @@ class Group {
   bool made_ = false;
 };
 
+bool await_serving(TestClient& client) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (std::chrono::steady_clock::now() < until) {
+    const auto status = client.ask<wire::StatusAnswer>(wire::StatusQuery{});
+    if (status && status->state == "serving") return true;
+    ::poll(nullptr, 0, 10);  // the status is the only event that there is to ask for
+  }
+  return false;
+}
+
 // Where a group of this version can be made; empty: nowhere.
 std::string parent_of_version(int version) {
   std::ifstream in("/proc/self/mountinfo");
@@ -82,9 +94,11 @@ class ControlGroup : public ::testing::TestWithParam<int> {
   }
   ServerProcess::Started start(const std::string& memory) {
     const std::string own = directory_.path() + "/";
-    return ServerProcess::start(
-        {"--node", "1", "--socket", own + "socket", "--state-directory", own + "state", "--memory", memory},
-        own + "output-" + memory, {}, 0, group_->directory());
+    // A holder of memory would outlive a server that is killed, and keep the group from being removed.
+    const std::string config = directory_.write("config.toml", "hold_s = 0\n");
+    return ServerProcess::start({"--config", config, "--node", "1", "--socket", own + "socket", "--state-directory",
+                                 own + "state", "--memory", memory},
+                                own + "output-" + memory, {}, 0, group_->directory());
   }
   TemporaryDirectory directory_;
   std::unique_ptr<Group> group_;
@@ -109,6 +123,7 @@ TEST_P(ControlGroup, ThatFillsUpGivesAnErrorAndNotADeath) {
   ASSERT_TRUE(started.server) << started.output;
   auto client = TestClient::greet(directory_.path() + "/socket");
   ASSERT_TRUE(client) << client.error().message;
+  ASSERT_TRUE(await_serving(*client));
   ASSERT_TRUE(client->ask<wire::CheckpointSlot>(wire::CheckpointBegin{"first", {{"data", 60 * kMiB}}}));
   ASSERT_TRUE(group_->limit(160 * kMiB));
   const auto refused = client->ask<wire::CheckpointSlot>(wire::CheckpointBegin{"second", {{"data", 60 * kMiB}}});
@@ -123,7 +138,7 @@ TEST_P(ControlGroup, ThatFillsUpGivesAnErrorAndNotADeath) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, ControlGroup, ::testing::Values(1, 2),
-                         [](const auto& info) { return "Version" + std::to_string(info.param); });
+                         [](const auto& version) { return "Version" + std::to_string(version.param); });
 
 }  // namespace
 }  // namespace rk::testing

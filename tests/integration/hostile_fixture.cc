@@ -132,6 +132,22 @@ std::size_t descriptors_of(pid_t pid) {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
+// What an attack has committed, under whatever names.
+void HostileRing::remove_leftovers() {
+  TestClient cleaner = client();
+  std::string after;
+  do {
+    const auto page = cleaner.ask<wire::CheckpointListAnswer>(wire::CheckpointList{"", after});
+    ASSERT_TRUE(page) << page.error().message;
+    for (const wire::CheckpointEntry& entry : page->entries)
+      if (!entry.name.starts_with("honest/")) {
+        const auto removed = cleaner.ask<wire::Done>(wire::CheckpointDelete{entry.name});
+        EXPECT_TRUE(removed) << removed.error().message;
+      }
+    after = page->next;
+  } while (!after.empty());
+}
+
 Held HostileRing::held() {
   const auto status = ring_.status(1);
   EXPECT_TRUE(status) << status.error().message;
@@ -162,6 +178,7 @@ void HostileRing::attack(const std::function<void()>& once, int times, int warm_
   for (int i = 0; i < warm_ups; ++i) once();
   all_serve();
   for (const auto& honest : honest_) honest->rest();
+  remove_leftovers();
   const Held before = held();
   std::vector<std::uint64_t> rounds;
   for (const auto& honest : honest_) {
@@ -182,6 +199,7 @@ void HostileRing::attack(const std::function<void()>& once, int times, int warm_
   all_serve();
   expect_the_same_ring(view);
   for (const auto& honest : honest_) honest->rest();
+  remove_leftovers();
   Held after = held();
   // What connections held goes when the server sees their end.
   while (std::chrono::steady_clock::now() < until && (after.descriptors > before.descriptors + kWarmDescriptors ||

@@ -79,6 +79,7 @@ class HostileRing {
   std::size_t log_lines(const std::string& words);
 
  private:
+  void remove_leftovers();
   void expect_the_same_ring(ViewNumber view);
   RingFixture ring_;
   std::vector<std::unique_ptr<Honest>> honest_;

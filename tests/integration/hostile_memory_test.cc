@@ -192,22 +192,24 @@ class Scribbler {
 // The predecessor does not get the bytes whose checksums were made, however often they are sent: the commit has an
 // outcome all the same. Now and then the writer has no processor for as long as it takes, and the commit is OK.
 TEST_F(HostileMemory, WritingDuringTheCommitEndsItWithAnOutcome) {
-  constexpr std::uint64_t kLarge = std::uint64_t{8} << 20U;
+  constexpr std::uint64_t kLarge = std::uint64_t{4} << 20U;
   int failed = 0;
-  attack([&] {
-    TestClient client = this->client();
-    auto slot = begin(client, "hostile/during", kLarge);
-    ASSERT_TRUE(slot) << slot.error().message;
-    const auto mapping = shm::Mapping::map(slot->memory.get(), kLarge, shm::Access::kReadWrite);
-    ASSERT_TRUE(mapping);
-    const Scribbler scribbler(mapping->writable());
-    const auto answer = commit(client, *slot);
-    ASSERT_TRUE(answer) << answer.error().message;
-    if (answer->result == wire::CommitResult::kOk) return;
-    ++failed;
-    EXPECT_EQ(answer->result, wire::CommitResult::kFailed);
-    EXPECT_NE(answer->reason.find("they changed after the commit"), std::string::npos) << answer->reason;
-  });
+  attack(
+      [&] {
+        TestClient client = this->client();
+        auto slot = begin(client, "hostile/during", kLarge);
+        ASSERT_TRUE(slot) << slot.error().message;
+        const auto mapping = shm::Mapping::map(slot->memory.get(), kLarge, shm::Access::kReadWrite);
+        ASSERT_TRUE(mapping);
+        const Scribbler scribbler(mapping->writable());
+        const auto answer = commit(client, *slot);
+        ASSERT_TRUE(answer) << answer.error().message;
+        if (answer->result == wire::CommitResult::kOk) return;
+        ++failed;
+        EXPECT_EQ(answer->result, wire::CommitResult::kFailed);
+        EXPECT_NE(answer->reason.find("they changed after the commit"), std::string::npos) << answer->reason;
+      },
+      4, 2);
   EXPECT_GT(failed, 0);
 }
 
