@@ -6,7 +6,7 @@
 
 int main() {
   rk::Client client;  // this node's server
-  long lives = 0;
+  std::int64_t lives = 0;
   if (const auto last = client.find("lives")) std::memcpy(&lives, last->section("data").data(), sizeof lives);
   ++lives;
   const auto version = client.put("lives", std::as_bytes(std::span(&lives, 1)));  // here and on the predecessor
