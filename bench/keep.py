@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the keep: commits of one value, beside Redis with one replica on the same hosts, in alternating blocks."""
+"""Figures of the keep: commits of one value, beside Redis with one replica on the same hosts, in alternating blocks; and
+large checkpoints (bulk.py)."""
 import contextlib
 import os
 import statistics
 import subprocess
 
+import bulk
 import hosts
 import job
 import pairs
@@ -29,8 +31,6 @@ def prepare():
         raise SystemExit("bench/run keep needs the packages of the group bench") from None
     except hosts.Missing as missing:
         raise SystemExit(f"bench/run keep: {missing}") from None
-    if redis.missing():
-        raise SystemExit(f"bench/run keep: not on the PATH: {' '.join(redis.missing())}")
 
 
 class Both:
@@ -97,11 +97,22 @@ def rate(options, emit, note, both):
     told("commit_rate_null", None, "Redis against itself", peer, peer, 1)
 
 
-def run(options, emit, note):
-    prepare()
+def beside_redis(options, emit, note):
+    if redis.missing():
+        raise SystemExit(f"bench/run keep: not on the PATH: {' '.join(redis.missing())}")
     for tls in (False, True):
         with contextlib.ExitStack() as stack:
             both = Both(stack, tls)
             latency(options, emit, note, both, tls)
             if not tls:
                 rate(options, emit, note, both)
+
+
+PARTS = {"redis": beside_redis, **bulk.PARTS}
+
+
+def run(options, emit, note):
+    prepare()
+    for name, part in PARTS.items():
+        if options.part in (None, name):
+            part(options, emit, note)

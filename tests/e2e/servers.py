@@ -63,8 +63,8 @@ class Server:
 
 
 class Ring:
-    def __init__(self, lab, nodes, proxied=False, memory="64M", encrypt=True):
-        self.lab, self.proxied, self.encrypt = lab, proxied, encrypt
+    def __init__(self, lab, nodes, proxied=False, memory="64M", encrypt=True, suspicion_ms=None):
+        self.lab, self.proxied, self.encrypt, self.suspicion_ms = lab, proxied, encrypt, suspicion_ms
         self.changed = threading.Condition()
         self.views = []  # every installation, in the order in which it was heard of
         self.servers = {}
@@ -113,6 +113,8 @@ class Ring:
         lines = [f"node = {node}", 'cluster = "7e57"', f'key_file = "{key}"', f'socket = "{folder}/socket"',
                  f'state_directory = "{folder}/state"', f'memory = "{memory}"', 'reserve = "16M"',
                  'log_level = "info"', f'encrypt = {"true" if self.encrypt else "false"}']
+        if self.suspicion_ms:
+            lines.append(f"suspicion_ms = {self.suspicion_ms}")
         for other in range(1, nodes + 1):
             address = self.address(other)
             if self.proxied and other != node:
