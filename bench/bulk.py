@@ -198,7 +198,8 @@ def memory(_options, emit, note):
             left = total()
         facts = {"bytes": PART_BYTES, "copies": 2, "versions": 2}
         emit(single("memory_factor", (full - empty) / PART_BYTES / 2, "ratio", 2.2,
-                    "bytes of one version; for each of the two copies, two versions kept", **facts))
+                    "bytes of one version; for each of the two copies, two versions kept",
+                    over_both_versions=round((full - empty) / PART_BYTES / 4, 4), **facts))
         emit(single("memory_after_delete", (left - empty) / PART_BYTES / 2, "ratio", None,
                     "the same after `ringkeep rm`; 0 is back to the start",
                     seconds=round(time.monotonic() - removed, 1), **facts))
