@@ -192,7 +192,7 @@ class Scribbler {
 // The predecessor does not get the bytes whose checksums were made, however often they are sent: the commit has an
 // outcome all the same. Now and then the writer has no processor for as long as it takes, and the commit is OK.
 TEST_F(HostileMemory, WritingDuringTheCommitEndsItWithAnOutcome) {
-  constexpr std::uint64_t kLarge = std::uint64_t{4} << 20U;
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 20U;
   int failed = 0;
   attack(
       [&] {
@@ -209,7 +209,7 @@ TEST_F(HostileMemory, WritingDuringTheCommitEndsItWithAnOutcome) {
         EXPECT_EQ(answer->result, wire::CommitResult::kFailed);
         EXPECT_NE(answer->reason.find("they changed after the commit"), std::string::npos) << answer->reason;
       },
-      4, 2);
+      12, 4);
   EXPECT_GT(failed, 0);
 }
 
