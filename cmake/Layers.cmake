@@ -36,6 +36,11 @@ function(ringkeep_test name)
   if(ARG_LABELS)
     set(labels ${ARG_LABELS})
   endif()
+  # Their own code runs for moments and is a third of the project: what counts is how fast it compiles. Simulations run
+  # for minutes.
+  if(NOT "sim" IN_LIST labels)
+    target_compile_options(${name} PRIVATE -g1 $<IF:$<BOOL:${RINGKEEP_SANITIZE}>,-O0,-O1>)
+  endif()
   # The folder's name is a label too (unit/ring -> "ring"), so that one layer's tests can be run: ctest -L '^ring$'.
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   list(APPEND labels ${folder})
