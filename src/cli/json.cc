@@ -256,6 +256,10 @@ std::string to_json(const wire::StatusAnswer& status) {
                       {"damaged", status.integrity.damaged},
                       {"repaired", status.integrity.repaired},
                       {"unrepaired", status.integrity.unrepaired}};
+  out["replication"] = {{"sent_bytes", status.replication.sent_bytes},
+                        {"saved_bytes", status.replication.saved_bytes},
+                        {"deltas", status.replication.deltas},
+                        {"deltas_refused", status.replication.deltas_refused}};
   out["jobs"] = Json::array();
   for (const wire::JobStatus& job : status.jobs)
     out["jobs"].push_back({{"job", hex(job.job.value)},

@@ -12,19 +12,46 @@ namespace {
 
 // Of copies at rest, in one go: some 2 ms, in which nothing else happens.
 constexpr std::uint64_t kCheckPieceBytes = std::uint64_t{16} << 20U;
+// Summed, and compared with the base or filled from it, while they are in the processor's cache.
+constexpr std::uint64_t kTogetherBytes = std::uint64_t{128} << 10U;
 
 }  // namespace
 
-// Of a slot that is mapped. At most `left` bytes, which it takes from it; true when all sections are summed.
+// Maps what it reads, and decides whether it is compared.
+Status KeepDriver::begin_sum(Summing& item) {
+  Slot& slot = slots_.at(item.slot);
+  RK_TRY_VOID(map_slot(slot));
+  if (!item.base) return {};
+  Slot& base = slots_.at(item.base);
+  const Status mapped = map_slot(base);
+  if (item.arrival || item.compared) return mapped;
+  const auto bytes = [](const Slot& of) { return of.mapping.bytes().first(of.bytes); };
+  if (mapped && keep::ChangedPages::worth_comparing(bytes(slot), bytes(base)))
+    item.compared.emplace(slot.bytes);
+  else
+    item.base = {};
+  return {};
+}
+
+// Of a slot that is mapped, as its base is. At most `left` bytes, which it takes from it; true when all sections are
+// summed.
 bool KeepDriver::sum_piece(Summing& item, std::uint64_t& left) {
   const Slot& slot = slots_.at(item.slot);
+  const Slot* const base = item.base ? &slots_.at(item.base) : nullptr;
   while (left > 0 && item.sums.size() < item.sections.size()) {
     const wire::SectionPlace& section = item.sections[item.sums.size()];
     RK_CHECK(section.offset + section.size <= slot.bytes);
-    const std::uint64_t piece = std::min(left, section.size - item.offset);
-    item.current.update(slot.mapping.bytes().subspan(section.offset + item.offset, piece));
+    const bool both = item.arrival ? base != nullptr : item.compared && !item.compared->given_up();
+    const std::uint64_t piece = std::min({left, section.size - item.offset, both ? kTogetherBytes : UINT64_MAX});
+    const std::uint64_t at = section.offset + item.offset;
+    if (both && item.arrival)
+      keep::copy_unchanged(item.changed, base->mapping.bytes().first(base->bytes),
+                           slot.mapping.writable().first(slot.bytes), at, piece);
+    const ByteView bytes = slot.mapping.bytes().subspan(at, piece);
+    item.current.update(bytes);
+    if (both && !item.arrival) item.compared->compare(at, bytes, base->mapping.bytes().subspan(at, piece));
     item.offset += piece;
-    left -= piece;
+    left -= std::min(left, both ? 2 * piece : piece);
     if (item.offset < section.size) continue;
     item.sums.push_back(item.current.digest());
     item.current = StreamingChecksum();

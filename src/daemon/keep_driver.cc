@@ -228,8 +228,13 @@ void KeepDriver::carry(keep::Remember& effect) {
 
 void KeepDriver::carry(keep::Send& effect) {
   // Without a link the message is lost; the core asks again.
-  std::visit([&](const auto& message) { static_cast<void>(peers_.send(effect.to, wire::to_frame(message))); },
-             effect.message);
+  std::visit(
+      [&](const auto& message) {
+        const wire::Frame frame = wire::to_frame(message);
+        const bool sent = peers_.send(effect.to, frame);
+        if (sent && frame.type == wire::CopyOffer::kType) sent_bytes_ += wire::kHeaderSize + frame.payload.size();
+      },
+      effect.message);
 }
 
 void KeepDriver::carry(keep::TakeSlot& effect) {
@@ -267,6 +272,7 @@ void KeepDriver::carry(keep::SumSlot& effect) {
   Summing item;
   item.slot = effect.slot;
   item.sections = std::move(effect.sections);
+  item.base = effect.base;
   summing_.push_back(std::move(item));
   if (summing_.size() == 1) sum_some();
 }
@@ -276,6 +282,9 @@ void KeepDriver::carry(keep::FillSlot& effect) {
   const std::vector<wire::PutSection>& sections = put.sections;
   Slot& slot = slots_.at(effect.slot);
   keep::SlotSummed summed{effect.slot, {}};
+  Summing compare;
+  compare.slot = effect.slot;
+  compare.base = effect.base;
   if (sections.size() == effect.sections.size() && map_slot(slot)) {
     for (std::size_t i = 0; i < sections.size(); ++i) {
       const ByteView bytes = sections[i].bytes;
@@ -284,12 +293,24 @@ void KeepDriver::carry(keep::FillSlot& effect) {
                 slot.mapping.writable().begin() + static_cast<std::ptrdiff_t>(effect.sections[i].offset));
       summed.sums.push_back(checksum(bytes));
     }
+    if (begin_sum(compare) && compare.compared) {
+      for (std::size_t i = 0; i < sections.size(); ++i)
+        compare.compared->compare(
+            effect.sections[i].offset, sections[i].bytes,
+            slots_.at(effect.base).mapping.bytes().subspan(effect.sections[i].offset, sections[i].bytes.size()));
+      summed.changed = compare.compared->ranges();
+    }
   }
   events_.emplace_back(std::move(summed));
 }
 
 void KeepDriver::carry(keep::SendCopy& effect) {
-  outgoing_.push_back({effect.to, effect.copy, effect.slot, 0, effect.bytes});
+  Outgoing outgoing{effect.to, effect.copy, effect.slot, 0, effect.bytes, {}, {}};
+  if (effect.changed) {
+    outgoing.pages.emplace(*std::move(effect.changed), effect.bytes);
+    outgoing.bytes = outgoing.pages->left();
+  }
+  outgoing_.push_back(std::move(outgoing));
 }
 
 void KeepDriver::carry(keep::ReceiveCopy& effect) {
@@ -299,7 +320,14 @@ void KeepDriver::carry(keep::ReceiveCopy& effect) {
     return;
   }
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
-  incoming_[{effect.from, effect.copy}] = {effect.slot, 0, effect.bytes, std::move(effect.sections)};
+  Incoming item{effect.slot, 0, effect.bytes, std::move(effect.sections), effect.base, {}, {}};
+  if (effect.base) {
+    item.pages.emplace(effect.changed, effect.bytes);
+    item.bytes = item.pages->left();
+    item.changed = std::move(effect.changed);
+  }
+  const auto at = incoming_.insert_or_assign({effect.from, effect.copy}, std::move(item)).first;
+  if (at->second.bytes == 0) all_arrived(at);
 }
 
 void KeepDriver::carry(keep::StopCopy& effect) {
@@ -354,32 +382,46 @@ Status KeepDriver::on_chunk(NodeId from, const wire::Frame& frame) {
     feed(keep::CopyArrived{slot, false, {}});
     return {};
   }
-  const Slot& slot = slots_.at(item.slot);
-  std::memcpy(slot.mapping.writable().data() + item.offset, chunk.bytes.data(), chunk.bytes.size());
+  std::byte* const data = slots_.at(item.slot).mapping.writable().data();
+  for (ByteView left = chunk.bytes; !left.empty();) {
+    const keep::PageStream::Piece piece =
+        item.pages ? item.pages->next(left.size()) : keep::PageStream::Piece{item.offset, left.size()};
+    std::memcpy(data + piece.offset, left.data(), piece.size);
+    left = left.subspan(piece.size);
+  }
   item.offset += chunk.bytes.size();
   if (item.offset < item.bytes) return {};
+  all_arrived(at);
+  drain();
+  return {};
+}
+
+void KeepDriver::all_arrived(std::map<std::pair<NodeId, std::uint64_t>, Incoming>::iterator at) {
+  Incoming& item = at->second;
   Summing summing;
   summing.slot = item.slot;
   summing.sections = std::move(item.sections);
   summing.arrival = true;
+  summing.base = item.base;
+  summing.changed = std::move(item.changed);
   incoming_.erase(at);
   summing_.push_back(std::move(summing));
   if (summing_.size() == 1) sum_some();
-  drain();
-  return {};
 }
 
 void KeepDriver::sum_some() {
   std::uint64_t left = kSumPieceBytes;
   while (!summing_.empty() && left > 0) {
     Summing& item = summing_.front();
-    const bool mapped = static_cast<bool>(map_slot(slots_.at(item.slot)));
+    const bool mapped = static_cast<bool>(begin_sum(item));
     if (mapped && !sum_piece(item, left)) break;
     if (item.arrival) {
       events_.emplace_back(keep::CopyArrived{item.slot, mapped, std::move(item.sums)});
     } else {
       // Without a mapping there are no checksums, and the core fails the commit.
-      events_.emplace_back(keep::SlotSummed{item.slot, std::move(item.sums)});
+      keep::SlotSummed summed{item.slot, std::move(item.sums)};
+      if (item.compared) summed.changed = item.compared->ranges();
+      events_.emplace_back(std::move(summed));
     }
     summing_.pop_front();
   }
@@ -411,10 +453,24 @@ bool KeepDriver::send_chunk(Outgoing& outgoing) {
   Slot& slot = slots_.at(outgoing.slot);
   if (!map_slot(slot)) return false;  // tried again at the next tick
   const std::uint64_t piece = std::min<std::uint64_t>(wire::kCopyChunkBytes, outgoing.bytes - outgoing.offset);
-  const ByteView bytes = slot.mapping.bytes().subspan(outgoing.offset, piece);
-  if (!peers_.send(outgoing.to, wire::CopyChunk{outgoing.copy, outgoing.offset, bytes})) return false;
+  if (piece == 0) return false;
+  while (outgoing.pages && outgoing.piece.size() < piece) {
+    const auto [offset, size] = outgoing.pages->next(piece - outgoing.piece.size());
+    const ByteView page = slot.mapping.bytes().subspan(offset, size);
+    outgoing.piece.insert(outgoing.piece.end(), page.begin(), page.end());
+  }
+  const ByteView bytes = outgoing.pages ? outgoing.piece : slot.mapping.bytes().subspan(outgoing.offset, piece);
+  const wire::CopyChunk chunk{outgoing.copy, outgoing.offset, bytes};
+  if (!peers_.send(outgoing.to, chunk)) return false;
+  sent_bytes_ += wire::kHeaderSize + wire::kCopyChunkHeadBytes + piece;
+  outgoing.piece.clear();
   outgoing.offset += piece;
   return true;
+}
+
+wire::ReplicationStatus KeepDriver::replication() const {
+  const keep::DeltaCounts& deltas = core_.deltas();
+  return {sent_bytes_, deltas.saved_bytes, deltas.offered, deltas.refused};
 }
 
 }  // namespace rk::daemon

@@ -22,6 +22,7 @@
 #include "daemon/copy_watch.h"
 #include "daemon/kept_memory.h"
 #include "daemon/ports.h"
+#include "keep/changed_pages.h"
 #include "keep/keep.h"
 #include "shm/mapping.h"
 #include "shm/memory_budget.h"
@@ -47,6 +48,7 @@ class KeepDriver final : public KeepHandler {
   std::uint64_t checkpoints() const override { return core_.checkpoints(); }
   void on_end() override;
   wire::IntegrityStatus integrity() const override { return core_.integrity(); }
+  wire::ReplicationStatus replication() const override;
 
  private:
   struct Slot {
@@ -84,16 +86,21 @@ class KeepDriver final : public KeepHandler {
   };
   struct Incoming {
     keep::SlotId slot;
-    std::uint64_t offset = 0;
+    std::uint64_t offset = 0;  // in what travels
     std::uint64_t bytes = 0;
     std::vector<wire::SectionPlace> sections;
+    keep::SlotId base;  // 0: all bytes travel
+    keep::PageRanges changed;
+    std::optional<keep::PageStream> pages;  // where the next bytes go; none: to their offset
   };
   struct Outgoing {
     NodeId to;
     std::uint64_t copy = 0;
     keep::SlotId slot;
-    std::uint64_t offset = 0;
+    std::uint64_t offset = 0;  // likewise
     std::uint64_t bytes = 0;
+    std::optional<keep::PageStream> pages;
+    Bytes piece;  // of pages, that the link has not taken yet
   };
   // Checksums of a slot's sections, computed a bounded piece at a time so that the loop keeps turning.
   struct Summing {
@@ -103,6 +110,9 @@ class KeepDriver final : public KeepHandler {
     std::vector<std::uint64_t> sums;
     std::uint64_t offset = 0;  // in the section that is being summed
     StreamingChecksum current;
+    keep::SlotId base;         // 0: none
+    keep::PageRanges changed;  // of an arrival: what did not come from the base
+    std::optional<keep::ChangedPages> compared;
   };
   // The same of a copy at rest, behind all of those.
   struct Checking {
@@ -130,10 +140,12 @@ class KeepDriver final : public KeepHandler {
   Status put(const ClientIdentity& client, const wire::Frame& frame);
   WaitingPut take_put(const PutKey& key);
   Status on_chunk(NodeId from, const wire::Frame& frame);
+  void all_arrived(std::map<std::pair<NodeId, std::uint64_t>, Incoming>::iterator at);
   void pump();
   bool send_chunk(Outgoing& outgoing);
   void sum_some();
   // keep_checks.cc
+  Status begin_sum(Summing& item);
   bool sum_piece(Summing& item, std::uint64_t& left);
   void check_some(std::uint64_t elapsed_ms);
 
@@ -160,6 +172,7 @@ class KeepDriver final : public KeepHandler {
   std::map<keep::SlotId, Slot> slots_;
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
   std::deque<Outgoing> outgoing_;
+  std::uint64_t sent_bytes_ = 0;  // to other servers, of checkpoints
   std::deque<Summing> summing_;
   std::deque<Checking> checking_;
   std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session

@@ -100,6 +100,7 @@ class KeepHandler {
   // The server ends in good order: nothing is to outlive it.
   virtual void on_end() = 0;
   virtual wire::IntegrityStatus integrity() const = 0;
+  virtual wire::ReplicationStatus replication() const = 0;
 };
 
 inline constexpr std::uint64_t kTickMs = ring::Timings{}.tick_ms;

@@ -73,6 +73,7 @@ wire::StatusAnswer Server::describe() const {
   status.used_bytes = budget_.used_bytes();
   status.checkpoints = keep_ ? keep_->checkpoints() : 0;
   if (keep_) status.integrity = keep_->integrity();
+  if (keep_) status.replication = keep_->replication();
   status.jobs = jobs_.status();
   status.clients = {places_.ordinary(), places_.limits().clients, places_.turned_away(), malformed_clients_};
   if (links_) {

@@ -48,6 +48,11 @@ void Keep::free_slot(SlotId slot, bool damaged) {
   if (scrubbing_ == slot) scrubbing_ = {};
   const auto at = slots_.find(slot);
   if (at == slots_.end()) return;
+  if (const auto pinned = pins_.find(slot); pinned != pins_.end()) {
+    pinned->second.freed = true;
+    pinned->second.damaged = damaged;
+    return;
+  }
   const auto [owner, bytes] = at->second;
   slots_.erase(at);
   const auto account = owner_bytes_.find(owner);

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "keep/changed_pages.h"
 #include "wire/client_messages.h"
 #include "wire/keep_messages.h"
 
@@ -85,13 +87,15 @@ struct SlotReady {
 struct SlotSummed {
   SlotId slot;
   std::vector<std::uint64_t> sums;
+  std::optional<PageRanges> changed = std::nullopt;  // against the base; none: there is none, or too much is changed
 };
 // Answer to CheckSlot, likewise; no sums: the slot could not be mapped.
 struct SlotChecked {
   SlotId slot;
   std::vector<std::uint64_t> sums;
 };
-// Answer to ReceiveCopy: all bytes are in the slot, with these checksums; or the stream broke (`whole` false).
+// Answer to ReceiveCopy: all bytes are in the slot, with these checksums; or the stream broke, or the base could not be
+// read (`whole` false).
 struct CopyArrived {
   SlotId slot;
   bool whole = false;
@@ -136,9 +140,11 @@ struct FreeSlot {
   SlotId slot;
   bool damaged = false;  // its memory is not used again
 };
+// `base`: a slot of as many bytes, to compare it with (changed_pages.h); 0: none. It is not freed before the answer.
 struct SumSlot {
   SlotId slot;
   std::vector<wire::SectionPlace> sections;
+  SlotId base{};
 };
 // Copy the bytes of that request's Put into the slot, and answer with SlotSummed.
 struct FillSlot {
@@ -146,6 +152,7 @@ struct FillSlot {
   SessionId session;
   std::uint64_t request = 0;
   std::vector<wire::SectionPlace> sections;
+  SlotId base{};
 };
 // Of the name, or of the view if the key is empty: to outlive this process before any later effect is carried out, in
 // place of what was remembered under the key before; an empty value ends that (memory.h). The slots of the versions in
@@ -176,14 +183,19 @@ struct SendCopy {
   std::uint64_t copy = 0;
   SlotId slot;
   std::uint64_t bytes = 0;
+  std::optional<PageRanges> changed = std::nullopt;  // these pages only
 };
-// Fill the slot from the CopyChunks with that number from that server, then report CopyArrived.
+// Fill the slot from the CopyChunks with that number from that server, then report CopyArrived. With a base: only the
+// pages that are `changed` come, the sections' other bytes are those of that slot, which is not freed before the answer
+// or StopCopy.
 struct ReceiveCopy {
   NodeId from;
   std::uint64_t copy = 0;
   SlotId slot;
   std::uint64_t bytes = 0;
   std::vector<wire::SectionPlace> sections;  // to be summed
+  SlotId base{};
+  PageRanges changed{};
 };
 // Forget a stream in either direction; nothing is reported of it any more.
 struct StopCopy {

@@ -237,7 +237,7 @@ void Keep::on(const SlotReady& event) {
 }
 
 void Keep::on(const SlotSummed& event) {
-  if (writings_.contains(event.slot)) summed(event.slot, event.sums);
+  if (writings_.contains(event.slot)) summed(event.slot, event.sums, event.changed);
 }
 
 void Keep::on(const CopyArrived& event) {
@@ -249,8 +249,12 @@ void Keep::on(const CopyArrived& event) {
 }
 
 void Keep::on(const CopySent& event) {
-  if (const auto at = outgoing_.find(event.copy); at != outgoing_.end() && at->second.to.node == event.to)
-    at->second.retry_at_ms = now_ms_ + config_.retry_ms;
+  const auto at = outgoing_.find(event.copy);
+  if (at == outgoing_.end() || at->second.to.node != event.to) return;
+  // All of it is summed there, however little has travelled.
+  const auto& [key, version] = at->second.version;
+  const std::uint64_t total = std::as_const(catalogue_).find(key)->versions.at(version).content.total;
+  at->second.retry_at_ms = now_ms_ + config_.retry_ms + total / config_.copy_bytes_per_ms;
 }
 
 void Keep::on(const PrefixRemoved& event) {

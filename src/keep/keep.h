@@ -25,6 +25,7 @@
 //   What a removed or restarted server knew of a name is fetched from the holders that answered.
 // - Copies that a change of the ring moved are made again in the background (heal), the old holder keeps its copy until
 //   the new one is complete.
+// - Of a large version only the pages travel that differ from an older one which the receiver has (deltas.cc).
 // - Copies are summed again at rest; what is damaged is not given to anybody, and replaced (scrubbing.cc).
 // - A group record is a version without bytes whose parts are listed; the same protocol replicates it.
 //
@@ -69,6 +70,7 @@ enum class PlantedBug : std::uint8_t {
   kNoWriterFence,          // writers of an older life of the community are not refused
   kTrustChecksum,          // whoever has a copy counts as current, if only its checksums are right
   kRetireBeforeCommit,     // a group record that is not confirmed yet lets go of the parts of those before it
+  kDeltaOnWrongBase,       // changed pages are laid over whatever version is there, and the result is not summed
 };
 
 struct Config {
@@ -82,13 +84,27 @@ struct Config {
   std::uint64_t owner_quota_bytes = UINT64_MAX;  // of memory in slots, copies for other servers' clients included
   std::uint64_t answer_timeout_ms = 10'000;      // for requests that have no timeout of their own
   std::uint64_t max_commit_timeout_ms = 600'000;
-  std::uint64_t retry_ms = 200;              // a message without its answer is sent again
-  std::uint64_t copy_bytes_per_ms = 50'000;  // the slowest copy that is not taken for lost
-  bool remembers = false;                    // Remember effects, for a next life in the same place (memory.h)
-  std::uint64_t returned_ms = 60'000;        // copies of the life before wait so long for somebody to ask for them
-  std::uint64_t scrub_bytes_per_s = 0;       // of copies at rest; 0: none is summed unasked
-  std::uint64_t scrub_pass_ms = 60'000;      // from the beginning of one pass over them to that of the next, at least
+  std::uint64_t retry_ms = 200;                // a message without its answer is sent again
+  std::uint64_t copy_bytes_per_ms = 50'000;    // the slowest copy that is not taken for lost
+  bool remembers = false;                      // Remember effects, for a next life in the same place (memory.h)
+  std::uint64_t returned_ms = 60'000;          // copies of the life before wait so long for somebody to ask for them
+  std::uint64_t delta_from_bytes = 256 << 10;  // of a version; smaller ones travel whole
+  std::uint64_t scrub_bytes_per_s = 0;         // of copies at rest; 0: none is summed unasked
+  std::uint64_t scrub_pass_ms = 60'000;        // from the beginning of one pass over them to that of the next, at least
   PlantedBug planted_bug = PlantedBug::kNone;
+};
+
+// Copies of which only changed pages travel.
+struct DeltaCounts {
+  // Of the sender.
+  std::uint64_t offered = 0;
+  std::uint64_t refused = 0;  // of them, those whose receiver needed the whole
+  std::uint64_t saved_bytes = 0;
+  // Of the receiver.
+  std::uint64_t baseless = 0;  // refused: the base is not here, or not the same
+  std::uint64_t spoilt = 0;    // refused: the base was found damaged meanwhile, or the result had not its checksums
+  // Of either: a base that was let go of meanwhile was kept until the delta had no more need of it.
+  std::uint64_t outlived = 0;
 };
 
 class Keep {
@@ -101,6 +117,7 @@ class Keep {
   // Names with a committed version or a complete copy here.
   std::uint64_t checkpoints() const;
   wire::IntegrityStatus integrity() const;
+  const DeltaCounts& deltas() const { return deltas_; }
   const Catalogue& catalogue() const { return catalogue_; }
   // Nothing is under way: until the next other event a Tick changes nothing, before it is time to scrub.
   bool quiet() const;
@@ -127,6 +144,8 @@ class Keep {
     wire::CommitLevel level = wire::CommitLevel::kReplicated;
     std::uint64_t deadline_ms = 0;
     std::optional<std::vector<std::uint64_t>> sums;  // its checksums are there: it waits for its turn only
+    SlotId base;                                     // it is being compared with, pinned
+    wire::CopyDelta delta;                           // against that one
   };
   // A version that has a number and no result yet, or whose result was UNKNOWN.
   struct Pending {
@@ -138,6 +157,7 @@ class Keep {
     ViewNumber complete_in;           // the predecessor of that view has it
     std::uint64_t outdate_at_ms = 0;  // who must be told that it comes is told again then
     bool had_elsewhere = false;       // a server had it complete once, and its copy was damaged since
+    wire::CopyDelta delta;            // no base: it travels whole
   };
   // A copy under way to another server.
   struct Outgoing {
@@ -145,6 +165,7 @@ class Keep {
     Member to;
     bool streaming = false;
     std::uint64_t retry_at_ms = 0;
+    wire::CopyDelta delta{};  // as it was offered
   };
   // A copy under way to this server, for another home.
   struct Incoming {
@@ -155,6 +176,8 @@ class Keep {
     wire::VersionContent content;
     bool ready = false;
     std::uint64_t deadline_ms = 0;  // the sender has given it up then
+    wire::CopyDelta delta;          // no base: all bytes come
+    SlotId base;                    // its base's, pinned
   };
   // Bytes on their way back: for the home's own record (`install`) or for one reader.
   struct Fetch {
@@ -242,6 +265,12 @@ class Keep {
     bool local = false;  // a committed version at level local
     Version highest;     // number of the name that was used up when the life ended
   };
+  // A slot that is compared with, or copied from.
+  struct Pin {
+    std::uint32_t count = 0;
+    bool freed = false;  // when it is no longer pinned
+    bool damaged = false;
+  };
   // What waits for a lease.
   struct Parked {
     ClientRequest request;
@@ -293,18 +322,19 @@ class Keep {
              const Put* put);
   void order_commit(Writing& writing, const ClientRequest& request, wire::CommitLevel level,
                     std::uint32_t timeout_ms) const;
-  void sum(SlotId slot, const Writing& writing);
+  void sum(SlotId slot, Writing& writing);
   void handle(const ClientRequest& request, const wire::CheckpointCommit& message);
   void handle(const ClientRequest& request, const wire::CheckpointAbandon& message);
   void give_slot(SlotId slot, Writing& writing, const Status& status);
   void take_turn(SlotId slot, const Writing& writing);
   void leave_turn(SlotId slot, const wire::KeepKey& key);
-  void summed(SlotId slot, std::vector<std::uint64_t> sums);
+  void summed(SlotId slot, std::vector<std::uint64_t> sums, std::optional<PageRanges> changed);
   bool may_open(const wire::KeepKey& key) const;
   void settle_turns();
   void expire_turns();
   void number_version(SlotId slot);
-  void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms);
+  void open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms,
+                   wire::CopyDelta delta = {});
   bool fenced(Entry& entry, const ClientRequest& request);
   bool fits(OwnerId owner, std::uint64_t bytes);
   SlotId take_slot(OwnerId owner, std::uint64_t bytes, bool writable = false);
@@ -338,6 +368,18 @@ class Keep {
   void retry_outdating();
   void handle(const Member& from, const wire::KeepOutdate& message);
   void handle(const Member& from, const wire::KeepOutdated& message);
+
+  // deltas.cc: only changed pages travel
+  void choose_base(Writing& writing);
+  void compared(Writing& writing, std::optional<PageRanges> changed);
+  wire::CopyDelta delta_for(const Outgoing& outgoing) const;
+  std::uint64_t saved_by(const Outgoing& outgoing) const;
+  void send_whole(std::uint64_t copy);
+  const VersionRecord* base_here(const Entry& entry, const wire::CopyOffer& offer) const;
+  void delta_spoilt(const Incoming& item);
+  void base_damaged(const VersionKey& base);
+  void pin(SlotId slot);
+  void unpin(SlotId slot);
 
   // healing.cc
   void heal();
@@ -506,6 +548,8 @@ class Keep {
   std::map<VersionKey, Damage> damaged_;
   std::vector<Inquiry> inquiries_;
   wire::IntegrityStatus integrity_;
+  DeltaCounts deltas_;
+  std::map<SlotId, Pin> pins_;
   VersionKey scrubbed_;         // the scrub goes on behind it; none: with a new pass
   SlotId scrubbing_;            // one at a time
   std::uint64_t scrub_us_ = 0;  // what was begun takes until then, at the rate that is allowed

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "keep/changed_pages.h"
 #include "wire/keep_messages.h"
 
 namespace rk::keep {
@@ -18,6 +19,11 @@ inline bool possible(const wire::VersionContent& content) {
   return possible(content.version) && content.total <= wire::kMaxVersionBytes &&
          content.sections.size() <= wire::kMaxSections &&
          std::all_of(content.sections.begin(), content.sections.end(), inside);
+}
+
+// Of a version of `total` bytes.
+inline bool possible(const wire::CopyDelta& delta, std::uint64_t total) {
+  return delta.base ? possible(delta.base) && possible(delta.changed, total) : delta.changed.empty();
 }
 
 inline bool possible(const wire::KeepLookupAnswer& answer) {

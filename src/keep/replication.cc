@@ -32,6 +32,7 @@ void Keep::replicate(const VersionKey& version) {
   const bool first = !has_it && (pending == pending_.end() || pending->second.offered.empty());
   const std::uint64_t copy = ++last_copy_;
   Outgoing& outgoing = outgoing_[copy] = Outgoing{version, *to, false, 0};
+  outgoing.delta = delta_for(outgoing);
   offer(copy, outgoing, first);
 }
 
@@ -47,7 +48,8 @@ void Keep::offer(std::uint64_t copy, Outgoing& outgoing, bool eager) {
     entry->versions.at(outgoing.version.second).holders.insert(outgoing.to);
   if (to_heal_.contains(entry->key)) tell_retained(*entry);  // before the next one comes, so that not all are there
   emit(Send{outgoing.to.node, wire::CopyOffer{view_.number, copy, eager, outgoing.version.first, record.content,
-                                              entry->committed, entry->owed}});
+                                              entry->committed, entry->owed, outgoing.delta}});
+  if (outgoing.delta.base) ++deltas_.offered;
   outgoing.retry_at_ms = now_ms_ + config_.retry_ms;
   if (eager) stream(copy, outgoing);
 }
@@ -57,7 +59,8 @@ void Keep::stream(std::uint64_t copy, Outgoing& outgoing) {
   if (outgoing.streaming || record.content.total == 0) return;
   outgoing.streaming = true;
   outgoing.retry_at_ms = now_ms_ + config_.retry_ms + record.content.total / config_.copy_bytes_per_ms;
-  emit(SendCopy{outgoing.to.node, copy, record.slot, record.content.total});
+  emit(SendCopy{outgoing.to.node, copy, record.slot, record.content.total,
+                outgoing.delta.base ? std::optional(outgoing.delta.changed) : std::nullopt});
 }
 
 void Keep::stop_outgoing(std::uint64_t copy) {
@@ -82,6 +85,7 @@ void Keep::retry_outgoing() {
     stop_outgoing(copy);
     const std::uint64_t again = ++last_copy_;
     Outgoing& outgoing = outgoing_[again] = Outgoing{before.version, before.to, false, 0};
+    outgoing.delta = delta_for(outgoing);
     offer(again, outgoing, false);
   }
 }
@@ -100,6 +104,7 @@ void Keep::handle(const Member& from, const wire::CopyAnswer& message) {
   const VersionKey version = outgoing.version;
   switch (message.result) {
     case wire::CopyResult::kComplete:
+      if (outgoing.delta.base) deltas_.saved_bytes += saved_by(outgoing);
       stop_outgoing(message.copy);
       return copy_complete(version, from);
     case wire::CopyResult::kWanted:
@@ -112,6 +117,8 @@ void Keep::handle(const Member& from, const wire::CopyAnswer& message) {
       [[fallthrough]];
     case wire::CopyResult::kDamaged:
       return copy_damaged(message.copy, outgoing);
+    case wire::CopyResult::kNeedsWhole:
+      return outgoing.delta.base ? send_whole(message.copy) : copy_damaged(message.copy, outgoing);
     case wire::CopyResult::kOtherView:
       if (outgoing.streaming) emit(StopCopy{from.node, message.copy});
       outgoing.streaming = false;

@@ -144,6 +144,7 @@ void Keep::found_damaged(Entry& entry, VersionRecord& record) {
   tell_news(CopyNews::Kind::kDamaged, entry.key, record);
   if (config_.planted_bug == PlantedBug::kServeDamaged) return;
   stop_copies_of(version);
+  base_damaged(version);
   free_slot(std::exchange(record.slot, {}), true);
   record.here = false;
   record.damaged = true;

@@ -164,13 +164,13 @@ void Keep::handle(const ClientRequest& request, const wire::CheckpointCommit& me
   sum(at->first, writing);
 }
 
-void Keep::sum(SlotId slot, const Writing& writing) {
-  if (writing.total == 0)
-    summed(slot, std::vector<std::uint64_t>(writing.sections.size(), checksum({})));
-  else if (std::holds_alternative<Put>(writing.commit->message))
-    emit(FillSlot{slot, writing.session, writing.begin_request, writing.sections});
+void Keep::sum(SlotId slot, Writing& writing) {
+  if (writing.total == 0) return summed(slot, std::vector(writing.sections.size(), checksum({})), std::nullopt);
+  choose_base(writing);
+  if (std::holds_alternative<Put>(writing.commit->message))
+    emit(FillSlot{slot, writing.session, writing.begin_request, writing.sections, writing.base});
   else
-    emit(SumSlot{slot, writing.sections});
+    emit(SumSlot{slot, writing.sections, writing.base});
 }
 
 // Commits of one name get rising numbers in the order in which they were asked for, however long their checksums take.
@@ -186,8 +186,9 @@ void Keep::leave_turn(SlotId slot, const wire::KeepKey& key) {
 }
 
 // Fewer sums than sections: they could not be computed.
-void Keep::summed(SlotId slot, std::vector<std::uint64_t> sums) {
+void Keep::summed(SlotId slot, std::vector<std::uint64_t> sums, std::optional<PageRanges> changed) {
   Writing& writing = writings_.at(slot);
+  compared(writing, std::move(changed));
   writing.sums = std::move(sums);
   turns_due_.insert(writing.key);
 }
@@ -263,10 +264,11 @@ void Keep::number_version(SlotId slot) {
   record.level = writing.level;
   record.here = true;
   if (writing.total > 0) record.slot = slot;
-  open_commit(*entry, std::move(record), request, writing.deadline_ms);
+  open_commit(*entry, std::move(record), request, writing.deadline_ms, std::move(writing.delta));
 }
 
-void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms) {
+void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& request, std::uint64_t deadline_ms,
+                       wire::CopyDelta delta) {
   entry.highest = Version(entry.highest.value + 1);
   const VersionKey version{entry.key, entry.highest};
   record.content.version = entry.highest;
@@ -274,7 +276,7 @@ void Keep::open_commit(Entry& entry, VersionRecord record, const ClientRequest& 
   if (entry.key.kind == wire::KeepKind::kGroup) catalogue_.refresh_holds(entry);
   if (config_.planted_bug == PlantedBug::kRetireBeforeCommit && entry.key.kind == wire::KeepKind::kGroup)
     retire_parts_before(entry);
-  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0, false};
+  pending_[version] = {request.session, request.request, deadline_ms, false, {}, {}, 0, false, std::move(delta)};
   if (config_.planted_bug == PlantedBug::kAcknowledgeBeforeCopy && predecessor())
     return commit(entry, placed), replicate(version);
   replicate(version);

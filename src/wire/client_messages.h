@@ -104,6 +104,15 @@ struct IntegrityStatus {
   RK_FIELDS(checked, checked_bytes, damaged, repaired, unrepaired)
 };
 
+// Checkpoints on the links to other servers.
+struct ReplicationStatus {
+  std::uint64_t sent_bytes = 0;      // in whole frames: offers of copies, and bytes
+  std::uint64_t saved_bytes = 0;     // that did not travel, because the receiver had them in an older version
+  std::uint64_t deltas = 0;          // copies that were offered as changed pages
+  std::uint64_t deltas_refused = 0;  // of them, those whose receiver needed the whole
+  RK_FIELDS(sent_bytes, saved_bytes, deltas, deltas_refused)
+};
+
 struct StatusAnswer {
   static constexpr MessageType kType = MessageType::kStatusAnswer;
   ClusterId cluster;
@@ -122,8 +131,9 @@ struct StatusAnswer {
   OverrideMark overridden{};
   IntegrityStatus integrity{};
   ClientStatus clients{};
+  ReplicationStatus replication{};
   RK_FIELDS(cluster, node, incarnation, pid, view, state, reason, members, budget_bytes, used_bytes, checkpoints, jobs,
-            links, overridden, integrity, clients)
+            links, overridden, integrity, clients, replication)
 };
 
 // --- events ---------------------------------------------------------------------------------------------------------

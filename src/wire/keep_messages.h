@@ -35,6 +35,26 @@ struct VersionContent {
   bool operator==(const VersionContent&) const = default;
 };
 
+// A version's memory in pages, the last of which may be shorter.
+inline constexpr std::uint64_t kChangedPageBytes = 4096;
+inline constexpr std::size_t kMaxChangedRanges = 16384;  // every other page of 128 MiB
+
+struct PageRange {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  RK_FIELDS(first, count)
+  bool operator==(const PageRange&) const = default;
+};
+
+// The version that is offered has the bytes of another one but for these pages, which alone travel.
+struct CopyDelta {
+  Version base;                // 0: all bytes travel
+  std::uint64_t base_sum = 0;  // version_sum() of that one: under its number the receiver must have just this content
+  std::vector<PageRange> changed;
+  RK_FIELDS(base, base_sum, changed)
+  bool operator==(const CopyDelta&) const = default;
+};
+
 // Home -> a server that shall hold a copy. If `eager`, the chunks follow at once; else after an answer kWanted. The
 // receiver is current from now on (KeepOutdate).
 struct CopyOffer {
@@ -46,21 +66,23 @@ struct CopyOffer {
   VersionContent content;
   Version committed;  // newest version known to have been confirmed
   Version owed;       // what a reader must get, or a newer one
-  RK_FIELDS(view, copy, eager, key, content, committed, owed)
+  CopyDelta delta{};
+  RK_FIELDS(view, copy, eager, key, content, committed, owed, delta)
 };
 
 inline constexpr std::size_t kCopyChunkBytes = std::size_t{256} << 10U;
 // A fetch's number has this bit, a copy's has not: the two are counted by different servers.
 inline constexpr std::uint64_t kFetchBit = std::uint64_t{1} << 63U;
 
-// In order and without gaps; anything else breaks the copy.
+// In order and without gaps; anything else breaks the copy. Of a delta the changed pages, one behind the other.
 struct CopyChunk {
   static constexpr MessageType kType = MessageType::kCopyChunk;
   std::uint64_t copy = 0;
-  std::uint64_t offset = 0;
+  std::uint64_t offset = 0;  // in all that travels
   ByteView bytes;
   RK_FIELDS(copy, offset, bytes)
 };
+inline constexpr std::size_t kCopyChunkHeadBytes = 20;  // of its payload, before the bytes
 
 enum class CopyResult : std::uint8_t {
   kComplete = 0,   // all bytes are here and have their checksums
@@ -69,6 +91,8 @@ enum class CopyResult : std::uint8_t {
   kDamaged = 3,    // bytes arrived that do not have their checksums, or out of order: nothing of it is here
   kOtherView = 4,  // try again when both are in the same view
   kHadIt = 5,      // as kDamaged or kRefused, but it was complete here once, and damaged since: it may be known
+  kNeedsWhole =
+      6,  // of a delta: its base is not here, or what came of both has not its checksums; nothing of it is here
 };
 
 // Answer to CopyOffer, and to a CopyFetch that cannot be served.

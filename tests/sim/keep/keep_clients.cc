@@ -13,12 +13,10 @@
 namespace rk::keep_sim {
 namespace {
 
-constexpr OwnerId kOwner{1000};
 constexpr keep::SessionId kSession{7};
 constexpr sim::HostId kGroupHost = 0;
 const char* const kGroup = "group";
 
-wire::KeepKey key_of(const std::string& name) { return {kOwner, wire::KeepKind::kCheckpoint, name}; }
 wire::KeepKey group_key() { return {kOwner, wire::KeepKind::kGroup, kGroup}; }
 
 }  // namespace
@@ -107,50 +105,6 @@ void Clients::ask(Operation operation) {
   const Incarnation sender = operation.sender;
   open_[number] = std::move(operation);
   life->feed(keep::ClientRequest{kSession, kOwner, number, sender, request});
-}
-
-void Clients::write(sim::HostId host, const std::string& name) {
-  static constexpr std::array<std::uint64_t, 4> kSizes = {0, 100, 1000, 4500};
-  Operation operation;
-  operation.host = host;
-  operation.key = key_of(name);
-  operation.sender = writer_of(name);
-  operation.level = prng_.chance(9, 10) ? wire::CommitLevel::kReplicated : wire::CommitLevel::kLocal;
-  wire::CheckpointBegin begin{name, {{"one", kSizes[prng_.below(4)]}, {"two", kSizes[prng_.below(4)]}}};
-  if (prng_.chance(1, 2))
-    operation.request = put_of(begin, operation);
-  else
-    operation.request = std::move(begin);
-  ask(std::move(operation));
-}
-
-void Clients::burst(sim::HostId host, const std::string& name) {
-  ++totals().bursts;
-  for (std::uint64_t left = prng_.between(10, 64); left > 0; --left) write(host, name);
-}
-
-// A community writes such a name. It begins a new life now and then, and what is left of the one before writes on.
-Incarnation Clients::writer_of(const std::string& name) {
-  if (!name.starts_with("name")) return {};
-  Incarnation& newest = writers_[name];
-  if (!newest || prng_.chance(1, 30)) newest = Incarnation(newest.value + 1);
-  return newest > Incarnation(1) && prng_.chance(1, 10) ? Incarnation(newest.value - 1) : newest;
-}
-
-// The same in one message.
-keep::Put Clients::put_of(const wire::CheckpointBegin& begin, Operation& operation) {
-  std::vector<wire::SectionPlace> table;
-  std::uint64_t offset = 0;
-  const std::uint64_t stamp = prng_.next();
-  for (const wire::SectionSpec& section : begin.sections) {
-    Bytes bytes(section.size);
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(stamp >> (i % 8 * 8));
-    table.push_back({section.name, offset, section.size, checksum(bytes)});
-    offset = (offset + section.size + wire::kPutAlignment - 1) / wire::kPutAlignment * wire::kPutAlignment;
-    operation.bytes.push_back(std::move(bytes));
-  }
-  if (offset > 0) operation.sum = wire::version_sum(table);
-  return {begin.name, begin.sections, operation.level, static_cast<std::uint32_t>(prng_.between(300, 2000))};
 }
 
 void Clients::read(sim::HostId host, const std::string& name) {
@@ -257,9 +211,7 @@ void Clients::judge(const Operation& operation, const keep::Answer& answer, cons
   std::vector<wire::SectionPlace> table = message.sections;
   if (answer.slot) {
     Bytes& bytes = cluster_.host(operation.host)->slot(answer.slot);
-    const std::uint64_t stamp = prng_.next();
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-      bytes[i] = static_cast<std::byte>((stamp >> (i % 8 * 8)) ^ (i / 4096));
+    write_slot(operation.host, operation.key, table, bytes);
     for (wire::SectionPlace& section : table)
       section.sum = checksum(ByteView(bytes).subspan(section.offset, section.size));
     commit.sum = wire::version_sum(table);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,9 @@ namespace rk::keep_sim {
 
 class Cluster;
 class KeepHost;
+
+inline constexpr OwnerId kOwner{1000};
+inline wire::KeepKey key_of(const std::string& name) { return {kOwner, wire::KeepKind::kCheckpoint, name}; }
 
 struct Outcomes {
   std::uint64_t ok = 0, failed = 0, unknown = 0, reads = 0, fetched = 0, groups = 0, removed = 0, refused = 0, lost = 0,
@@ -71,6 +75,8 @@ class Clients {
   // A name that nobody has claimed: two servers begin with it at about the same time, others read it meanwhile.
   void race();
   keep::Put put_of(const wire::CheckpointBegin& begin, Operation& operation);
+  void write_slot(sim::HostId host, const wire::KeepKey& key, const std::vector<wire::SectionPlace>& table,
+                  std::span<std::byte> bytes);
   void ask(Operation operation);
   Incarnation writer_of(const std::string& name);
   void fill_and_commit(const Operation& operation, const keep::Answer& answer, const wire::CheckpointSlot& slot);
@@ -110,6 +116,7 @@ class Clients {
   std::set<std::uint64_t> failed_sums_;
   std::map<wire::KeepKey, std::set<keep::Member>> claimants_;  // servers that were asked for something that claims it
   std::uint64_t last_race_ = 0;
+  std::map<std::string, std::array<std::uint64_t, 2>> sizes_;  // of the sections that each name was written with last
   std::map<wire::KeepKey, std::pair<Version, keep::Member>> newest_ok_;  // and who said so
   // Members that had heard of the name before any OK of that server.
   std::map<wire::KeepKey, std::map<keep::Member, std::vector<keep::Member>>> asked_;

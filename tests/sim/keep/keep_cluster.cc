@@ -65,6 +65,7 @@ void Cluster::start(sim::HostId id) {
   config.returned_ms = 3000;
   config.scrub_bytes_per_s = 100'000'000;
   config.scrub_pass_ms = 300;
+  config.delta_from_bytes = 1;
   config.planted_bug = options_.planted_bug;
   KeepHost::Remains remains;
   if (auto& before = before_.at(id); before) {
@@ -146,6 +147,7 @@ void Cluster::crash(sim::HostId id) {
     for (const auto& [key, entry] : life->core().catalogue().entries())
       if (entry.home) before.homes.insert(key);
     returned_copies_ += life->core().returned_used();
+    deltas_.push_back(life->core().deltas());
     before.remains = std::move(*life).remains();
     before_.at(id) = std::move(before);
   }
@@ -196,6 +198,7 @@ void Cluster::receive(sim::HostId from, sim::HostId id, const Bytes& bytes) {
   const auto frame = cutter.next();
   if (!frame || !*frame) return;  // damaged on its way: the link would break
   if (wire::is_ring_message((*frame)->type)) return ring_.receive(from, id, **frame);
+  if ((*frame)->type == wire::CopyOffer::kType) spoil_base(from, id, **frame);
   KeepHost* life = lives_.at(id).get();
   if (life == nullptr) return;
   life->frame(NodeId(from + 1), **frame);
@@ -278,6 +281,14 @@ void Cluster::spoil_copies() {
                  [this, other, key = key, version = version] {
                    if (!quiet_) spoil(other, key, version);
                  });
+}
+
+// Of a delta that comes just now, found before it or not.
+void Cluster::spoil_base(sim::HostId from, sim::HostId id, const wire::Frame& frame) {
+  const auto offer = wire::from_frame<wire::CopyOffer>(frame);
+  if (quiet_ || !offer || !offer->delta.base || lives_.at(id) == nullptr || !spoil_prng_.chance(1, 80)) return;
+  spoil(id, offer->key, offer->delta.base);
+  if (spoil_prng_.chance(1, 2)) lives_.at(id)->look_at(NodeId(from + 1), offer->key, offer->delta.base);
 }
 
 void Cluster::spoil(sim::HostId id, const wire::KeepKey& key, Version version) {
@@ -428,6 +439,17 @@ void Cluster::add_to(ClusterCounts& counts) const {
   counts.waits += ring_.counts().waits;
   counts.takeovers += ring_.checker().counts().takeovers;
   counts.evictions += ring_.counts().evictions;
+  std::vector<keep::DeltaCounts> all = deltas_;
+  for (const auto& life : lives_)
+    if (life) all.push_back(life->core().deltas());
+  for (const keep::DeltaCounts& deltas : all) {
+    counts.deltas += deltas.offered;
+    counts.deltas_refused += deltas.refused;
+    counts.delta_bytes_saved += deltas.saved_bytes;
+    counts.deltas_baseless += deltas.baseless;
+    counts.deltas_spoilt += deltas.spoilt;
+    counts.bases_outlived += deltas.outlived;
+  }
   counts.returned += returned_;
   counts.returned_copies += returned_copies_;
   counts.witness_votes += ring_.checker().counts().witness_votes;

@@ -38,6 +38,8 @@ struct ClusterCounts {
                 witness_votes = 0, returned = 0, returned_copies = 0;
   std::uint64_t spoilt = 0, damaged = 0, repaired = 0, unrepairable = 0;
   std::uint64_t dead_in_sync = 0, orphans = 0, half_written = 0;
+  std::uint64_t deltas = 0, deltas_refused = 0, delta_bytes_saved = 0, deltas_baseless = 0, deltas_spoilt = 0,
+                bases_outlived = 0;
 };
 
 class Clients;
@@ -78,6 +80,7 @@ class Cluster {
   void tell_ring_state(sim::HostId id);
   void more_faults();
   void spoil_copies();
+  void spoil_base(sim::HostId from, sim::HostId id, const wire::Frame& frame);
   void spoil(sim::HostId id, const wire::KeepKey& key, Version version);
   void check_copy(sim::HostId id, const wire::KeepKey& key, const keep::VersionRecord& record);
   void watch();
@@ -112,6 +115,7 @@ class Cluster {
   std::vector<std::optional<Before>> before_;
   std::uint64_t returned_ = 0;  // lives that went on where the one before was killed
   std::uint64_t returned_copies_ = 0;
+  std::vector<keep::DeltaCounts> deltas_;  // of lives that ended
   std::unique_ptr<Clients> clients_;
   std::uint64_t full_ = 0;
   Prng spoil_prng_;

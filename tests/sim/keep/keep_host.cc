@@ -10,6 +10,10 @@
 namespace rk::keep_sim {
 namespace {
 
+keep::PageRanges all_of(std::uint64_t total) {
+  return {{0, static_cast<std::uint32_t>((total + wire::kChangedPageBytes - 1) / wire::kChangedPageBytes)}};
+}
+
 // The event of a frame, if its type is one of the variant's.
 template <class... Ts>
 std::optional<std::variant<Ts...>> decode_any(const wire::Frame& frame, const std::variant<Ts...>*) {
@@ -65,10 +69,16 @@ void KeepHost::check_remembered(const keep::Effects& effects) {
 void KeepHost::feed(Body body) {
   if (const auto* view = std::get_if<keep::ViewInstalled>(&body); view != nullptr && view->number >= view_.number)
     view_ = *view;
-  if (std::holds_alternative<keep::Tick>(body))
+  if (std::holds_alternative<keep::Tick>(body)) {
     for (const auto& [slot, sections] : std::exchange(checking_, {}))
       events_.emplace_back(keep::SlotChecked{slot, sums(slots_.at(slot), sections)});
+    for (const auto& [slot, item] : std::exchange(summing_, {})) sum(slot, item);
+  }
   events_.push_back(std::move(body));
+  drain();
+}
+
+void KeepHost::drain() {
   if (running_) return;
   running_ = true;
   while (!events_.empty()) {
@@ -95,19 +105,68 @@ void KeepHost::frame(NodeId from, const wire::Frame& frame) {
 void KeepHost::chunk(NodeId from, const wire::CopyChunk& chunk) {
   const auto at = incoming_.find({from, chunk.copy});
   if (at == incoming_.end()) return;
-  Bytes& bytes = slots_.at(at->second.slot);
-  const keep::SlotId slot = at->second.slot;
+  Incoming& item = at->second;
+  Bytes& bytes = slots_.at(item.slot);
+  const keep::SlotId slot = item.slot;
   // Of another life's copy that had the same number.
-  if (chunk.offset > bytes.size() || chunk.bytes.size() > bytes.size() - chunk.offset) {
+  if (chunk.offset > item.bytes || chunk.bytes.size() > item.bytes - chunk.offset) {
     incoming_.erase(at);
     return feed(keep::CopyArrived{slot, false, {}});
   }
-  std::copy(chunk.bytes.begin(), chunk.bytes.end(), bytes.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
-  at->second.offsets.insert(chunk.offset);
-  if (at->second.offsets.size() * kChunkBytes < bytes.size()) return;
-  auto all = sums(bytes, at->second.sections);
+  keep::PageStream pages(item.base ? item.changed : all_of(bytes.size()), bytes.size());
+  for (std::uint64_t before = chunk.offset; before > 0;) before -= pages.next(before).size;
+  for (ByteView left = chunk.bytes; !left.empty();) {
+    const auto piece = pages.next(left.size());
+    std::copy_n(left.begin(), piece.size, bytes.begin() + static_cast<std::ptrdiff_t>(piece.offset));
+    left = left.subspan(piece.size);
+  }
+  item.offsets.insert(chunk.offset);
+  if (item.offsets.size() * kChunkBytes >= item.bytes) all_arrived(at);
+}
+
+// A copy over its base takes a while.
+void KeepHost::all_arrived(std::map<std::pair<NodeId, std::uint64_t>, Incoming>::iterator at) {
+  const Incoming item = std::move(at->second);
   incoming_.erase(at);
-  feed(keep::CopyArrived{slot, true, std::move(all)});
+  Summing summing{item.sections, item.base, item.changed};
+  if (item.base && item.slot.value % 2 == 0) {
+    summing_[item.slot] = std::move(summing);
+    return;
+  }
+  sum(item.slot, summing);
+  drain();
+}
+
+void KeepHost::sum(keep::SlotId slot, const Summing& item) {
+  Bytes& bytes = slots_.at(slot);
+  if (!item.arrived) {
+    events_.emplace_back(keep::SlotSummed{slot, sums(bytes, item.sections), compare(slot, item)});
+    return;
+  }
+  if (item.base)
+    for (const wire::SectionPlace& section : item.sections)
+      keep::copy_unchanged(*item.arrived, slots_.at(item.base), bytes, section.offset, section.size);
+  events_.emplace_back(keep::CopyArrived{slot, true, sums(bytes, item.sections)});
+}
+
+std::optional<keep::PageRanges> KeepHost::compare(keep::SlotId slot, const Summing& item) const {
+  if (!item.base) return std::nullopt;
+  const ByteView bytes = slots_.at(slot);
+  const ByteView base = slots_.at(item.base);
+  if (!keep::ChangedPages::worth_comparing(bytes, base)) return std::nullopt;
+  keep::ChangedPages pages(bytes.size());
+  for (const wire::SectionPlace& section : item.sections)
+    pages.compare(section.offset, bytes.subspan(section.offset, section.size),
+                  base.subspan(section.offset, section.size));
+  return pages.ranges();
+}
+
+// What is compared with or copied from stays until that is done.
+void KeepHost::check_no_base(keep::SlotId slot) const {
+  const auto rests_on_it = [&](const auto& item) { return item.second.base == slot; };
+  if (std::any_of(incoming_.begin(), incoming_.end(), rests_on_it) ||
+      std::any_of(summing_.begin(), summing_.end(), rests_on_it))
+    checker_.violated("a base was freed while a delta against it was under way");
 }
 
 std::vector<std::uint64_t> KeepHost::sums(const Bytes& bytes, const std::vector<wire::SectionPlace>& sections) {
@@ -147,11 +206,17 @@ void KeepHost::carry(const keep::FreeSlot& effect) {
   slots_.erase(effect.slot);
   spoilt_.erase(effect.slot);
   checking_.erase(effect.slot);
+  summing_.erase(effect.slot);
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
+  check_no_base(effect.slot);
 }
 
 void KeepHost::carry(const keep::SumSlot& effect) {
-  events_.emplace_back(keep::SlotSummed{effect.slot, sums(slots_.at(effect.slot), effect.sections)});
+  Summing item{effect.sections, effect.base, {}};
+  if (effect.base && effect.slot.value % 2 == 0)
+    summing_[effect.slot] = std::move(item);
+  else
+    sum(effect.slot, item);
 }
 
 void KeepHost::carry(const keep::FillSlot& effect) {
@@ -162,7 +227,7 @@ void KeepHost::carry(const keep::FillSlot& effect) {
   for (std::size_t i = 0; i < sections.size(); ++i)
     std::copy(sections[i].begin(), sections[i].end(),
               bytes.begin() + static_cast<std::ptrdiff_t>(effect.sections[i].offset));
-  events_.emplace_back(keep::SlotSummed{effect.slot, sums(bytes, effect.sections)});
+  sum(effect.slot, {effect.sections, effect.base, {}});
 }
 
 void KeepHost::carry(const keep::CheckSlot& effect) {
@@ -182,8 +247,15 @@ void KeepHost::carry(const keep::SendCopy& effect) {
   if (effect.bytes > 0) {
     const Bytes& bytes = slots_.at(effect.slot);
     RK_CHECK(bytes.size() == effect.bytes);
-    for (std::uint64_t offset = 0; offset < effect.bytes; offset += kChunkBytes) {
-      const auto piece = ByteView(bytes).subspan(offset, std::min<std::uint64_t>(kChunkBytes, effect.bytes - offset));
+    keep::PageStream pages(effect.changed ? *effect.changed : all_of(effect.bytes), effect.bytes);
+    Bytes stream;
+    while (pages.left() > 0) {
+      const auto [offset, size] = pages.next(pages.left());
+      const ByteView page = ByteView(bytes).subspan(offset, size);
+      stream.insert(stream.end(), page.begin(), page.end());
+    }
+    for (std::uint64_t offset = 0; offset < stream.size(); offset += kChunkBytes) {
+      const auto piece = ByteView(stream).subspan(offset, std::min<std::uint64_t>(kChunkBytes, stream.size() - offset));
       const wire::CopyChunk chunk{effect.copy, offset, piece};
       ports_.send(effect.to, wire::encode_frame(wire::to_frame(chunk, 0, config_.self.incarnation)));
     }
@@ -198,7 +270,11 @@ void KeepHost::carry(const keep::SendCopy& effect) {
 void KeepHost::carry(const keep::ReceiveCopy& effect) {
   std::erase_if(incoming_, [&](const auto& item) { return item.second.slot == effect.slot; });
   RK_CHECK(slots_.at(effect.slot).size() == effect.bytes);
-  incoming_[{effect.from, effect.copy}] = {effect.slot, {}, effect.sections};
+  const std::uint64_t bytes = effect.base ? keep::bytes_in(effect.changed, effect.bytes) : effect.bytes;
+  if (effect.base) RK_CHECK(slots_.at(effect.base).size() == effect.bytes);
+  Incoming item{effect.slot, {}, effect.sections, bytes, effect.base, effect.changed};
+  const auto at = incoming_.insert_or_assign({effect.from, effect.copy}, std::move(item)).first;
+  if (bytes == 0) all_arrived(at);
 }
 
 void KeepHost::carry(const keep::StopCopy& effect) {
@@ -257,6 +333,16 @@ bool KeepHost::spoil(const wire::KeepKey& key, Version version, Prng& prng) {
   bytes[place.offset + prng.below(place.size)] ^= static_cast<std::byte>(prng.between(1, 255));
   spoilt_.insert(record->second.slot);
   return true;
+}
+
+void KeepHost::look_at(NodeId from, const wire::KeepKey& key, Version version) {
+  const auto sender = std::find_if(view_.members.begin(), view_.members.end(),
+                                   [&](const keep::Member& member) { return member.node == from; });
+  if (sender == view_.members.end() || !has(key, version)) return;
+  const keep::SlotId slot = core_.catalogue().find(key)->versions.at(version).slot;
+  feed(keep::PeerFrame{*sender, wire::KeepSuspect{view_.number, key, version}});
+  if (const auto checked = checking_.extract(slot))
+    feed(keep::SlotChecked{slot, sums(slots_.at(slot), checked.mapped())});
 }
 
 void KeepHost::check_memory(bool spoilt) const {

@@ -68,6 +68,8 @@ class KeepHost {
   bool has(const wire::KeepKey& key, Version version) const;
   // Changes a byte of a copy at rest, behind the server's back; false if there is none of that version.
   bool spoil(const wire::KeepKey& key, Version version, Prng& prng);
+  // Another server suspects it, and it is looked at at once.
+  void look_at(NodeId from, const wire::KeepKey& key, Version version);
   // Its bytes were changed so.
   bool spoilt(keep::SlotId id) const { return spoilt_.contains(id); }
   // The server has found its copy damaged, and has not replaced it.
@@ -83,7 +85,17 @@ class KeepHost {
     keep::SlotId slot;
     std::set<std::uint64_t> offsets;  // of the chunks that came, in whatever order
     std::vector<wire::SectionPlace> sections;
+    std::uint64_t bytes = 0;  // that come
+    keep::SlotId base;        // 0: all do
+    keep::PageRanges changed;
   };
+  // Of a commit that is compared with its base, or of a copy that is put together.
+  struct Summing {
+    std::vector<wire::SectionPlace> sections;
+    keep::SlotId base;
+    std::optional<keep::PageRanges> arrived;  // of a copy: the pages that came
+  };
+  void drain();
   void carry(const keep::Remember& effect);
   void carry(const keep::Send& effect);
   void carry(const keep::TakeSlot& effect);
@@ -97,6 +109,10 @@ class KeepHost {
   void carry(const keep::StopCopy& effect);
   void carry(const keep::Answer& effect);
   void chunk(NodeId from, const wire::CopyChunk& chunk);
+  void all_arrived(std::map<std::pair<NodeId, std::uint64_t>, Incoming>::iterator at);
+  void sum(keep::SlotId slot, const Summing& item);
+  std::optional<keep::PageRanges> compare(keep::SlotId slot, const Summing& item) const;
+  void check_no_base(keep::SlotId slot) const;
   std::optional<keep::Memory> prove(Remains remains);
   void check_remembered(const keep::Effects& effects);
   static std::vector<std::uint64_t> sums(const Bytes& bytes, const std::vector<wire::SectionPlace>& sections);
@@ -114,6 +130,7 @@ class KeepHost {
   std::map<std::pair<NodeId, std::uint64_t>, Incoming> incoming_;
   std::set<std::pair<NodeId, std::uint64_t>> streams_;                // to whom, and which copy
   std::map<keep::SlotId, std::vector<wire::SectionPlace>> checking_;  // answered at the next tick
+  std::map<keep::SlotId, Summing> summing_;                           // likewise
   std::set<keep::SlotId> spoilt_;
   std::set<std::pair<wire::KeepKey, Version>> known_damaged_;
 };

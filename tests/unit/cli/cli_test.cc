@@ -125,6 +125,13 @@ TEST(StatusTable, TellsOfDamageWhenThereWasSome) {
   EXPECT_EQ(json["integrity"].dump(), R"({"checked":90,"checked_bytes":7000,"damaged":6,"repaired":3,"unrepaired":1})");
 }
 
+TEST(Json, TellsWhatWasSentAndWhatWasSaved) {
+  wire::StatusAnswer status = ring_of_three();
+  status.replication = {1000, 2000, 3, 1};
+  const auto json = nlohmann::json::parse(to_json(status));
+  EXPECT_EQ(json["replication"].dump(), R"({"deltas":3,"deltas_refused":1,"saved_bytes":2000,"sent_bytes":1000})");
+}
+
 VerifiedCheckpoint verified(std::vector<wire::VerifiedCopy> copies) {
   return {"state", false, {{Version(2), 4096, std::move(copies)}}, {}};
 }

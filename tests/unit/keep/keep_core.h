@@ -30,9 +30,10 @@ class KeepCore : public ::testing::Test {
     for (std::size_t i = 0; i < effects_.size(); ++i) {
       if (const auto* take = std::get_if<TakeSlot>(&effects_[i])) {
         core_.step({now_ms_, lease_until_ms_, fence_left_ms_, SlotReady{take->slot, {}}}, effects_);
-      } else if (const auto* sum = std::get_if<SumSlot>(&effects_[i])) {
+      } else if (const auto* sum = std::get_if<SumSlot>(&effects_[i]); sum != nullptr && !sums_wait_) {
         core_.step({now_ms_, lease_until_ms_, fence_left_ms_,
-                    SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7)}},
+                    SlotSummed{sum->slot, std::vector<std::uint64_t>(sum->sections.size(), 7),
+                               sum->base ? changed_ : std::nullopt}},
                    effects_);
       } else if (const auto* fill = std::get_if<FillSlot>(&effects_[i])) {
         core_.step({now_ms_, lease_until_ms_, fence_left_ms_,
@@ -117,6 +118,8 @@ class KeepCore : public ::testing::Test {
   std::uint64_t now_ms_ = 1000;
   std::uint64_t lease_until_ms_ = UINT64_MAX;
   std::uint64_t fence_left_ms_ = 0;
+  std::optional<PageRanges> changed_;  // what a version that is compared differs in
+  bool sums_wait_ = false;             // of what a client wrote in place
   bool known_ = false;           // the others have heard of every name before
   bool claimants_live_ = false;  // from members only
   Incarnation known_fence_;      // of every name

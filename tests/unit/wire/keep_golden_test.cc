@@ -58,6 +58,12 @@ TEST(Golden, Release_0_1_CopyAnswer) {
             "6e6f");
 }
 
+// The counts of bytes on the links rest on it.
+TEST(Golden, Release_0_1_CopyChunkHead) {
+  EXPECT_EQ(encode(CopyChunk{1, 2, {}}).size(), kCopyChunkHeadBytes);
+  EXPECT_EQ(static_cast<int>(CopyResult::kNeedsWhole), 6);
+}
+
 TEST(Golden, Release_0_1_KeepLookup) {
   const KeepLookup lookup{ViewNumber(1), 2, true, {OwnerId(1000), KeepKind::kGroup, "g"}, false};
   EXPECT_EQ(to_hex(encode(lookup)),

@@ -289,10 +289,13 @@ void add_peer_rows(std::vector<Row>& rows) {
 }
 
 void add_keep_and_log_rows(std::vector<Row>& rows) {
-  rows.push_back(row(0x240, CopyOffer{ViewNumber(1), 2, true, kKey, kContent, Version(3), Version(4)},
+  const CopyDelta delta{Version(5), 6, {{7, 8}, {17, 1}}};
+  rows.push_back(row(0x240, CopyOffer{ViewNumber(1), 2, true, kKey, kContent, Version(3), Version(4), delta},
                      "0100000000000000020000000000000001e8030000010100000067020000000000000003000000000000000020000000"
                      "000000040000000000000001000000040000006461746100100000000000000500000000000000090000000000000001"
-                     "00000004000000706172740300000000000000040000000000000003000000000000000400000000000000"));
+                     "00000004000000706172740300000000000000040000000000000003000000000000000400000000000000"
+                     "0500000000000000060000000000000002000000"
+                     "07000000080000001100000001000000"));
   rows.push_back(
       row(0x241, CopyChunk{0x0102, 0x10, bytes({0xaa, 0xbb})}, "0201000000000000100000000000000002000000aabb"));
   rows.push_back(row(0x242, CopyAnswer{ViewNumber(3), 4, CopyResult::kRefused, "no"},
