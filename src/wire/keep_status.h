@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a server counts of its checkpoints, as its status tells it. Since it started: docs/checkpoints.md.
+#pragma once
+
+#include <cstdint>
+
+#include "wire/codec.h"
+
+namespace rk::wire {
+
+// Of the copies that it holds.
+struct IntegrityStatus {
+  std::uint64_t checked = 0;  // slots that were summed again
+  std::uint64_t checked_bytes = 0;
+  std::uint64_t damaged = 0;     // copies that did not have their checksums
+  std::uint64_t repaired = 0;    // of them, those that another server's copy has replaced
+  std::uint64_t unrepaired = 0;  // of them, those that are still kept and have no good bytes here
+  RK_FIELDS(checked, checked_bytes, damaged, repaired, unrepaired)
+};
+
+// Checkpoints on the links to other servers.
+struct ReplicationStatus {
+  std::uint64_t sent_bytes = 0;      // in whole frames: offers of copies, and bytes
+  std::uint64_t saved_bytes = 0;     // that did not travel, because the receiver had them in an older version
+  std::uint64_t deltas = 0;          // copies that were offered as changed pages
+  std::uint64_t deltas_refused = 0;  // of them, those whose receiver needed the whole
+  RK_FIELDS(sent_bytes, saved_bytes, deltas, deltas_refused)
+};
+
+}  // namespace rk::wire
