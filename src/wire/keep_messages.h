@@ -91,8 +91,8 @@ enum class CopyResult : std::uint8_t {
   kDamaged = 3,    // bytes arrived that do not have their checksums, or out of order: nothing of it is here
   kOtherView = 4,  // try again when both are in the same view
   kHadIt = 5,      // as kDamaged or kRefused, but it was complete here once, and damaged since: it may be known
-  kNeedsWhole =
-      6,  // of a delta: its base is not here, or what came of both has not its checksums; nothing of it is here
+  // Of a delta: its base is not here, or what came of both has not its checksums. Nothing of it is here.
+  kNeedsWhole = 6,
 };
 
 // Answer to CopyOffer, and to a CopyFetch that cannot be served.
