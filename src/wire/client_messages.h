@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "wire/codec.h"
-#include "wire/keep_status.h"
+#include "wire/status_counts.h"
 
 namespace rk::wire {
 
@@ -64,15 +64,6 @@ struct LinkStatus {
   std::uint64_t malformed = 0;    // links that ended with malformed bytes
   std::uint64_t turned_away = 0;  // connections for which there was no place
   RK_FIELDS(encrypted, made, refused, malformed, turned_away)
-};
-
-// The clients of a server.
-struct ClientStatus {
-  std::uint64_t connected = 0;     // now; those in operators' places are not counted
-  std::uint64_t limit = 0;         // limits.clients
-  std::uint64_t turned_away = 0;   // connections for which there was no place
-  std::uint64_t disconnected = 0;  // for malformed or unfinished requests, or because they did not read
-  RK_FIELDS(connected, limit, turned_away, disconnected)
 };
 
 struct JobStatus {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a server counts of its checkpoints, as its status tells it. Since it started: docs/checkpoints.md.
+// What a server counts since it started, as its status tells it: docs/checkpoints.md.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,15 @@ struct ReplicationStatus {
   std::uint64_t deltas = 0;          // copies that were offered as changed pages
   std::uint64_t deltas_refused = 0;  // of them, those whose receiver needed the whole
   RK_FIELDS(sent_bytes, saved_bytes, deltas, deltas_refused)
+};
+
+// The clients of a server.
+struct ClientStatus {
+  std::uint64_t connected = 0;     // now; those in operators' places are not counted
+  std::uint64_t limit = 0;         // limits.clients
+  std::uint64_t turned_away = 0;   // connections for which there was no place
+  std::uint64_t disconnected = 0;  // for malformed or unfinished requests, or because they did not read
+  RK_FIELDS(connected, limit, turned_away, disconnected)
 };
 
 }  // namespace rk::wire
