@@ -149,8 +149,8 @@ int put_checkpoint(const PutOptions& options) {
   if (options.json) {
     print(to_json(options.name, committed->version, bytes));
   } else {
-    print(shown(options.name) + "@" + std::to_string(committed->version.value) + ", " + std::to_string(bytes) + " bytes" +
-          (options.local ? ", on one server only\n" : ", on two servers\n"));
+    print(shown(options.name) + "@" + std::to_string(committed->version.value) + ", " + std::to_string(bytes) +
+          " bytes" + (options.local ? ", on one server only\n" : ", on two servers\n"));
   }
   return kSuccess;
 }
