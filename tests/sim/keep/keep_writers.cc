@@ -36,7 +36,7 @@ void Clients::burst(sim::HostId host, const std::string& name) {
 Incarnation Clients::writer_of(const std::string& name) {
   if (!name.starts_with("name")) return {};
   Incarnation& newest = writers_[name];
-  if (!newest || prng_.chance(1, 30)) newest = Incarnation(newest.value + 1);
+  if (!newest || prng_.chance(1, 200)) newest = Incarnation(newest.value + 1);
   return newest > Incarnation(1) && prng_.chance(1, 10) ? Incarnation(newest.value - 1) : newest;
 }
 
