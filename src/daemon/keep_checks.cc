@@ -23,7 +23,7 @@ Status KeepDriver::begin_sum(Summing& item) {
   RK_TRY_VOID(map_slot(slot));
   if (!item.base) return {};
   Slot& base = slots_.at(item.base);
-  const Status mapped = map_slot(base);
+  Status mapped = map_slot(base);
   if (item.arrival || item.compared) return mapped;
   const auto bytes = [](const Slot& of) { return of.mapping.bytes().first(of.bytes); };
   if (mapped && keep::ChangedPages::worth_comparing(bytes(slot), bytes(base)))
