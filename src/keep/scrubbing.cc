@@ -270,14 +270,18 @@ void Keep::handle(const Member& from, const wire::KeepDamaged& message) {
   if (!possible(message.version) || entry == nullptr || !entry->home || !entry->told.contains(from)) return;
   const VersionKey version{message.key, message.version};
   bool lost = false;
-  if (const auto record = entry->versions.find(message.version); record != entry->versions.end()) {
+  entry->offered.insert(from);  // it is told what it may forget
+  const auto record = entry->versions.find(message.version);
+  if (record == entry->versions.end()) {
+    to_heal_.insert(message.key);
+    heal();
+  } else {
     // An answer to what was offered before would count it again.
     std::vector<std::uint64_t> before;
     for (const auto& [copy, outgoing] : outgoing_)
       if (outgoing.version == version && outgoing.to == from) before.push_back(copy);
     for (const std::uint64_t copy : before) stop_outgoing(copy);
     record->second.holders.erase(from);
-    entry->offered.insert(from);  // it is told what it may forget
     if (const auto pending = pending_.find(version); pending != pending_.end()) {
       pending->second.complete_in = {};
       pending->second.had_elsewhere = true;

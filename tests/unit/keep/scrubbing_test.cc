@@ -209,6 +209,17 @@ TEST_F(KeepScrubbing, ADamagedCopyThatIsNotNeededIsDropped) {
   EXPECT_THAT(kept[NodeId(3)], testing::ElementsAre(Version(2)));
 }
 
+TEST_F(KeepScrubbing, ADamagedCopyOfARetiredVersionIsDropped) {
+  for (int i = 0; i < 3; ++i) commit_ok("state");
+  step(PeerFrame{member(3), wire::KeepDamaged{ViewNumber(1), kKey, Version(1)}});
+  EXPECT_TRUE(sent<wire::KeepDamagedHeard>());
+  std::map<NodeId, std::vector<Version>> kept;
+  for (const Send& send : all<Send>())
+    if (const auto* retain = std::get_if<wire::CopyRetain>(&send.message)) kept[send.to] = retain->retained;
+  EXPECT_EQ(kept.count(NodeId(3)), 1U) << "it would ask for ever";
+  EXPECT_TRUE(kept[NodeId(3)].empty());
+}
+
 TEST_F(KeepScrubbing, AHolderLetsGoAndTellsTheHomeUntilItHears) {
   copy_arrives();
   suspect(1);
