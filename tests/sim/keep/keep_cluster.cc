@@ -286,7 +286,7 @@ void Cluster::spoil_copies() {
 // Of a delta that comes just now, found before it or not.
 void Cluster::spoil_base(sim::HostId from, sim::HostId id, const wire::Frame& frame) {
   const auto offer = wire::from_frame<wire::CopyOffer>(frame);
-  if (quiet_ || !offer || !offer->delta.base || lives_.at(id) == nullptr || !spoil_prng_.chance(1, 30)) return;
+  if (quiet_ || !offer || !offer->delta.base || lives_.at(id) == nullptr || !spoil_prng_.chance(1, 4)) return;
   spoil(id, offer->key, offer->delta.base);
   if (spoil_prng_.chance(1, 2)) lives_.at(id)->look_at(NodeId(from + 1), offer->key, offer->delta.base);
 }
