@@ -27,7 +27,7 @@ Status AsyncCommits::put(const std::string& name, ByteView data, const AsyncOrde
   if (data.size() <= kPutBytes)
     return start(wire::CheckpointPut{name, {{"data", data}}, order.level, order.timeout_ms}, name, {}, order);
   RK_TRY_VOID(require_room());
-  RK_TRY(Writer writer, Writer::begin(connection_, name, {{"data", data.size()}}));
+  RK_TRY(Writer writer, Writer::begin(connection_, name, {{"data", data.size()}}, {}, Writer::Addresses::kOurs));
   RK_TRY(const std::span<std::byte> place, writer.section("data"));
   fill(place, data);
   return writer.commit_async(*this, order);

@@ -36,17 +36,23 @@ Status check_places(const std::vector<wire::SectionPlace>& sections, std::uint64
   return {};
 }
 
-Result<shm::Mapping> map_received(std::vector<shm::Descriptor>& descriptors, std::uint64_t total, shm::Access access) {
+// Empty for a version of no bytes.
+Result<shm::MemoryFile> adopt_received(std::vector<shm::Descriptor>& descriptors, std::uint64_t total) {
   if (descriptors.size() != (total > 0 ? 1U : 0U))
     return fail(ErrorCode::kCorrupt, "the server's answer came with " + std::to_string(descriptors.size()) +
                                          " descriptors for " + std::to_string(total) +
                                          " bytes: install matching releases");
-  if (total == 0) return shm::Mapping();
-  RK_TRY(const shm::MemoryFile file, shm::MemoryFile::adopt(std::move(descriptors.front()), total));
+  if (total == 0) return shm::MemoryFile();
+  auto file = shm::MemoryFile::adopt(std::move(descriptors.front()), total);
   RK_MARK(memory_adopted);
+  return file;
+}
+
+Result<shm::Mapping> map_file(const shm::MemoryFile& file, shm::Access access) {
+  if (!file) return shm::Mapping();
   RK_TRY(shm::Mapping mapping, shm::Mapping::map(file, access));
   RK_MARK(memory_mapped);
-  RK_TRY_VOID(mapping.populate(0, total));
+  RK_TRY_VOID(mapping.populate(0, file.size()));
   RK_MARK(memory_populated);
   return mapping;
 }
@@ -139,7 +145,8 @@ void fill(std::span<std::byte> place, ByteView bytes) {
 }
 
 Result<Writer> Writer::begin(Connection& connection, const std::string& name,
-                             const std::vector<wire::SectionSpec>& sections, Incarnation incarnation) {
+                             const std::vector<wire::SectionSpec>& sections, Incarnation incarnation,
+                             Addresses addresses) {
   std::vector<shm::Descriptor> descriptors;
   Writer writer(connection, name, incarnation);
   auto slot =
@@ -157,8 +164,32 @@ Result<Writer> Writer::begin(Connection& connection, const std::string& name,
       return fail(ErrorCode::kCorrupt,
                   "the server's answer does not have the sections asked for: install matching releases");
   }
-  RK_TRY(writer.mapping_, map_received(descriptors, writer.slot_.total, shm::Access::kReadWrite));
+  RK_TRY_VOID(writer.map(descriptors, addresses));
   return writer;
+}
+
+Status Writer::map(std::vector<shm::Descriptor>& descriptors, Addresses addresses) {
+  RK_TRY(const shm::MemoryFile file, adopt_received(descriptors, slot_.total));
+  if (file && addresses == Addresses::kOurs) {
+    reusable_ = IdleMappings::identify(file);
+    if (reusable_) mapping_ = connection_->idle_mappings().take(*reusable_, file.size());
+    if (mapping_) return {};
+  }
+  auto mapping = map_file(file, shm::Access::kReadWrite);
+  if (!mapping && mapping.error().code == ErrorCode::kNoMemory) {
+    // Address space is what the others take.
+    connection_->idle_mappings().clear();
+    mapping = map_file(file, shm::Access::kReadWrite);
+  }
+  RK_TRY(mapping_, std::move(mapping));
+  return {};
+}
+
+void Writer::unmap(Connection& connection) {
+  if (reusable_ && !connection.broken())
+    connection.idle_mappings().keep(*reusable_, std::move(mapping_));
+  else
+    mapping_.reset();
 }
 
 Writer::Writer(Writer&& other) noexcept
@@ -166,12 +197,13 @@ Writer::Writer(Writer&& other) noexcept
       name_(std::move(other.name_)),
       incarnation_(other.incarnation_),
       slot_(std::move(other.slot_)),
-      mapping_(std::move(other.mapping_)) {}
+      mapping_(std::move(other.mapping_)),
+      reusable_(other.reusable_) {}
 
 Writer::~Writer() {
   if (connection_ == nullptr) return;
   RK_MARK(writer_dropped);
-  mapping_.reset();
+  unmap(*connection_);
   RK_MARK(mapping_dropped);
   // A server that does not hear of it frees the memory with the connection.
   static_cast<void>(connection_->call<wire::Done>(wire::CheckpointAbandon{slot_.slot}));
@@ -188,7 +220,7 @@ Result<std::span<std::byte>> Writer::section(std::string_view name) {
 Result<Committed> Writer::commit(wire::CommitLevel level) {
   Connection* connection = std::exchange(connection_, nullptr);
   RK_MARK(commit_begun);
-  mapping_.reset();
+  unmap(*connection);
   RK_MARK(mapping_dropped);
   return ask_to_commit(*connection, wire::CheckpointCommit{slot_.slot, level, connection->timeout_ms()}, incarnation_,
                        [&](const wire::CommitAnswer& ok) { return confirm_version(*connection, name_, ok); });
@@ -197,9 +229,8 @@ Result<Committed> Writer::commit(wire::CommitLevel level) {
 Status Writer::commit_async(AsyncCommits& commits, const AsyncOrder& order) {
   RK_TRY_VOID(
       commits.start(wire::CheckpointCommit{slot_.slot, order.level, order.timeout_ms}, name_, incarnation_, order));
-  connection_ = nullptr;
   RK_MARK(async_commit_handed_over);
-  mapping_.reset();
+  unmap(*std::exchange(connection_, nullptr));
   RK_MARK(mapping_dropped);
   return {};
 }
@@ -217,7 +248,7 @@ Result<Committed> put_version(Connection& connection, const std::string& name, c
   std::vector<wire::SectionSpec> specs;
   specs.reserve(sections.size());
   for (const NamedBytes& item : sections) specs.push_back({item.name, item.bytes.size()});
-  RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation));
+  RK_TRY(Writer writer, Writer::begin(connection, name, specs, incarnation, Writer::Addresses::kOurs));
   for (const NamedBytes& item : sections) {
     RK_TRY(const std::span<std::byte> place, writer.section(item.name));
     fill(place, item.bytes);
@@ -249,7 +280,8 @@ Result<Reader> Reader::open_once(Connection& connection, const std::string& name
   reader.content_ = *std::move(content);
   RK_MARK(version_received);
   RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
-  RK_TRY(reader.mapping_, map_received(descriptors, reader.content_.total, shm::Access::kReadOnly));
+  RK_TRY(const shm::MemoryFile file, adopt_received(descriptors, reader.content_.total));
+  RK_TRY(reader.mapping_, map_file(file, shm::Access::kReadOnly));
   RK_TRY_VOID(reader.check_table());
   return reader;
 }

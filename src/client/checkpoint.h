@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,8 +48,11 @@ struct AsyncOrder;
 // A version that is being written. Lives no longer than its connection; ends with commit or the destructor.
 class Writer {
  public:
+  // kCaller: whoever begins it hands addresses of its sections out.
+  enum class Addresses { kCaller, kOurs };
   static Result<Writer> begin(Connection& connection, const std::string& name,
-                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation = {});
+                              const std::vector<wire::SectionSpec>& sections, Incarnation incarnation = {},
+                              Addresses addresses = Addresses::kCaller);
   Writer(Writer&& other) noexcept;
   Writer& operator=(Writer&&) = delete;
   ~Writer();
@@ -63,11 +67,14 @@ class Writer {
  private:
   Writer(Connection& connection, std::string name, Incarnation incarnation)
       : connection_(&connection), name_(std::move(name)), incarnation_(incarnation) {}
+  Status map(std::vector<shm::Descriptor>& descriptors, Addresses addresses);
+  void unmap(Connection& connection);
   Connection* connection_;  // nullptr once ended
   std::string name_;
   Incarnation incarnation_;
   wire::CheckpointSlot slot_;
   shm::Mapping mapping_;
+  std::optional<IdleMappings::Identity> reusable_;  // the mapping is kept for a later version
 };
 
 // A committed version, mapped and verified. Lives no longer than its connection.

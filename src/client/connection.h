@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "client/idle_mappings.h"
 #include "client/readiness.h"
 #include "shm/descriptor.h"
 #include "wire/client_messages.h"
@@ -145,6 +146,8 @@ class Connection {
   void give_up(const Error& why);
   // Was the last request of call() handed over whole? If not, the server has done nothing of it.
   bool handed_over() const { return handed_over_; }
+  // Of memory that the server lends for writing.
+  IdleMappings& idle_mappings() { return idle_mappings_; }
   // To watch for the end of the server; never read from it.
   int descriptor() const { return socket_.get(); }
 
@@ -183,6 +186,7 @@ class Connection {
   std::vector<wire::ServerNotice> notices_;
   std::deque<shm::Descriptor> received_;  // descriptors that came before their frame was whole
   wire::ServerHello server_;
+  IdleMappings idle_mappings_;
   Error broken_{ErrorCode::kOk, {}};
 };
 

@@ -69,7 +69,8 @@ KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort
     slot.file = std::move(item.file);
     slot.mapping = std::move(item.mapping);
     slot.number = item.number;
-    slot.of_life_before = true;
+    slot.left_mapped = true;
+    ++in_use_[{slot.owner, slot.file.size(), slot.writable}];
   }
 }
 
@@ -171,6 +172,7 @@ void KeepDriver::on_session_closed(std::uint64_t session) {
     opened_.erase(open);
     for (const keep::SlotId slot : slots) {
       slots_.at(slot).pinned.erase(session);
+      slots_.at(slot).left_mapped = true;
       drop_if_unused(slot);
     }
   }
@@ -248,6 +250,7 @@ void KeepDriver::carry(keep::TakeSlot& effect) {
     slot.file = std::move(memory->file);
     slot.mapping = std::move(memory->mapping);
     slot.number = memory->number;
+    ++in_use_[{slot.owner, slot.file.size(), slot.writable}];
     if (kept_) kept_->place(effect.slot, slot.number);
   } else {
     status = tl::unexpected(memory.error());

@@ -3,10 +3,10 @@
 // copies over the peer links, computes checksums, and turns frames into events and effects into frames.
 //
 // Slots are memory files of whole pages, kept for reuse by the same owner (warm pages are several times faster to fill
-// than fresh ones) until memory is short. What a client could once write is only ever given to a client to write again:
-// copies for and from other servers lie in memory that nobody else can change. A slot that a session has mapped
-// read-only stays until the session releases it or ends. The order of events is the core's: what an effect produces is
-// given to the core before the next frame.
+// than fresh ones) until memory is short, or no version of that size is left: who deletes a checkpoint has its memory
+// back. What a client could once write is only ever given to a client to write again: copies for and from other servers
+// lie in memory that nobody else can change. A slot that a session has mapped read-only stays until the session releases
+// it or ends. The order of events is the core's: what an effect produces is given to the core before the next frame.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,8 @@ class KeepDriver final : public KeepHandler {
     bool writable = false;                          // a client has it, or had it, to write
     bool freed = false;                             // the core has done with it
     std::uint64_t number = 0;                       // of the file, in the kept memory
-    bool of_life_before = false;                    // whose clients may have it mapped still: it is used by nobody else
-    bool damaged = false;                           // its memory is not used again
+    bool left_mapped = false;  // by clients that went without a word, and live perhaps: it is used by nobody else
+    bool damaged = false;      // its memory is not used again
   };
   // Memory that nothing uses; touched, and mapped if it was.
   struct Warm {
@@ -152,7 +152,9 @@ class KeepDriver final : public KeepHandler {
   Result<Warm> memory_for(OwnerId owner, std::uint64_t bytes, bool writable);
   Warm take_warm(WarmFiles::iterator at);
   Status take_room(std::uint64_t bytes);
-  void give_back(std::uint64_t bytes, std::uint64_t number);
+  void give_back(shm::MemoryFile file, std::uint64_t number);
+  void forget(std::uint64_t bytes, std::uint64_t number);
+  void cool(const WarmKey& key);
   void unpin(std::uint64_t session, keep::SlotId id);
   void drop_if_unused(keep::SlotId id);
   static Status map_slot(Slot& slot);
@@ -179,6 +181,7 @@ class KeepDriver final : public KeepHandler {
   std::map<PutKey, WaitingPut> puts_;
   std::uint64_t put_bytes_ = 0;
   WarmFiles warm_;
+  std::map<WarmKey, std::size_t> in_use_;  // slots that exist
   std::uint64_t warm_bytes_ = 0;
 };
 

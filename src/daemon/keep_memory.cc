@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "daemon/descriptor_room.h"
 #include "daemon/keep_driver.h"
+#include "daemon/logger.h"
 
 namespace rk::daemon {
 namespace {
@@ -19,7 +20,7 @@ Result<KeepDriver::Warm> KeepDriver::memory_for(OwnerId owner, std::uint64_t byt
     Warm memory = take_warm(warm);
     if (memory.file.whole()) return memory;
     // A client has given pages back: their next writer would be the first to learn that the system has none left.
-    give_back(size, memory.number);
+    give_back(std::move(memory.file), memory.number);
   }
   RK_TRY_VOID(take_room(size));
   auto file = shm::MemoryFile::create("ringkeep-slot", size);
@@ -46,18 +47,34 @@ KeepDriver::Warm KeepDriver::take_warm(WarmFiles::iterator at) {
 Status KeepDriver::take_room(std::uint64_t bytes) {
   Status taken = budget_.take(bytes);
   while (!taken && !warm_.empty()) {
-    const std::uint64_t size = warm_.begin()->first.bytes;
-    const std::uint64_t number = take_warm(warm_.begin()).number;
-    give_back(size, number);
+    Warm memory = take_warm(warm_.begin());
+    give_back(std::move(memory.file), memory.number);
     taken = budget_.take(bytes);
   }
   return taken;
 }
 
-// Memory that is gone here goes everywhere.
-void KeepDriver::give_back(std::uint64_t bytes, std::uint64_t number) {
+// Memory that is gone here goes everywhere: clients may have it mapped for their next version (client/idle_mappings.h).
+void KeepDriver::give_back(shm::MemoryFile file, std::uint64_t number) {
+  if (const Status discarded = file.discard(0, file.size()); !discarded)
+    logger::warn("memory of a checkpoint stays with whoever has it mapped: " + discarded.error().message);
+  forget(file.size(), number);
+}
+
+void KeepDriver::forget(std::uint64_t bytes, std::uint64_t number) {
   if (kept_) kept_->drop(number);
   budget_.give(bytes);
+}
+
+// What is kept warm of that kind, for nobody will ask for it.
+void KeepDriver::cool(const WarmKey& key) {
+  const auto at = warm_.find(key);
+  if (at == warm_.end()) return;
+  for (Warm& memory : at->second) {
+    warm_bytes_ -= key.bytes;
+    give_back(std::move(memory.file), memory.number);
+  }
+  warm_.erase(at);
 }
 
 void KeepDriver::unpin(std::uint64_t session, keep::SlotId id) {
@@ -76,16 +93,22 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   const auto at = slots_.find(id);
   Slot& slot = at->second;
   if (!slot.freed || !slot.pinned.empty()) return;
-  const std::uint64_t size = slot.file.size();
-  if (!slot.damaged && !slot.of_life_before && warm_bytes_ + size <= budget_.budget_bytes() / kWarmShare) {
-    warm_[{slot.owner, size, slot.writable}].push_back({std::move(slot.file), std::move(slot.mapping), slot.number});
-    warm_bytes_ += size;
-    slots_.erase(at);
-    return;
-  }
-  const std::uint64_t number = slot.number;
+  Slot gone = std::move(slot);
   slots_.erase(at);
-  give_back(size, number);
+  const WarmKey key{gone.owner, gone.file.size(), gone.writable};
+  const auto same = in_use_.find(key);
+  const bool last = --same->second == 0;
+  if (last) in_use_.erase(same);
+  if (gone.left_mapped) {
+    // It stays as it is for who reads it.
+    forget(gone.file.size(), gone.number);
+  } else if (!last && !gone.damaged && warm_bytes_ + key.bytes <= budget_.budget_bytes() / kWarmShare) {
+    warm_[key].push_back({std::move(gone.file), std::move(gone.mapping), gone.number});
+    warm_bytes_ += key.bytes;
+  } else {
+    give_back(std::move(gone.file), gone.number);
+  }
+  if (last) cool(key);
 }
 
 Status KeepDriver::map_slot(Slot& slot) {

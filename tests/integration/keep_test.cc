@@ -176,6 +176,40 @@ TEST(KeepOnServers, AClientKilledWhileItWritesLeavesTheVersionBefore) {
   close(ready[1]);
 }
 
+TEST(KeepOnServers, LargePutsOneAfterTheOtherHaveTheirOwnBytes) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  const std::size_t size = 300'000;
+  for (int round = 0; round < 12; ++round) {
+    // Two names of one size: memory goes from one to the other.
+    for (const char* name : {"one", "two"}) {
+      const std::string bytes(size, static_cast<char>('a' + 2 * round + (*name == 't' ? 1 : 0)));
+      ASSERT_EQ(rk_put(client.handle, name, bytes.data(), size, nullptr), RK_OK) << rk_last_error();
+    }
+    for (const char* name : {"one", "two"}) {
+      const std::string bytes(size, static_cast<char>('a' + 2 * round + (*name == 't' ? 1 : 0)));
+      EXPECT_TRUE(read_all(client.handle, name) == bytes) << name << " in round " << round;
+      const Client far(ring.socket(2));
+      EXPECT_TRUE(read_all(far.handle, name) == bytes) << name << " in round " << round;
+    }
+  }
+}
+
+TEST(KeepOnServers, WhatIsRemovedGivesItsMemoryBackOnBothServers) {
+  RingFixture ring(2);
+  const Client client(ring.socket(1));
+  const std::uint64_t before[] = {ring.status(1)->used_bytes, ring.status(2)->used_bytes};
+  const std::string bytes(1U << 20U, 'x');
+  for (int i = 0; i < 5; ++i)
+    ASSERT_EQ(rk_put(client.handle, "large", bytes.data(), bytes.size(), nullptr), RK_OK) << rk_last_error();
+  EXPECT_GE(ring.status(1)->used_bytes, before[0] + 2 * bytes.size());
+  ASSERT_EQ(rk_delete(client.handle, "large"), RK_OK) << rk_last_error();
+  for (const std::uint32_t node : {1U, 2U})
+    EXPECT_TRUE(ring.await_status(
+        node, [&](const wire::StatusAnswer& answer) { return answer.used_bytes == before[node - 1]; }))
+        << ring.status(node)->used_bytes << " bytes, " << before[node - 1] << " before";
+}
+
 TEST(KeepOnServers, ABudgetThatIsFullRefusesAndChangesNothing) {
   RingFixture ring(RingFixture::Options{2, "16M", {}, true});
   const Client client(ring.socket(1));
