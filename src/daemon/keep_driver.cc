@@ -10,12 +10,13 @@
 namespace rk::daemon {
 namespace {
 
-// Bytes that wait on one link before the stream pauses until the next tick.
-constexpr std::size_t kStreamWindowBytes = kMaxPeerSendBytes / 2;
+// Bytes that wait on one link before the stream pauses until the link has taken some: few, so that they are in the
+// processor's cache still when the socket takes them.
+constexpr std::size_t kStreamWindowBytes = std::size_t{1} << 20U;
 // Of puts that wait for a claim, a lease or memory, of all clients.
 constexpr std::size_t kMaxWaitingPutBytes = std::size_t{64} << 20U;
-// Summed in one go: some 10 ms.
-constexpr std::uint64_t kSumPieceBytes = std::uint64_t{64} << 20U;
+// Summed in one go: some 2 ms, in which nothing else happens.
+constexpr std::uint64_t kSumPieceBytes = std::uint64_t{16} << 20U;
 
 // Decodes a frame into the variant if its type is T's; no frame is a keep::Put (KeepDriver::put).
 template <class T, class Variant>
@@ -53,7 +54,7 @@ struct Decoder<std::variant<Ts...>> {
 
 KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
                        std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell,
-                       std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned)
+                       std::function<void()> put_off, std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned)
     : kept_(std::move(kept)),
       core_(config, std::move(returned.memory)),
       tell_(tell),
@@ -61,7 +62,8 @@ KeepDriver::KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort
       clients_(clients),
       peers_(peers),
       budget_(budget),
-      leave_to_act_(std::move(leave_to_act)) {
+      leave_to_act_(std::move(leave_to_act)),
+      put_off_(std::move(put_off)) {
   for (KeptMemory::Slot& item : returned.slots) {
     Slot& slot = slots_[item.slot];
     slot.owner = item.owner;
@@ -208,10 +210,15 @@ void KeepDriver::on_tick(std::uint64_t now_ms) {
   if (now_ms_ < ticked_ms_ + kTickMs && ticked_ms_ != 0) return;
   const std::uint64_t elapsed_ms = now_ms_ - std::exchange(ticked_ms_, now_ms_);
   if (!core_.quiet() || core_.scrub_due(now_ms_)) feed(keep::Tick{});
-  sum_some();
   check_some(elapsed_ms);
   pump();
   copy_watch_.on_tick(core_.catalogue(), now_ms_);
+}
+
+void KeepDriver::go_on() {
+  going_on_ = false;
+  sum_some();
+  pump();
 }
 
 void KeepDriver::on_end() {
@@ -427,6 +434,10 @@ void KeepDriver::sum_some() {
       events_.emplace_back(std::move(summed));
     }
     summing_.pop_front();
+  }
+  if (!summing_.empty() && !going_on_) {
+    going_on_ = true;
+    put_off_();
   }
   drain();
 }

@@ -33,10 +33,11 @@ namespace rk::daemon {
 class KeepDriver final : public KeepHandler {
  public:
   // All references outlive the driver.
-  // `kept`: what outlives this process; none: nothing does. `returned`: what outlived the one before.
+  // `kept`: what outlives this process; none: nothing does. `returned`: what outlived the one before. `put_off`: has
+  // go_on() called in a later turn of the loop.
   KeepDriver(const keep::Config& config, ClientPort& clients, PeerPort& peers, shm::MemoryBudget& budget,
              std::function<LeaveToAct()> leave_to_act, std::function<void(wire::ServerEvent)> tell,
-             std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned);
+             std::function<void()> put_off, std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned);
 
   Status on_request(const ClientIdentity& client, const wire::Frame& frame) override;
   void on_session_closed(std::uint64_t session) override;
@@ -44,6 +45,8 @@ class KeepDriver final : public KeepHandler {
   void on_peer_down(NodeId peer) override;
   void on_ring(const RingState& ring) override;
   void on_tick(std::uint64_t now_ms) override;
+  void on_room() override { pump(); }
+  void go_on() override;
   void remove_prefix(OwnerId owner, std::string_view prefix) override;
   std::uint64_t checkpoints() const override { return core_.checkpoints(); }
   void on_end() override;
@@ -167,6 +170,7 @@ class KeepDriver final : public KeepHandler {
   PeerPort& peers_;
   shm::MemoryBudget& budget_;
   std::function<LeaveToAct()> leave_to_act_;
+  std::function<void()> put_off_;
   std::uint64_t now_ms_ = 0;
   std::uint64_t ticked_ms_ = 0;
   bool draining_ = false;
@@ -177,6 +181,7 @@ class KeepDriver final : public KeepHandler {
   std::uint64_t sent_bytes_ = 0;  // to other servers, of checkpoints
   std::deque<Summing> summing_;
   std::deque<Checking> checking_;
+  bool going_on_ = false;  // go_on() will be called
   std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session
   std::map<PutKey, WaitingPut> puts_;
   std::uint64_t put_bytes_ = 0;

@@ -94,6 +94,10 @@ class KeepHandler {
   virtual void on_ring(const RingState& ring) = 0;
   // Every kTickMs of the server, and once before each of the calls above with a newer time.
   virtual void on_tick(std::uint64_t now_ms) = 0;
+  // A link that was full has room again.
+  virtual void on_room() = 0;
+  // With the work that was put off so that others have their turn.
+  virtual void go_on() = 0;
   // Removes every checkpoint and group of that owner whose name starts with `prefix` ("job/0123456789abcdef/").
   virtual void remove_prefix(OwnerId owner, std::string_view prefix) = 0;
   virtual std::uint64_t checkpoints() const = 0;

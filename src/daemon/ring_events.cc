@@ -36,6 +36,7 @@ io::PeerLinks::Callbacks Server::link_callbacks() {
   callbacks.on_frame = [this](const io::ProvenPeer& from, const wire::Frame& frame) {
     return on_peer_frame(from, frame);
   };
+  callbacks.on_moved = [this] { on_link_moved(); };
   callbacks.on_refused = [this](NodeId node, const Error& why) {
     std::string& last = last_refusal_[node];
     if (last == why.message) return;

@@ -160,7 +160,8 @@ Status Server::start_ring(const std::string& why_again, std::unique_ptr<KeptMemo
   keep.scrub_pass_ms = config_.scrub_every_s * 1000;
   keep_ = std::make_unique<KeepDriver>(
       keep, static_cast<ClientPort&>(*this), static_cast<PeerPort&>(*this), budget_, [this] { return leave_to_act(); },
-      [this](wire::ServerEvent event) { events_.record(std::move(event)); }, std::move(kept), std::move(returned));
+      [this](wire::ServerEvent event) { events_.record(std::move(event)); },
+      [this] { loop_.post([this] { go_on_with_keep(); }); }, std::move(kept), std::move(returned));
   ring::Config ring;
   ring.self = config_.node;
   ring.incarnation = incarnation_;
@@ -179,6 +180,18 @@ Status Server::start_ring(const std::string& why_again, std::unique_ptr<KeptMemo
                                        shm::Descriptor(options_.listen_fd.value_or(-1)), limits, link_callbacks()));
   ring_driver_->start(loop_.now_ms());
   return {};
+}
+
+void Server::go_on_with_keep() {
+  if (!keep_) return;
+  keep_->on_tick(loop_.now_ms());
+  keep_->go_on();
+}
+
+void Server::on_link_moved() {
+  if (!keep_) return;
+  keep_->on_tick(loop_.now_ms());
+  keep_->on_room();
 }
 
 LeaveToAct Server::leave_to_act() const {

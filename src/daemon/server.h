@@ -67,6 +67,8 @@ class Server final : private ClientPort, private PeerPort {
   std::unique_ptr<KeptMemory> open_kept_memory(Incarnation before, KeptMemory::Returned& returned);
   Status start_ring(const std::string& why_again, std::unique_ptr<KeptMemory> kept, KeptMemory::Returned returned);
   void announce_ready();
+  void go_on_with_keep();
+  void on_link_moved();
   LeaveToAct leave_to_act() const;
   void on_tick();
   // SIGHUP: the key file anew. What is wrong with it is logged, and the keys stay as they are.

@@ -295,7 +295,9 @@ Status Connection::take_descriptors(const wire::Frame& frame, std::vector<shm::D
 
 void Connection::on_writable() {
   const auto self = shared_from_this();
-  if (auto status = flush(); !status) close(std::move(status).error());
+  if (auto status = flush(); !status) return close(std::move(status).error());
+  const auto callbacks = callbacks_;
+  if (callbacks->on_moved) callbacks->on_moved();
 }
 
 Status Connection::flush() { return channel_ ? flush_sealed() : flush_plain(); }

@@ -32,6 +32,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // connection.
     std::function<Status(wire::Frame, std::vector<shm::Descriptor>)> on_frame;
     std::function<void(const Error&)> on_closed;
+    // The socket did not take all that was sent, and has taken more of it now. May be empty.
+    std::function<void()> on_moved = {};
   };
   struct Limits {
     std::size_t max_send_bytes = std::size_t{8} << 20U;

@@ -343,6 +343,7 @@ Status PeerLinks::promote(std::uint64_t id) {
   callbacks.on_closed = [this, &peer, raw = connection.get()](const Error& why) {
     on_link_closed(peer.node, raw, why);
   };
+  callbacks.on_moved = callbacks_.on_moved;
   connection->replace_callbacks(std::move(callbacks));
   ++counters_.links_up;
   callbacks_.on_up(proven);

@@ -62,6 +62,8 @@ class PeerLinks {
     // For the log: an unproven connection ended. The node is 0 where nothing is known of it: of such strangers, the
     // same words are repeated after ten minutes only, and no more than 32 different ones told in that time.
     std::function<void(NodeId, const Error&)> on_refused;
+    // A link that had more to send than its socket took has sent some of it.
+    std::function<void()> on_moved = {};
   };
 
   // `roster` contains the server itself, whose address it listens on unless `listening` is a socket that listens
