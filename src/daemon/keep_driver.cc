@@ -211,6 +211,7 @@ void KeepDriver::on_tick(std::uint64_t now_ms) {
   const std::uint64_t elapsed_ms = now_ms_ - std::exchange(ticked_ms_, now_ms_);
   if (!core_.quiet() || core_.scrub_due(now_ms_)) feed(keep::Tick{});
   check_some(elapsed_ms);
+  cool();
   pump();
   copy_watch_.on_tick(core_.catalogue(), now_ms_);
 }
@@ -258,6 +259,7 @@ void KeepDriver::carry(keep::TakeSlot& effect) {
     slot.mapping = std::move(memory->mapping);
     slot.number = memory->number;
     ++in_use_[{slot.owner, slot.file.size(), slot.writable}];
+    unused_since_.erase({slot.owner, slot.file.size(), slot.writable});
     if (kept_) kept_->place(effect.slot, slot.number);
   } else {
     status = tl::unexpected(memory.error());

@@ -3,10 +3,11 @@
 // copies over the peer links, computes checksums, and turns frames into events and effects into frames.
 //
 // Slots are memory files of whole pages, kept for reuse by the same owner (warm pages are several times faster to fill
-// than fresh ones) until memory is short, or no version of that size is left: who deletes a checkpoint has its memory
-// back. What a client could once write is only ever given to a client to write again: copies for and from other servers
-// lie in memory that nobody else can change. A slot that a session has mapped read-only stays until the session releases
-// it or ends. The order of events is the core's: what an effect produces is given to the core before the next frame.
+// than fresh ones) until memory is short, or no version of that size was there for some seconds: who deletes a
+// checkpoint has its memory back. What a client could once write is only ever given to a client to write again: copies
+// for and from other servers lie in memory that nobody else can change. A slot that a session has mapped read-only
+// stays until the session releases it or ends. The order of events is the core's: what an effect produces is given to
+// the core before the next frame.
 #pragma once
 
 #include <cstdint>
@@ -157,7 +158,7 @@ class KeepDriver final : public KeepHandler {
   Status take_room(std::uint64_t bytes);
   void give_back(shm::MemoryFile file, std::uint64_t number);
   void forget(std::uint64_t bytes, std::uint64_t number);
-  void cool(const WarmKey& key);
+  void cool();
   void unpin(std::uint64_t session, keep::SlotId id);
   void drop_if_unused(keep::SlotId id);
   static Status map_slot(Slot& slot);
@@ -181,12 +182,14 @@ class KeepDriver final : public KeepHandler {
   std::uint64_t sent_bytes_ = 0;  // to other servers, of checkpoints
   std::deque<Summing> summing_;
   std::deque<Checking> checking_;
-  bool going_on_ = false;  // go_on() will be called
+  bool going_on_ = false;                                   // go_on() will be called
   std::map<std::uint64_t, std::set<keep::SlotId>> opened_;  // by session
   std::map<PutKey, WaitingPut> puts_;
   std::uint64_t put_bytes_ = 0;
   WarmFiles warm_;
-  std::map<WarmKey, std::size_t> in_use_;  // slots that exist
+  std::map<WarmKey, std::size_t> in_use_;          // slots that exist
+  std::map<WarmKey, std::uint64_t> unused_since_;  // kinds of which none exists, in warm_
+  std::uint64_t cooled_ms_ = 0;
   std::uint64_t warm_bytes_ = 0;
 };
 

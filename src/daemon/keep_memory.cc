@@ -10,6 +10,9 @@ namespace {
 
 // Of the budget: memory kept warm while nothing uses it.
 constexpr std::uint64_t kWarmShare = 4;
+// So long memory of a size that no version has any more is kept warm, and so often that is looked at.
+constexpr std::uint64_t kWarmMs = 10'000;
+constexpr std::uint64_t kCoolEveryMs = 1000;
 
 }  // namespace
 
@@ -66,15 +69,22 @@ void KeepDriver::forget(std::uint64_t bytes, std::uint64_t number) {
   budget_.give(bytes);
 }
 
-// What is kept warm of that kind, for nobody will ask for it.
-void KeepDriver::cool(const WarmKey& key) {
-  const auto at = warm_.find(key);
-  if (at == warm_.end()) return;
-  for (Warm& memory : at->second) {
-    warm_bytes_ -= key.bytes;
-    give_back(std::move(memory.file), memory.number);
+// What is warm of a kind that nobody has asked for.
+void KeepDriver::cool() {
+  if (now_ms_ < cooled_ms_ + kCoolEveryMs) return;
+  cooled_ms_ = now_ms_;
+  for (auto at = unused_since_.begin(); at != unused_since_.end();) {
+    const auto& [key, since_ms] = *at;
+    if (now_ms_ < since_ms + kWarmMs) {
+      ++at;
+      continue;
+    }
+    for (auto warm = warm_.find(key); warm != warm_.end(); warm = warm_.find(key)) {
+      Warm memory = take_warm(warm);
+      give_back(std::move(memory.file), memory.number);
+    }
+    at = unused_since_.erase(at);
   }
-  warm_.erase(at);
 }
 
 void KeepDriver::unpin(std::uint64_t session, keep::SlotId id) {
@@ -97,18 +107,19 @@ void KeepDriver::drop_if_unused(keep::SlotId id) {
   slots_.erase(at);
   const WarmKey key{gone.owner, gone.file.size(), gone.writable};
   const auto same = in_use_.find(key);
-  const bool last = --same->second == 0;
-  if (last) in_use_.erase(same);
+  if (--same->second == 0) {
+    in_use_.erase(same);
+    unused_since_[key] = now_ms_;
+  }
   if (gone.left_mapped) {
     // It stays as it is for who reads it.
     forget(gone.file.size(), gone.number);
-  } else if (!last && !gone.damaged && warm_bytes_ + key.bytes <= budget_.budget_bytes() / kWarmShare) {
+  } else if (!gone.damaged && warm_bytes_ + key.bytes <= budget_.budget_bytes() / kWarmShare) {
     warm_[key].push_back({std::move(gone.file), std::move(gone.mapping), gone.number});
     warm_bytes_ += key.bytes;
   } else {
     give_back(std::move(gone.file), gone.number);
   }
-  if (last) cool(key);
 }
 
 Status KeepDriver::map_slot(Slot& slot) {
