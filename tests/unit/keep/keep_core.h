@@ -120,9 +120,9 @@ class KeepCore : public ::testing::Test {
   std::uint64_t fence_left_ms_ = 0;
   std::optional<PageRanges> changed_;  // what a version that is compared differs in
   bool sums_wait_ = false;             // of what a client wrote in place
-  bool known_ = false;           // the others have heard of every name before
-  bool claimants_live_ = false;  // from members only
-  Incarnation known_fence_;      // of every name
+  bool known_ = false;                 // the others have heard of every name before
+  bool claimants_live_ = false;        // from members only
+  Incarnation known_fence_;            // of every name
   std::uint64_t view_ = 0;
   std::uint64_t request_ = 0;
 
