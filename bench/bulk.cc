@@ -184,19 +184,15 @@ int wire(char** argv) {
 
 // --- read, map ---
 
-rk_reader* open_newest(rk_client* client, const char* name = "bench") {
+rk_reader* map_newest(rk_client* client, const char* name = "bench") {
   rk_reader* reader = nullptr;
-  check(rk_read(client, name, 0, &reader));
+  check(rk_map(client, name, 0, &reader));
   return reader;
 }
 
 void read_into(rk_client* client, Warm& target) {
-  rk_reader* reader = open_newest(client);
-  const void* data = nullptr;
-  std::size_t size = 0;
-  check(rk_reader_section(reader, "data", &data, &size));
-  if (size != target.size()) die("another size");
-  std::memcpy(target.data(), data, size);
+  rk_reader* reader = map_newest(client);
+  check(rk_reader_copy(reader, "data", target.data(), target.size()));
   rk_reader_close(reader);
 }
 
@@ -242,7 +238,7 @@ int map(char** argv) {
   }
   for (int i = -2; i < std::atoi(argv[4]); ++i) {
     rk_reader* reader = nullptr;
-    const double us = us_of([&] { reader = open_newest(client, "mapped"); });
+    const double us = us_of([&] { reader = map_newest(client, "mapped"); });
     rk_reader_close(reader);
     if (i >= 0) std::printf("%.1f\n", us);
   }
@@ -326,7 +322,7 @@ int restore(char** argv) {
     program.change(1000);
     commit(home, "bench", program);
     rk_reader* reader = nullptr;
-    const double us = us_of([&] { reader = open_newest(other); });
+    const double us = us_of([&] { check(rk_read(other, "bench", 0, &reader)); });
     rk_reader_close(reader);
     return us;
   };

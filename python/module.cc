@@ -54,9 +54,16 @@ std::shared_ptr<Writing> begin(const std::shared_ptr<Session>& session, const st
   return result_of([&] { return Writing::begin(session, name, sections); });
 }
 
-std::shared_ptr<Reading> read(const std::shared_ptr<Session>& session, const std::string& name, std::uint64_t version) {
+std::shared_ptr<Reading> read(const std::shared_ptr<Session>& session, const std::string& name, std::uint64_t version,
+                              bool verified) {
   session->require_usable();
-  return result_of([&] { return Reading::open(session, name, version); });
+  return result_of([&] { return Reading::open(session, name, version, verified); });
+}
+
+void verify(const std::shared_ptr<Reading>& reading) {
+  if (reading->ended) throw rk::Failure(RK_ERR_INVALID_ARGUMENT, "the reader was closed: read again");
+  reading->session().require_usable();
+  without_lock([&] { reading->verify(); });
 }
 
 std::uint64_t commit(const std::shared_ptr<Writing>& writing, int level) {
@@ -144,7 +151,7 @@ void define(py::module_& module) {
   py::class_<Session, std::shared_ptr<Session>>(module, "Session")
       .def(py::init(&open), py::arg("socket_path"), py::arg("timeout_ms"), py::arg("fenced"))
       .def("begin", &begin, py::arg("name"), py::arg("sections"))
-      .def("read", &read, py::arg("name"), py::arg("version"))
+      .def("read", &read, py::arg("name"), py::arg("version"), py::arg("verified"))
       .def("delete",
            [](const std::shared_ptr<Session>& session, const std::string& name) {
              session->require_usable();
@@ -171,6 +178,7 @@ void define(py::module_& module) {
       .def("commit", &commit, py::arg("level"))
       .def("commit_async", &commit_async, py::arg("level"), py::arg("tag"));
   py::class_<Reading, Memory, std::shared_ptr<Reading>>(module, "Reading")
+      .def("verify", &verify)
       .def_property_readonly("version", &Reading::version);
   module.def("copy", &copy, py::arg("view"), py::arg("data"));
   module.def("library_version", [] { return std::string(rk_version()); });

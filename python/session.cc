@@ -92,11 +92,18 @@ Writing::~Writing() { end(session(), writer_); }
 void Writing::release() { end(session(), writer_); }
 
 std::shared_ptr<Reading> Reading::open(const std::shared_ptr<Session>& session, const std::string& name,
-                                       std::uint64_t version) {
+                                       std::uint64_t version, bool verified) {
   return session->call([&](rk::Client& client) {
-    rk::Reader reader = client.read(whole(name), version);
+    rk::Reader reader = verified ? client.read(whole(name), version) : client.map(whole(name), version);
     std::vector<Place> places = places_of(reader);
     return std::make_shared<Reading>(session, std::move(places), std::move(reader));
+  });
+}
+
+void Reading::verify() {
+  session().call([&](rk::Client&) {
+    if (!reader_) throw invalid("the reader was closed: read again");
+    reader_->verify();
   });
 }
 

@@ -97,11 +97,12 @@ class Writing : public Memory {
 class Reading : public Memory {
  public:
   static std::shared_ptr<Reading> open(const std::shared_ptr<Session>& session, const std::string& name,
-                                       std::uint64_t version);  // waits
+                                       std::uint64_t version, bool verified);  // waits
   Reading(std::shared_ptr<Session> session, std::vector<Place> places, rk::Reader reader)
       : Memory(std::move(session), std::move(places), true), version_(reader.version()), reader_(std::move(reader)) {}
   ~Reading() override;
   std::uint64_t version() const { return version_; }
+  void verify();  // waits
   void release() override;
 
  private:

@@ -164,6 +164,15 @@ typedef struct rk_reader rk_reader;
  * their checksum are told to the server, which replaces its copy by another server's, and are read again:
  * RK_ERR_CORRUPT if that did not help before the timeout, RK_ERR_LOST if no server has good bytes. */
 RK_API int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** reader);
+/* As rk_read, in a time that does not grow with the version's size: no byte is looked at, and a page is entered when it
+ * is touched first. For who needs a part of a large version, or verifies it later. */
+RK_API int rk_map(rk_client* client, const char* name, uint64_t version, rk_reader** reader);
+/* Verifies the checksums of all sections, as rk_read has done before it returned. RK_ERR_CORRUPT: bytes do not have
+ * theirs, which the server has been told; it replaces its copy by another server's, which rk_read gives. */
+RK_API int rk_reader_verify(rk_reader* reader);
+/* Copies a section into the caller's memory of the section's size, and verifies it on the way: with rk_map, the fastest
+ * way to have a large version back. RK_ERR_CORRUPT: as rk_reader_verify, and `data` has anything. */
+RK_API int rk_reader_copy(rk_reader* reader, const char* section, void* data, size_t size);
 RK_API uint64_t rk_reader_version(const rk_reader* reader);
 RK_API int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size);
 RK_API void rk_reader_close(rk_reader* reader);

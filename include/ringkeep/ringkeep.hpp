@@ -112,7 +112,7 @@ class Writer {
   rk_writer* handle_;
 };
 
-// A committed version, mapped read-only and verified.
+// A committed version, mapped read-only, and verified where map() did not put that off.
 class Reader {
  public:
   explicit Reader(rk_reader* handle) noexcept : handle_(handle) {}
@@ -133,6 +133,12 @@ class Reader {
     require(rk_reader_section(handle_, name.c_str(), &data, &size));
     return {static_cast<const std::byte*>(data), size};
   }
+  // Copies the section, which has the size of `out`, and verifies it on the way.
+  void copy(const std::string& name, std::span<std::byte> out) {
+    require(rk_reader_copy(handle_, name.c_str(), out.data(), out.size()));
+  }
+  // Throws Failure of RK_ERR_CORRUPT where bytes do not have their checksums; read() gives another server's copy then.
+  void verify() { require(rk_reader_verify(handle_)); }
   // In the order in which they were begun.
   std::vector<Section> sections() const {
     std::size_t count = 0;
@@ -216,6 +222,12 @@ class Client {
   Reader read(const std::string& name, std::uint64_t version = 0) {
     rk_reader* reader = nullptr;
     require(rk_read(handle_, name.c_str(), version, &reader));
+    return Reader(reader);
+  }
+  // As read(), in a time that does not grow with the size: Reader::verify() is the caller's.
+  Reader map(const std::string& name, std::uint64_t version = 0) {
+    rk_reader* reader = nullptr;
+    require(rk_map(handle_, name.c_str(), version, &reader));
     return Reader(reader);
   }
   // As read(), but nothing where there is no such checkpoint: the first start of a service.

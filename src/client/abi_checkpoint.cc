@@ -138,6 +138,30 @@ int rk_read(rk_client* client, const char* name, uint64_t version, rk_reader** r
   });
 }
 
+int rk_map(rk_client* client, const char* name, uint64_t version, rk_reader** reader) {
+  if (client == nullptr || name == nullptr || reader == nullptr)
+    return at_edge([] { return invalid("client, name and the place for the reader must not be NULL"); });
+  *reader = nullptr;
+  return at_edge(client->poisoned, [&]() -> Status {
+    RK_TRY(auto mapped, rk::client::Reader::map(*client->connection, name, rk::Version(version)));
+    *reader = new rk_reader{client, std::move(mapped)};
+    return {};
+  });
+}
+
+int rk_reader_verify(rk_reader* reader) {
+  if (reader == nullptr) return at_edge([] { return invalid("the reader must not be NULL"); });
+  return at_edge(reader->client->poisoned, [&] { return reader->reader.verify_mapped(); });
+}
+
+int rk_reader_copy(rk_reader* reader, const char* section, void* data, size_t size) {
+  if (reader == nullptr || section == nullptr || (data == nullptr && size > 0))
+    return at_edge([] { return invalid("reader, section and the place for the bytes must not be NULL"); });
+  return at_edge(reader->client->poisoned, [&] {
+    return reader->reader.copy(section, {static_cast<std::byte*>(data), size});
+  });
+}
+
 uint64_t rk_reader_version(const rk_reader* reader) { return reader == nullptr ? 0 : reader->reader.version().value; }
 
 int rk_reader_section(const rk_reader* reader, const char* section, const void** data, size_t* size) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/checkpoint.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -261,7 +264,7 @@ Result<Reader> Reader::open(Connection& connection, const std::string& name, Ver
   for (;;) {
     Version damaged;
     {
-      RK_TRY(Reader reader, open_once(connection, name, version));
+      RK_TRY(Reader reader, open_once(connection, name, version, Pages::kEntered));
       const Status verified = reader.verify();
       RK_MARK(version_verified);
       if (verified) return reader;
@@ -272,16 +275,25 @@ Result<Reader> Reader::open(Connection& connection, const std::string& name, Ver
   }
 }
 
-Result<Reader> Reader::open_once(Connection& connection, const std::string& name, Version version) {
+Result<Reader> Reader::map(Connection& connection, const std::string& name, Version version) {
+  return open_once(connection, name, version, Pages::kWhenTouched);
+}
+
+Result<Reader> Reader::open_once(Connection& connection, const std::string& name, Version version, Pages pages) {
   std::vector<shm::Descriptor> descriptors;
-  Reader reader(connection);
+  Reader reader(connection, name);
   auto content = open_version(connection, name, version, descriptors);
   if (!content) return tl::unexpected(content.error());
   reader.content_ = *std::move(content);
   RK_MARK(version_received);
   RK_TRY_VOID(check_places(reader.content_.sections, reader.content_.total));
-  RK_TRY(const shm::MemoryFile file, adopt_received(descriptors, reader.content_.total));
-  RK_TRY(reader.mapping_, map_file(file, shm::Access::kReadOnly));
+  RK_TRY(shm::MemoryFile file, adopt_received(descriptors, reader.content_.total));
+  if (pages == Pages::kEntered) {
+    RK_TRY(reader.mapping_, map_file(file, shm::Access::kReadOnly));
+  } else if (file) {
+    RK_TRY(reader.mapping_, shm::Mapping::map(file, shm::Access::kReadOnly));
+    reader.file_ = std::move(file);
+  }
   RK_TRY_VOID(reader.check_table());
   return reader;
 }
@@ -304,9 +316,58 @@ Status Reader::verify() const {
   return {};
 }
 
+Status Reader::verify_mapped() const {
+  const Status verified = verify();
+  return verified || verified.error().code != ErrorCode::kCorrupt ? verified : tell_damaged();
+}
+
+Status Reader::tell_damaged() const {
+  RK_TRY([[maybe_unused]] const auto done,
+         connection_->call<wire::Done>(wire::CheckpointDamaged{name_, content_.version}));
+  return fail(ErrorCode::kCorrupt, "bytes of version " + std::to_string(content_.version.value) + " of \"" + name_ +
+                                       "\" do not have their checksum: close it and read it anew, with another copy");
+}
+
+Status Reader::copy(std::string_view section, std::span<std::byte> out) const {
+  constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+  const wire::SectionPlace* place = find_section(content_.sections, section);
+  if (place == nullptr) return no_section(section);
+  if (place->size != out.size())
+    return fail(ErrorCode::kInvalidArgument, "section \"" + place->name + "\" has " + std::to_string(place->size) +
+                                                 " bytes, and there is room for " + std::to_string(out.size()) +
+                                                 ": give as much as it has");
+  StreamingChecksum sum;
+  for (std::size_t done = 0; done < out.size();) {
+    const std::span<std::byte> piece = out.subspan(done, std::min(kPieceBytes, out.size() - done));
+    RK_TRY_VOID(copy_bytes(place->offset + done, piece));
+    sum.update(piece);
+    done += piece.size();
+  }
+  return sum.digest() == place->sum ? Status() : tell_damaged();
+}
+
+// Pages that are not entered yet cost more than their bytes.
+Status Reader::copy_bytes(std::uint64_t offset, std::span<std::byte> out) const {
+  if (!file_) {
+    std::memcpy(out.data(), mapping_.bytes().data() + offset, out.size());
+    return {};
+  }
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_.descriptor(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno("read shared memory", errno);
+    if (got == 0) return fail(ErrorCode::kCorrupt, "shared memory ends before its version: install matching releases");
+    offset += static_cast<std::uint64_t>(got);
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
 Reader::Reader(Reader&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
+      name_(std::move(other.name_)),
       content_(std::move(other.content_)),
+      file_(std::move(other.file_)),
       mapping_(std::move(other.mapping_)) {}
 
 Reader::~Reader() {

@@ -84,6 +84,8 @@ class Reader {
   // answer was taken; likewise if bytes do not have their checksum, which the server is told, so that it looks at its
   // copy and replaces it. kCorrupt if that did not help in time.
   static Result<Reader> open(Connection& connection, const std::string& name, Version version);
+  // In a time that does not grow with the size: no byte is looked at, and no page is entered.
+  static Result<Reader> map(Connection& connection, const std::string& name, Version version);
   Reader(Reader&& other) noexcept;
   Reader& operator=(Reader&&) = delete;
   ~Reader();
@@ -92,14 +94,24 @@ class Reader {
   std::uint64_t sum() const { return content_.sum; }
   const std::vector<wire::SectionPlace>& sections() const { return content_.sections; }
   Result<ByteView> section(std::string_view name) const;
+  // All checksums. What is damaged the server is told of; what is mapped here stays as it is.
+  Status verify_mapped() const;
+  // Copies a section, which has the size of `out`, and verifies it on the way: what was copied is in the processor's
+  // cache still. kCorrupt as above; `out` has anything then.
+  Status copy(std::string_view section, std::span<std::byte> out) const;
 
  private:
-  explicit Reader(Connection& connection) : connection_(&connection) {}
-  static Result<Reader> open_once(Connection& connection, const std::string& name, Version version);
+  enum class Pages { kEntered, kWhenTouched };
+  Reader(Connection& connection, std::string name) : connection_(&connection), name_(std::move(name)) {}
+  static Result<Reader> open_once(Connection& connection, const std::string& name, Version version, Pages pages);
   Status check_table() const;
   Status verify() const;
+  Status copy_bytes(std::uint64_t offset, std::span<std::byte> out) const;
+  Status tell_damaged() const;
   Connection* connection_;
+  std::string name_;
   wire::CheckpointContent content_;
+  shm::MemoryFile file_;  // where pages are entered when they are touched: to be copied without that
   shm::Mapping mapping_;
 };
 

@@ -95,6 +95,36 @@ TEST(Integrity, AWriterThatScribblesHarmsNoReaderAtTheSecondCopy) {
   EXPECT_EQ(read_all(client.handle, "state"), std::string(100, 'r'));
 }
 
+std::string copied(rk_reader* reader, std::size_t size) {
+  std::string out(size, '\0');
+  return rk_reader_copy(reader, "data", out.data(), size) == RK_OK ? out : rk_last_error();
+}
+
+TEST(Integrity, WhatIsOnlyMappedIsVerifiedLater) {
+  RingFixture ring(without_scrub());
+  constexpr std::size_t kSize = 300'000;  // several pieces
+  Scribbler scribbler(ring, 1, "state", kSize);
+  std::memset(scribbler.data(), 'r', kSize);
+  ASSERT_EQ(scribbler.commit()->result, wire::CommitResult::kOk);
+  const Client client(ring.socket(1));
+  rk_reader* reader = nullptr;
+  ASSERT_EQ(rk_map(client.handle, "state", 0, &reader), RK_OK) << rk_last_error();
+  EXPECT_EQ(rk_reader_verify(reader), RK_OK) << rk_last_error();
+  EXPECT_EQ(copied(reader, kSize), std::string(kSize, 'r'));
+  EXPECT_THAT(copied(reader, kSize - 1), HasSubstr("300000 bytes"));
+  scribbler.data()[kSize - 1] = 'X';
+  EXPECT_THAT(copied(reader, kSize), HasSubstr("do not have their checksum"));
+  EXPECT_EQ(rk_reader_verify(reader), RK_ERR_CORRUPT);
+  EXPECT_TRUE(await_repaired(ring, 1, 1)) << "the server was told";
+  EXPECT_EQ(rk_reader_verify(reader), RK_ERR_CORRUPT) << "what is mapped stays as it is";
+  rk_reader_close(reader);
+  ASSERT_EQ(rk_map(client.handle, "state", 0, &reader), RK_OK) << rk_last_error();
+  EXPECT_EQ(copied(reader, kSize), std::string(kSize, 'r'));
+  rk_reader_close(reader);
+  EXPECT_EQ(rk_map(client.handle, "nothing", 0, &reader), RK_ERR_NOT_FOUND);
+  EXPECT_EQ(reader, nullptr);
+}
+
 // While it writes, every version is either refused or read as it was committed.
 TEST(Integrity, AWriterThatNeverStopsSpoilsItsOwnCommitsOnly) {
   RingFixture ring(without_scrub());

@@ -73,6 +73,16 @@ class Values(OnARing):
         self.assertIsNone(self.client.find("short-lived"))
         self.assertIsNone(self.client.find("short-lived", 1))
 
+    def test_a_mapped_version_is_verified_later(self):
+        self.client.put("mapped", b"m" * 100_000)
+        with self.client.map("mapped") as reader:
+            reader.verify()
+            self.assertEqual(bytes(reader["data"]), b"m" * 100_000)
+        with self.assertRaises(ringkeep.InvalidArgument):
+            reader.verify()
+        with self.assertRaises(ringkeep.NotFound):
+            self.client.map("no such")
+
     def test_a_reader_keeps_what_it_read(self):
         self.client.put("kept", b"old")
         with self.client.find("kept") as reader:
