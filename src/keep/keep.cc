@@ -6,6 +6,11 @@
 #include "base/check.h"
 
 namespace rk::keep {
+namespace {
+
+constexpr std::uint64_t kSummedFaster = 20;  // than the slowest copy that is not taken for lost
+
+}  // namespace
 
 Keep::Keep(Config config, std::optional<Memory> memory) : config_(config) {
   RK_CHECK(config_.self.node);
@@ -251,10 +256,10 @@ void Keep::on(const CopyArrived& event) {
 void Keep::on(const CopySent& event) {
   const auto at = outgoing_.find(event.copy);
   if (at == outgoing_.end() || at->second.to.node != event.to) return;
-  // All of it is summed there, however little has travelled.
+  // All of it is summed there, however little has travelled; much faster than a link is.
   const auto& [key, version] = at->second.version;
   const std::uint64_t total = std::as_const(catalogue_).find(key)->versions.at(version).content.total;
-  at->second.retry_at_ms = now_ms_ + config_.retry_ms + total / config_.copy_bytes_per_ms;
+  at->second.retry_at_ms = now_ms_ + config_.retry_ms + total / (kSummedFaster * config_.copy_bytes_per_ms);
 }
 
 void Keep::on(const PrefixRemoved& event) {
