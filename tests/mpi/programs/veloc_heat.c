@@ -23,9 +23,11 @@ static double rod[kCells + 2];
 static void give_up(const char* what) {
   printf("%d: %s failed: %s\n", rank, what, rk_veloc_last_error());
   fflush(stdout);
-  /* Every rank has failed, and has told why before any of them ends the job. */
+  /* Every rank has failed, and has told why before any of them ends. MPI_Abort would lose what is still on its way from
+   * them to who started the job. */
   MPI_Barrier(MPI_COMM_WORLD);
-  MPI_Abort(MPI_COMM_WORLD, 3);
+  MPI_Finalize();
+  exit(3);
 }
 
 static int save_file(void) {
