@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 constexpr std::size_t kSealBytes = std::size_t{64} << 10U;     // at a time: what is not needed stays unsealed
 constexpr int kReadsPerTurn = 8;                               // then others have their turn
+constexpr int kFramesPerTurn = 64;                             // likewise
 constexpr std::size_t kGatherBytes = std::size_t{256} << 10U;  // what waits for the end of a turn at most
 constexpr std::size_t kMergedBytes = std::size_t{64} << 10U;   // small frames become one write
 constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
@@ -157,7 +158,7 @@ void Connection::shut() {
 
 void Connection::note_unfinished() {
   if (limits_.unfinished == nullptr) return;
-  const std::size_t bytes = closed_ ? 0 : cutter_.buffered();
+  const std::size_t bytes = closed_ || yielding_ ? 0 : cutter_.buffered();
   if (bytes == 0 && !unfinished_) return;
   unfinished_ = bytes > 0;
   limits_.unfinished->note(*this, bytes, loop_.now_ms());
@@ -173,16 +174,31 @@ void Connection::resume() {
   paused_ = false;
   if (closed_) return;
   // What is buffered is delivered from the loop, as everything else.
+  loop_.post([self = shared_from_this()] { self->go_on(); });
+}
+
+// Whoever sends much in small frames keeps nobody from his turn.
+void Connection::yield() {
+  yielding_ = true;
+  watch_->want_read(false);
   loop_.post([self = shared_from_this()] {
-    if (self->closed_ || self->paused_) return;
-    if (auto status = self->deliver(); !status) return self->refuse(std::move(status).error());
-    if (!self->closed_ && !self->paused_) self->watch_->want_read(true);
+    self->yielding_ = false;
+    self->go_on();
   });
+}
+
+void Connection::go_on() {
+  if (closed_ || paused_ || yielding_) return;
+  frames_left_ = kFramesPerTurn;
+  if (auto status = deliver(); !status) return refuse(std::move(status).error());
+  note_unfinished();
+  if (!closed_ && !paused_ && !yielding_) watch_->want_read(true);
 }
 
 void Connection::on_readable() {
   const auto self = shared_from_this();
-  for (int turn = 0; turn < kReadsPerTurn && !closed_ && !paused_; ++turn) {
+  frames_left_ = kFramesPerTurn;
+  for (int turn = 0; turn < kReadsPerTurn && !closed_ && !paused_ && !yielding_; ++turn) {
     const auto got = receive();
     if (!got) return refuse(got.error());
     if (*got == 0) return;
@@ -246,7 +262,11 @@ Status Connection::deliver() {
     bool& flag;
     ~Reset() { flag = false; }
   } const reset{delivering_};
-  while (!closed_ && !paused_) {
+  while (!closed_ && !paused_ && !yielding_) {
+    if (frames_left_ == 0) {
+      yield();
+      return {};
+    }
     RK_TRY(auto frame, cutter_.next());
     if (!frame) {
       if (cutter_.buffered() > limits_.max_frame_bytes)
@@ -258,6 +278,7 @@ Status Connection::deliver() {
     }
     std::vector<shm::Descriptor> descriptors;
     RK_TRY_VOID(take_descriptors(*frame, descriptors));
+    --frames_left_;
     const auto callbacks = callbacks_;
     request_ = frame->request;
     RK_TRY_VOID(callbacks->on_frame(std::move(*frame), std::move(descriptors)));

@@ -90,7 +90,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // One recvmsg. kPeerGone at the end of the stream; false when there is nothing to read now.
   Result<std::size_t> receive();
   Status take_bytes(ByteView bytes);
+  // At most kFramesPerTurn frames of this turn of the loop; yields with what is left.
   Status deliver();
+  void yield();
+  void go_on();
   void note_unfinished();
   Status take_descriptors(const wire::Frame& frame, std::vector<shm::Descriptor>& out);
   void enqueue(Bytes bytes, std::vector<shm::Descriptor> descriptors);
@@ -121,6 +124,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool heard_ = false;
   bool paused_ = false;
   bool delivering_ = false;
+  bool yielding_ = false;  // frames are buffered, and wait for the next turn
+  int frames_left_ = 0;    // of this turn
   bool flush_posted_ = false;
   bool unfinished_ = false;  // Limits::unfinished counts something of this connection
   bool more_ = false;        // the last read took all that it asked for

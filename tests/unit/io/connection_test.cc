@@ -97,6 +97,23 @@ TEST_P(EitherPair, FramesArriveWholeAndInOrderWhateverTheirSize) {
   EXPECT_EQ(left_.connection->queued_bytes(), 0U);
 }
 
+TEST_P(EitherPair, ManySmallFramesLeaveOthersTheirTurn) {
+  open();
+  constexpr std::size_t kFrames = 1000;
+  for (std::uint64_t i = 0; i < kFrames; ++i) left_.connection->send(numbered(i));
+  std::size_t before_the_turn = 0;
+  on_frame_ = [&](End& end) -> Status {
+    if (end.frames.size() == 1) loop_.post([&] { before_the_turn = end.frames.size(); });
+    if (end.frames.size() == kFrames) loop_.stop();
+    return {};
+  };
+  loop_.run();
+  ASSERT_EQ(right_.frames.size(), kFrames);
+  for (std::uint64_t i = 0; i < kFrames; ++i) EXPECT_EQ(right_.frames[i].request, i);
+  EXPECT_GT(before_the_turn, 0U);
+  EXPECT_LE(before_the_turn, 100U);
+}
+
 TEST_F(ConnectionPair, WhatIsSaidBeforeTheEndArrives) {
   open();
   loop_.post([&] {
