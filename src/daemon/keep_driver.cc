@@ -15,8 +15,8 @@ namespace {
 constexpr std::size_t kStreamWindowBytes = std::size_t{1} << 20U;
 // Of puts that wait for a claim, a lease or memory, of all clients.
 constexpr std::size_t kMaxWaitingPutBytes = std::size_t{64} << 20U;
-// Summed in one go: some 2 ms, in which nothing else happens.
-constexpr std::uint64_t kSumPieceBytes = std::uint64_t{16} << 20U;
+// Summed in one go: less than 1 ms, in which nothing else happens.
+constexpr std::uint64_t kSumPieceBytes = std::uint64_t{4} << 20U;
 
 // Decodes a frame into the variant if its type is T's; no frame is a keep::Put (KeepDriver::put).
 template <class T, class Variant>

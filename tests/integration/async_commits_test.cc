@@ -174,32 +174,47 @@ TEST(AsyncCommits, ThePredecessorKilledMeanwhileLosesNothing) {
   }
 }
 
+// The versions of the four commits by their tags; 0: its outcome is unknown, because this machine stopped for longer
+// than the ring's lease.
+std::map<std::uint64_t, std::uint64_t> large_and_small(rk::Client& client, const std::string& name) {
+  const std::vector<std::byte> large(8'000'000, std::byte{7});
+  const std::vector<std::byte> small(10, std::byte{8});
+  rk::Writer writer = client.begin(name, {{"data", large.size()}});
+  std::memcpy(writer.section("data").data(), large.data(), large.size());
+  writer.commit_async(1);
+  client.put_async(name, small, 2, {.level = RK_LEVEL_LOCAL});
+  client.put_async(name, large, 3);
+  client.put_async(name, small, 4, {.more = true});
+  EXPECT_EQ(client.put("other/" + name, small), 1U);
+  EXPECT_EQ(client.read("other/" + name).section("data").size(), small.size());
+  std::map<std::uint64_t, std::uint64_t> versions;
+  while (versions.size() < 4) {
+    const std::vector<rk::Outcome> outcomes = client.outcomes(kPatienceMs);
+    if (outcomes.empty()) return versions;
+    for (const rk::Outcome& outcome : outcomes) {
+      EXPECT_TRUE(outcome.ok() || outcome.code == RK_ERR_TIMEOUT) << outcome.words;
+      versions[outcome.tag] = outcome.version;
+    }
+  }
+  return versions;
+}
+
 // What is written in place and what is put keep the order of the calls, also where the first takes longer; calls that
 // wait work between them.
 TEST(AsyncCommits, LargeAndSmallOfOneNameKeepTheirOrderBesideCallsThatWait) {
   RingFixture ring(2);
   rk::Client client(ring.socket(1));
-  const std::vector<std::byte> large(8'000'000, std::byte{7});
-  const std::vector<std::byte> small(10, std::byte{8});
-  rk::Writer writer = client.begin("state", {{"data", large.size()}});
-  std::memcpy(writer.section("data").data(), large.data(), large.size());
-  writer.commit_async(1);
-  client.put_async("state", small, 2, {.level = RK_LEVEL_LOCAL});
-  client.put_async("state", large, 3);
-  client.put_async("state", small, 4, {.more = true});
-  EXPECT_EQ(client.put("other", small), 1U);
-  EXPECT_EQ(client.read("other").section("data").size(), small.size());
+  const std::map<std::uint64_t, std::uint64_t> in_order = {{1, 1}, {2, 2}, {3, 3}, {4, 4}};
   std::map<std::uint64_t, std::uint64_t> versions;
-  while (versions.size() < 4) {
-    const std::vector<rk::Outcome> outcomes = client.outcomes(kPatienceMs);
-    ASSERT_FALSE(outcomes.empty());
-    for (const rk::Outcome& outcome : outcomes) {
-      EXPECT_TRUE(outcome.ok()) << outcome.words;
-      versions[outcome.tag] = outcome.version;
-    }
+  std::string name;
+  for (int round = 0; round < 10 && versions != in_order; ++round) {
+    name = "state" + std::to_string(round);
+    versions = large_and_small(client, name);
+    ASSERT_EQ(versions.size(), 4U) << "one has no outcome";
+    for (const auto& [tag, version] : versions) EXPECT_TRUE(version == tag || version == 0) << tag << " " << version;
   }
-  EXPECT_EQ(versions, (std::map<std::uint64_t, std::uint64_t>{{1, 1}, {2, 2}, {3, 3}, {4, 4}}));
-  EXPECT_EQ(client.read("state", 3).section("data").size(), large.size());
+  EXPECT_EQ(versions, in_order);
+  EXPECT_EQ(client.read(name, 3).section("data").size(), 8'000'000U);
 }
 
 TEST(AsyncCommits, AnEventLoopNeedsNothingButTheDescriptor) {
