@@ -2,6 +2,7 @@
 // The TOML form of the configuration. Every key that is not known is an error: a mistyped limit must not silently be no
 // limit. The only user of toml++.
 #include <algorithm>
+#include <cctype>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -181,46 +182,47 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
   return nested;
 }
 
-// Line of the first byte that is not ASCII and in neither a comment nor a text of one line; 0 if there is none.
-// toml++ 3.3 runs into undefined behaviour where such a character stands between two words. A quote begins a text after
-// a blank, a comma or the line's first equals sign: toml++ reads on over any other quote.
+bool ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// Whether what is not ASCII in this line stands where toml++ takes any character: in a comment, or in a text of one
+// line without escapes, alone after a bare key. toml++ 3.3 runs into undefined behaviour where such a character stands
+// between two words, and it reads on over some mistakes before; so nothing is guessed about any other line.
+bool well_placed(std::string_view line) {
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  if (ascii(line)) return true;
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\t'; };
+  if (std::any_of(line.begin(), line.end(), control)) return false;
+  const std::size_t mark = line.find_first_of("\"'#");
+  if (mark == std::string_view::npos || !ascii(line.substr(0, mark))) return false;
+  if (line[mark] == '#') return true;
+  std::string_view key = line.substr(0, mark);
+  const auto drop = [&key](auto from_end) {
+    while (!key.empty() && from_end(key.back())) key.remove_suffix(1);
+  };
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  drop(blank);
+  if (key.empty() || key.back() != '=') return false;
+  key.remove_suffix(1);
+  drop(blank);
+  drop([](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; });
+  drop(blank);
+  if (!key.empty()) return false;
+  const std::size_t end = line.find(line[mark], mark + 1);
+  if (end == std::string_view::npos ||
+      (line[mark] == '"' && line.substr(mark, end - mark).find('\\') != std::string_view::npos))
+    return false;
+  const std::size_t after = line.find_first_not_of(" \t", end + 1);
+  return after == std::string_view::npos || line[after] == '#';
+}
+
+// Number of the first line with a character that is not ASCII in another place; 0 if there is none.
 std::size_t line_of_stray_character(std::string_view text) {
-  std::size_t line = 1;
-  char quote = 0;          // of the text that we are in; '#' in a comment
-  bool long_text = false;  // in three quotes
-  bool begins = true;      // whether a quote here begins a text
-  bool equals = false;     // the line had an equals sign
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const bool ascii = static_cast<unsigned char>(c) < 0x80;
-    if (!ascii && (quote == 0 || long_text)) return line;
-    if (c == '\n') {
-      ++line;
-      equals = false;
-    }
-    if (quote == 0) {
-      const bool may_begin = begins;
-      begins = c == ' ' || c == '\t' || c == '\n' || c == ',' || (c == '=' && !equals);
-      equals = equals || c == '=';
-      if (c != '#' && ((c != '"' && c != '\'') || !may_begin)) continue;
-      quote = c;
-      long_text = c != '#' && text.substr(i, 3) == std::string(3, c);
-      if (long_text) i += 2;
-    } else if (quote == '"' && c == '\\') {
-      // What is escaped ends nothing. Only ASCII can be escaped.
-      ++i;
-      if (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) return line;
-      if (i < text.size() && text[i] == '\n') ++line;
-    } else if (long_text) {
-      if (text.substr(i, 3) != std::string(3, quote)) continue;
-      i += 2;
-      for (int more = 0; more < 2 && i + 1 < text.size() && text[i + 1] == quote; ++more) ++i;
-      quote = 0;
-      begins = long_text = false;
-    } else if (c == quote || c == '\n') {
-      quote = 0;
-      begins = c == '\n';
-    }
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (!well_placed(text.substr(0, end))) return number;
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
   return 0;
 }
@@ -230,9 +232,11 @@ std::size_t line_of_stray_character(std::string_view text) {
 Result<Config> parse_config(std::string_view text, const std::string& file, Config defaults) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
   if (const std::size_t line = line_of_stray_character(text); line != 0)
-    return fail(ErrorCode::kInvalidArgument,
-                file + ":" + std::to_string(line) +
-                    ": a character that is not ASCII stands outside quotes and comments; correct this line");
+    return fail(
+        ErrorCode::kInvalidArgument,
+        file + ":" + std::to_string(line) +
+            ": a character that is not ASCII may only stand in a comment, or in quotes alone after a key and '='; "
+            "correct this line");
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();

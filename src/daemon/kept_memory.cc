@@ -142,6 +142,7 @@ void KeptMemory::take_back(std::vector<DescriptorHolder::Held> held, Returned& r
   std::size_t missing = 0;
   shm::RecordMemory::Records records;
   std::vector<std::uint64_t> numbers;
+  numbers.reserve(files.size());
   for (const auto& [number, file] : files) numbers.push_back(number);
   if (memory) {
     for (const auto& [key, value] : told.core) {

@@ -158,17 +158,18 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
 
 // toml++ runs into undefined behaviour at other characters between two words.
 TEST(ConfigFile, OtherThanAsciiStandsInQuotesAndCommentsOnly) {
-  for (const std::string text :
-       {"\xEF\xBB\xBFnode = 2", "# \u00e9", "key_file = \"/\u00e9\"", "key_file = '/\u00e9'",
-        "key_file = \"\\\"\u00e9\"", "key_file=\"/\u00e9\" # \u00e9", "key_file = \"\"\"/k\"\"\" # \u00e9",
-        "key_file = '\\' # \u00e9", "node = 2\nkey_file=\"/\u00e9\""}) {
+  for (const std::string text : {"\xEF\xBB\xBFnode = 2", "# \u00e9", "key_file = \"/\u00e9\"", "key_file = '/\u00e9'",
+                                 "key_file=\"/\u00e9\" # \u00e9", "key_file = '\\' # \u00e9", "node = 2 # \u00e9\r\n",
+                                 "node = 2\nkey_file=\"/\u00e9\""}) {
     const auto parsed = parse_config(text, "x.toml", {});
     EXPECT_TRUE(parsed) << text << ": " << parsed.error().message;
   }
   for (const std::string text :
        {"\u0376", "\nkey_file = \u0376", "\nkey_file = \"\"\u0376", "\nnode\u0376 = 2", "# '\n\u0376",
         "\nkey_file =0\"\u0460", "\nnode =0=\"\u0460", "\nkey_file = '\\'\u0376", "\nkey_file = \"\\\u0376\"",
-        "\nkey_file = \"\"\"\u0376\"\"\"", "key_file = \"\n\u0376\"", "\nkey_file = \"\"\"\"\"\"\u0376"}) {
+        "\nkey_file = \"\"\"\u0376\"\"\"", "key_file = \"\n\u0376\"", "\n'1'.''.'*-,'.\ufefb'", "\n# \v\u0376",
+        "\nkey_file = \"\\\"\u0376\"", "\nkey_file = \"\"\"/k\"\"\" # \u0376", "\nkey file = '\u0376'",
+        "\nkey_file = \"\"\"\"\"\"\u0376"}) {
     const auto parsed = parse_config(text, "x.toml", {});
     ASSERT_FALSE(parsed) << text;
     const std::string line = text.find('\n') == std::string::npos ? "x.toml:1: " : "x.toml:2: ";
