@@ -46,6 +46,7 @@ struct Config {
   std::uint64_t scrub_bytes_per_s = std::uint64_t{64} << 20U;  // of copies at rest, summed in the background; 0: none
   std::uint64_t scrub_every_s = 60;                            // from one pass over all of them to the next, at least
   std::uint64_t suspicion_ms = 500;     // silence that makes the ring suspect a server; the same on every server
+  std::uint64_t awake_us = 200;         // after a small commit it looks for more for so long before it sleeps; 0: never
   std::vector<io::RosterEntry> roster;  // sorted by node; contains `node` once complete() has passed
   std::map<NodeId, std::string> racks;  // of servers of the roster that have a label
   NodeId witness;                       // server of the roster that votes and holds no data; 0: none

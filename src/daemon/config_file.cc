@@ -171,6 +171,7 @@ Status read_top(const toml::table& top, const std::string& file, Config& config)
     return {};
   });
   reader.number("hold_s", 0, 3600, [&](std::uint64_t v) { config.hold_s = v; });
+  reader.number("awake_us", 0, 10'000, [&](std::uint64_t v) { config.awake_us = v; });
   reader.number("suspicion_ms", 250, 600'000, [&](std::uint64_t v) { config.suspicion_ms = v; });
   reader.key("limits", [&](const toml::node& node) -> Status {
     const toml::table* limits = node.as_table();

@@ -35,7 +35,7 @@ ExitCode live(const StartOptions& options, const Rebirth& rebirth, std::uint64_t
     if (!started) return complain(started.error(), ExitCode::kCannotStart);
     guard.emplace(*std::move(started));
   }
-  io::EventLoop loop;
+  io::EventLoop loop(options.config.awake_us);
   const std::uint64_t began_ms = loop.now_ms();
   const std::string why =
       rebirth.evictions() > 0 ? "the ring went on without its life before; it holds nothing of that" : "";

@@ -55,6 +55,7 @@ Status Server::on_peer_frame(const io::ProvenPeer& from, const wire::Frame& fram
   }
   if (keep_ && frame.type >= wire::MessageType::kKeepFirst && frame.type < wire::MessageType::kLogFirst) {
     keep_->on_tick(loop_.now_ms());
+    if (frame.payload.size() <= kSmallBytes) loop_.expect_more();
     return keep_->on_peer_frame(from.node, from.incarnation, frame);
   }
   if (frame.type == wire::MessageType::kPeerLeaving) {

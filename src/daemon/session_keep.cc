@@ -21,6 +21,7 @@ Status Server::handle_keep(Session& session, const wire::Frame& frame) {
     return {};
   }
   keep_->on_tick(loop_.now_ms());
+  if (frame.type == wire::CheckpointPut::kType && frame.payload.size() <= kSmallBytes) loop_.expect_more();
   return keep_->on_request(session.client, frame);
 }
 

@@ -13,10 +13,24 @@
 #include <ctime>
 #include <utility>
 
+#include "io/wakefulness.h"
+
 namespace rk::io {
+namespace {
+
+std::uint64_t now_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+}  // namespace
 
 struct EventLoop::State {
+  explicit State(std::uint64_t awake_us) : wakefulness(awake_us) {}
+
   asio::io_context context{1};
+  Wakefulness wakefulness;
   asio::signal_set signals{context};
   std::function<void(int)> on_signal;
   bool in_turn = false;
@@ -44,10 +58,22 @@ struct EventLoop::State {
   }
 };
 
-EventLoop::EventLoop() : state_(std::make_unique<State>()) {}
+EventLoop::EventLoop(std::uint64_t awake_us) : state_(std::make_unique<State>(awake_us)) {}
 EventLoop::~EventLoop() = default;
 
-void EventLoop::run() { state_->context.run(); }
+void EventLoop::run() {
+  asio::io_context& context = state_->context;
+  Wakefulness& wakefulness = state_->wakefulness;
+  while (!context.stopped()) {
+    if (!wakefulness.awake())
+      context.run_one();
+    else if (context.poll() > 0)
+      wakefulness.worked();
+    else
+      wakefulness.looked(now_us());
+  }
+}
+void EventLoop::expect_more() { state_->wakefulness.expect(now_us()); }
 void EventLoop::stop() { state_->context.stop(); }
 void EventLoop::post(std::function<void()> work) {
   asio::post(state_->context, [state = state_.get(), work = std::move(work)] { state->turn(work); });

@@ -13,7 +13,8 @@ namespace rk::io {
 
 class EventLoop {
  public:
-  EventLoop();
+  // `awake_us`: what expect_more() stands for; 0: nothing.
+  explicit EventLoop(std::uint64_t awake_us = 0);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -21,6 +22,9 @@ class EventLoop {
   // Returns after stop(), or when nothing is left to wait for.
   void run();
   void stop();
+  // What comes next comes soon: the loop looks for it for `awake_us` from now before it sleeps, unless others need the
+  // processor (wakefulness.h).
+  void expect_more();
   // Calls `work` from run(), after the callback that posts it.
   void post(std::function<void()> work);
   // Calls `work` when the callback that runs now has returned, before the loop looks for readiness again: what a turn

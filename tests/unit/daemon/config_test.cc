@@ -19,6 +19,7 @@ reserve = "128M"
 log_level = "debug"
 scrub = "8M"
 scrub_every_s = 3600
+awake_us = 50
 
 [[server]]
 node = 3
@@ -57,6 +58,7 @@ TEST(ConfigFile, EveryKeyIsRead) {
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->scrub_bytes_per_s, std::uint64_t{8} << 20U);
   EXPECT_EQ(config->scrub_every_s, 3600U);
+  EXPECT_EQ(config->awake_us, 50U);
   ASSERT_EQ(config->roster.size(), 3U);
   EXPECT_EQ(config->roster[0].node, NodeId(1));
   EXPECT_EQ(io::to_string(config->roster[1].address), "[::1]:7801");
@@ -127,6 +129,7 @@ TEST(ConfigFile, EveryMistakeIsPlacedAndExplained) {
       {"memory = \"lots\"\n", "x.toml:1: memory: ", "like 512M"},
       {"memory = \"99999999T\"\n", "x.toml:1: memory: ", "like 512M"},
       {"scrub = \"fast\"\n", "x.toml:1: scrub: ", "like 512M"},
+      {"awake_us = 10001\n", "x.toml:1: awake_us: ", "from 0"},
       {"scrub_every_s = 0\n", "x.toml:1: scrub_every_s: ", "from 1"},
       {"log_level = \"loud\"\n", "x.toml:1: log_level: ", "debug, info"},
       {"socket = \"\"\n", "x.toml:1: socket: ", "1 to 4096"},

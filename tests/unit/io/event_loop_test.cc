@@ -52,6 +52,33 @@ TEST(EventLoop, WorkAtTheEndOfATurnComesBeforeTheNextCallback) {
   EXPECT_EQ(order, "0abcd");
 }
 
+// Awake or not, a loop has its callbacks, its timers and its end.
+TEST(EventLoop, AwakeItServesDescriptorsAndTimersAndStops) {
+  EventLoop loop(1'000'000);
+  Pipe pipe;
+  std::string order;
+  Timer timer(loop);
+  Timer end(loop);
+  Watch watch(
+      loop, pipe.read.get(),
+      [&] {
+        char byte = 0;
+        EXPECT_EQ(::read(pipe.read.get(), &byte, 1), 1);
+        order += byte;
+        loop.expect_more();
+        if (byte == 'b') end.start(1, [&] { loop.stop(); });
+      },
+      [] {});
+  watch.want_read(true);
+  timer.start(1, [&] {
+    loop.expect_more();
+    EXPECT_EQ(::write(pipe.write.get(), "b", 1), 1);
+  });
+  EXPECT_EQ(::write(pipe.write.get(), "a", 1), 1);
+  loop.run();
+  EXPECT_EQ(order, "ab");
+}
+
 TEST(Timer, RestartReplacesAndCancelSilences) {
   EventLoop loop;
   int fired = 0;
