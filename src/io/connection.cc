@@ -16,12 +16,13 @@
 namespace rk::io {
 namespace {
 
-constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
+constexpr std::size_t kReadBytes = std::size_t{128} << 10U;    // the largest frame of a small commit, and more
 constexpr std::size_t kSealBytes = std::size_t{64} << 10U;     // at a time: what is not needed stays unsealed
 constexpr int kReadsPerTurn = 8;                               // then others have their turn
 constexpr int kFramesPerTurn = 64;                             // likewise
 constexpr std::size_t kGatherBytes = std::size_t{256} << 10U;  // what waits for the end of a turn at most
 constexpr std::size_t kMergedBytes = std::size_t{64} << 10U;   // small frames become one write
+constexpr std::size_t kPiecesAtOnce = 8;                       // of the queue, in one write
 constexpr std::size_t kControlBytes = CMSG_SPACE(wire::kMaxDescriptors * sizeof(int));
 
 // Owns every descriptor that came, whatever is wrong with the message.
@@ -325,14 +326,25 @@ Status Connection::flush() { return channel_ ? flush_sealed() : flush_plain(); }
 
 Status Connection::flush_plain() {
   while (!queue_.empty()) {
-    Outgoing& item = queue_.front();
-    RK_TRY(const std::size_t sent, send_some(ByteView(item.bytes).subspan(item.sent), item.descriptors));
+    // What is first with its descriptors, and what follows until the next that has some.
+    std::array<iovec, kPiecesAtOnce> pieces{};
+    std::size_t count = 0;
+    for (Outgoing& item : queue_) {
+      if (count == pieces.size() || (count > 0 && !item.descriptors.empty())) break;
+      pieces.at(count++) = {item.bytes.data() + item.sent, item.bytes.size() - item.sent};
+    }
+    RK_TRY(std::size_t sent, send_some(std::span(pieces).first(count), queue_.front().descriptors));
     if (sent == 0) break;
-    item.sent += sent;
     queued_bytes_ -= sent;
-    queued_descriptors_ -= item.descriptors.size();
-    item.descriptors.clear();  // they travel with the first byte
-    if (item.sent == item.bytes.size()) queue_.pop_front();
+    queued_descriptors_ -= queue_.front().descriptors.size();
+    queue_.front().descriptors.clear();  // they travel with the first byte
+    while (sent > 0) {
+      Outgoing& item = queue_.front();
+      const std::size_t taken = std::min(sent, item.bytes.size() - item.sent);
+      item.sent += taken;
+      sent -= taken;
+      if (item.sent == item.bytes.size()) queue_.pop_front();
+    }
   }
   watch_->want_write(!queue_.empty());
   return {};
@@ -342,7 +354,9 @@ Status Connection::flush_sealed() {
   for (;;) {
     if (channel_->outgoing().empty()) RK_TRY_VOID(seal_some());
     if (channel_->outgoing().empty()) break;
-    RK_TRY(const std::size_t sent, send_some(channel_->outgoing(), {}));
+    const ByteView bytes = channel_->outgoing();
+    std::array<iovec, 1> piece{iovec{const_cast<std::byte*>(bytes.data()), bytes.size()}};
+    RK_TRY(const std::size_t sent, send_some(piece, {}));
     if (sent == 0) break;
     channel_->drop_outgoing(sent);
   }
@@ -364,12 +378,11 @@ Status Connection::seal_some() {
   return {};
 }
 
-Result<std::size_t> Connection::send_some(ByteView bytes, std::span<const shm::Descriptor> descriptors) {
+Result<std::size_t> Connection::send_some(std::span<iovec> pieces, std::span<const shm::Descriptor> descriptors) {
   alignas(cmsghdr) std::array<std::byte, kControlBytes> control{};
-  iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
   msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
   if (!descriptors.empty()) {
     const std::size_t size = descriptors.size() * sizeof(int);
     message.msg_control = control.data();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <cstddef>
 #include <deque>
@@ -106,7 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Status flush_sealed();
   // Moves some of the queue through the channel.
   Status seal_some();
-  Result<std::size_t> send_some(ByteView bytes, std::span<const shm::Descriptor> descriptors);
+  Result<std::size_t> send_some(std::span<iovec> pieces, std::span<const shm::Descriptor> descriptors);
   void shut();
 
   EventLoop& loop_;

@@ -22,8 +22,8 @@ class EventLoop {
   // Returns after stop(), or when nothing is left to wait for.
   void run();
   void stop();
-  // What comes next comes soon: the loop looks for it for `awake_us` from now before it sleeps, unless others need the
-  // processor (wakefulness.h).
+  // What comes next comes soon: the loop looks for it for `awake_us` before it sleeps, unless others need the processor
+  // (wakefulness.h).
   void expect_more();
   // Calls `work` from run(), after the callback that posts it.
   void post(std::function<void()> work);

@@ -16,25 +16,29 @@ namespace rk::io {
 
 class Wakefulness {
  public:
-  // `limit_us`: how long it stays awake after expect(); 0: not at all.
+  // `limit_us`: how long it stays awake with nothing to do after expect(); 0: not at all.
   explicit Wakefulness(std::uint64_t limit_us) : limit_us_(limit_us) {}
 
   // Something may come soon.
   void expect(std::uint64_t now_us) {
-    if (limit_us_ > 0 && now_us >= asleep_until_us_) until_us_ = now_us + limit_us_;
+    if (limit_us_ == 0 || now_us < asleep_until_us_) return;
+    awake_ = true;
+    until_us_ = 0;
   }
 
   // Whether to look rather than to sleep.
-  bool awake() const { return until_us_ != 0; }
+  bool awake() const { return awake_; }
   // There was something to do.
   void worked() { looked_us_ = 0; }
   // There was nothing.
   void looked(std::uint64_t now_us) {
+    if (until_us_ == 0) until_us_ = now_us + limit_us_;
     const bool lost = looked_us_ != 0 && now_us - looked_us_ > kLostUs;
     if (!lost && now_us < until_us_) {
       looked_us_ = now_us;
       return;
     }
+    awake_ = false;
     until_us_ = looked_us_ = 0;
     if (!lost) return;
     const bool again = now_us - asleep_until_us_ < kAgain * pause_us_;
@@ -50,7 +54,8 @@ class Wakefulness {
   static constexpr std::uint64_t kAgain = 10;  // pauses: who is found so soon after the last one is not gone
 
   std::uint64_t limit_us_;
-  std::uint64_t until_us_ = 0;   // it is awake; 0: it is not
+  bool awake_ = false;
+  std::uint64_t until_us_ = 0;   // 0: nothing was looked for since it was expected
   std::uint64_t looked_us_ = 0;  // and found nothing; 0: it worked since
   std::uint64_t asleep_until_us_ = 0;
   std::uint64_t pause_us_ = 0;  // the last one

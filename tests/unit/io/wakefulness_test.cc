@@ -13,16 +13,20 @@ std::uint64_t looks_until(Wakefulness& loop, std::uint64_t from_us) {
   return now_us;
 }
 
-TEST(Wakefulness, LastsForItsTimeAfterTheLastExpectation) {
+TEST(Wakefulness, LastsForItsTimeWithNothingToDoAfterTheLastExpectation) {
   Wakefulness loop(200);
   EXPECT_FALSE(loop.awake());
   loop.expect(1000);
-  EXPECT_EQ(looks_until(loop, 1000), 1200U);
+  EXPECT_EQ(looks_until(loop, 1000), 1210U);  // from the first look on
   loop.expect(2000);
   loop.looked(2050);
   loop.worked();
   loop.expect(2100);
-  EXPECT_EQ(looks_until(loop, 2100), 2300U);
+  EXPECT_EQ(looks_until(loop, 9000), 9210U);
+  loop.expect(10'000);
+  loop.looked(10'010);
+  loop.worked();
+  EXPECT_EQ(looks_until(loop, 10'100), 10'210U);
 }
 
 TEST(Wakefulness, IsNothingWithoutATime) {
