@@ -19,6 +19,8 @@ class StreamingChecksum {
   StreamingChecksum(StreamingChecksum&&) noexcept;
   StreamingChecksum& operator=(StreamingChecksum&&) noexcept;
   void update(ByteView bytes);
+  // update() of what it copies to `to`, which has room for all of it and does not overlap it.
+  void copy(std::byte* to, ByteView from);
   std::uint64_t digest() const;
 
  private:

@@ -16,13 +16,17 @@ struct Kernel {
   std::uint64_t (*whole)(const void* bytes, std::size_t size);
   void (*update)(XXH3_state_t* state, const void* bytes, std::size_t size);
   std::uint64_t (*digest)(const XXH3_state_t* state);
+  // Copies past the processor's caches; `to` is aligned to kCacheLine, `size` a multiple of it.
+  void (*copy)(std::byte* to, const std::byte* from, std::size_t size);
 };
+
+inline constexpr std::size_t kCacheLine = 64;
 
 #define RK_CHECKSUM_KERNEL                                                                                        \
   {                                                                                                               \
     [](const void* bytes, std::size_t size) -> std::uint64_t { return XXH3_64bits(bytes, size); },                \
         [](XXH3_state_t* state, const void* bytes, std::size_t size) { XXH3_64bits_update(state, bytes, size); }, \
-        [](const XXH3_state_t* state) -> std::uint64_t { return XXH3_64bits_digest(state); }                      \
+        [](const XXH3_state_t* state) -> std::uint64_t { return XXH3_64bits_digest(state); }, RK_CHECKSUM_COPY    \
   }
 
 extern const Kernel kPortable;

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -291,8 +288,7 @@ Result<Reader> Reader::open_once(Connection& connection, const std::string& name
   if (pages == Pages::kEntered) {
     RK_TRY(reader.mapping_, map_file(file, shm::Access::kReadOnly));
   } else if (file) {
-    RK_TRY(reader.mapping_, shm::Mapping::map(file, shm::Access::kReadOnly));
-    reader.file_ = std::move(file);
+    RK_TRY_VOID(reader.map(file));
   }
   RK_TRY_VOID(reader.check_table());
   return reader;
@@ -328,8 +324,20 @@ Status Reader::tell_damaged() const {
                                        "\" do not have their checksum: close it and read it anew, with another copy");
 }
 
+Status Reader::map(const shm::MemoryFile& file) {
+  reusable_ = IdleMappings::identify(file);
+  if (reusable_) mapping_ = connection_->idle_reads().take(*reusable_, file.size());
+  if (mapping_) return {};
+  auto mapping = shm::Mapping::map(file, shm::Access::kReadOnly);
+  if (!mapping && mapping.error().code == ErrorCode::kNoMemory) {
+    connection_->idle_reads().clear();
+    mapping = shm::Mapping::map(file, shm::Access::kReadOnly);
+  }
+  RK_TRY(mapping_, std::move(mapping));
+  return {};
+}
+
 Status Reader::copy(std::string_view section, std::span<std::byte> out) const {
-  constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
   const wire::SectionPlace* place = find_section(content_.sections, section);
   if (place == nullptr) return no_section(section);
   if (place->size != out.size())
@@ -337,42 +345,26 @@ Status Reader::copy(std::string_view section, std::span<std::byte> out) const {
                                                  " bytes, and there is room for " + std::to_string(out.size()) +
                                                  ": give as much as it has");
   StreamingChecksum sum;
-  for (std::size_t done = 0; done < out.size();) {
-    const std::span<std::byte> piece = out.subspan(done, std::min(kPieceBytes, out.size() - done));
-    RK_TRY_VOID(copy_bytes(place->offset + done, piece));
-    sum.update(piece);
-    done += piece.size();
+  if (!out.empty()) {
+    const std::uint64_t from = place->offset / shm::kPageBytes * shm::kPageBytes;
+    RK_TRY_VOID(mapping_.populate(from, place->offset + place->size - from));
+    sum.copy(out.data(), mapping_.bytes().subspan(place->offset, place->size));
   }
   return sum.digest() == place->sum ? Status() : tell_damaged();
-}
-
-// Pages that are not entered yet cost more than their bytes.
-Status Reader::copy_bytes(std::uint64_t offset, std::span<std::byte> out) const {
-  if (!file_) {
-    std::memcpy(out.data(), mapping_.bytes().data() + offset, out.size());
-    return {};
-  }
-  while (!out.empty()) {
-    const ssize_t got = ::pread(file_.descriptor(), out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno("read shared memory", errno);
-    if (got == 0) return fail(ErrorCode::kCorrupt, "shared memory ends before its version: install matching releases");
-    offset += static_cast<std::uint64_t>(got);
-    out = out.subspan(static_cast<std::size_t>(got));
-  }
-  return {};
 }
 
 Reader::Reader(Reader&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
       name_(std::move(other.name_)),
       content_(std::move(other.content_)),
-      file_(std::move(other.file_)),
-      mapping_(std::move(other.mapping_)) {}
+      mapping_(std::move(other.mapping_)),
+      reusable_(other.reusable_),
+      seen_(other.seen_) {}
 
 Reader::~Reader() {
   if (connection_ == nullptr || content_.slot == 0) return;
   RK_MARK(reader_dropped);
+  if (reusable_ && !seen_ && !connection_->broken()) connection_->idle_reads().keep(*reusable_, std::move(mapping_));
   mapping_.reset();
   RK_MARK(mapping_dropped);
   static_cast<void>(connection_->call<wire::Done>(wire::CheckpointRelease{content_.slot}));
@@ -382,6 +374,7 @@ Result<ByteView> Reader::section(std::string_view name) const {
   const wire::SectionPlace* place = find_section(content_.sections, name);
   if (place == nullptr) return no_section(name);
   if (place->size == 0) return ByteView();
+  seen_ = true;
   return mapping_.bytes().subspan(place->offset, place->size);
 }
 

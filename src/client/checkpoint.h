@@ -106,13 +106,14 @@ class Reader {
   static Result<Reader> open_once(Connection& connection, const std::string& name, Version version, Pages pages);
   Status check_table() const;
   Status verify() const;
-  Status copy_bytes(std::uint64_t offset, std::span<std::byte> out) const;
+  Status map(const shm::MemoryFile& file);
   Status tell_damaged() const;
   Connection* connection_;
   std::string name_;
   wire::CheckpointContent content_;
-  shm::MemoryFile file_;  // where pages are entered when they are touched: to be copied without that
-  shm::Mapping mapping_;
+  mutable shm::Mapping mapping_;  // its pages are entered when they are needed
+  std::optional<IdleMappings::Identity> reusable_;
+  mutable bool seen_ = false;  // addresses in it, by the caller
 };
 
 Status remove_checkpoint(Connection& connection, const std::string& name);

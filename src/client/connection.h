@@ -148,6 +148,7 @@ class Connection {
   bool handed_over() const { return handed_over_; }
   // Of memory that the server lends for writing.
   IdleMappings& idle_mappings() { return idle_mappings_; }
+  IdleMappings& idle_reads() { return idle_reads_; }
   // To watch for the end of the server; never read from it.
   int descriptor() const { return socket_.get(); }
 
@@ -186,7 +187,8 @@ class Connection {
   std::vector<wire::ServerNotice> notices_;
   std::deque<shm::Descriptor> received_;  // descriptors that came before their frame was whole
   wire::ServerHello server_;
-  IdleMappings idle_mappings_;
+  IdleMappings idle_mappings_;  // for writing
+  IdleMappings idle_reads_;
   Error broken_{ErrorCode::kOk, {}};
 };
 

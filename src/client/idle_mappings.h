@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mappings of memory that the server lends for writing again and again. To enter the pages of a mapping into the page
-// table takes almost as long as to copy the data, so a mapping that nobody writes through is kept, and used when the
-// same memory comes again. Only for mappings whose addresses no caller has seen: a stale one would write into a
-// committed version.
+// Mappings of memory that the server lends again and again. To enter the pages of a mapping into the page table takes
+// almost as long as to copy the data, so a mapping that nobody writes or reads through is kept, and used when the same
+// memory comes again. Only for mappings whose addresses no caller has seen: a stale one would write into a committed
+// version, or show what is none.
 //
 // The server gives memory that it drops back to the system whoever has it mapped, so these mappings hold none.
 #pragma once

@@ -108,8 +108,8 @@ class KeepHandler {
 };
 
 inline constexpr std::uint64_t kTickMs = ring::Timings{}.tick_ms;
-// A message of the keep up to this size is part of a small commit, or small beside it: the next one is worth waiting for
-// awake.
+// A message of the keep up to this size is part of a small commit, or small beside it: the next one is worth waiting
+// for awake.
 inline constexpr std::size_t kSmallBytes = std::size_t{128} << 10U;
 inline constexpr std::size_t kMaxPeerSendBytes = std::size_t{64} << 20U;
 

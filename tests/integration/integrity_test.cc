@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -123,6 +124,43 @@ TEST(Integrity, WhatIsOnlyMappedIsVerifiedLater) {
   rk_reader_close(reader);
   EXPECT_EQ(rk_map(client.handle, "nothing", 0, &reader), RK_ERR_NOT_FOUND);
   EXPECT_EQ(reader, nullptr);
+}
+
+// Of checkpoints, to read.
+std::size_t mappings() {
+  std::ifstream maps("/proc/self/maps");
+  std::size_t count = 0;
+  for (std::string line; std::getline(maps, line);)
+    count += line.find("r--s") != std::string::npos && line.find("ringkeep-slot") != std::string::npos ? 1U : 0U;
+  return count;
+}
+
+// A mapping costs almost as much as its bytes; one whose addresses the caller has must not show other bytes later.
+TEST(Integrity, MappingsThatNobodySawAreUsedAgain) {
+  RingFixture ring(without_scrub());
+  constexpr std::size_t kSize = 300'000;
+  const Client client(ring.socket(1));
+  const std::size_t before = mappings();
+  rk_reader* reader = nullptr;
+  for (const char value : {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}) {
+    const std::string data(kSize, value);
+    ASSERT_EQ(rk_put(client.handle, "state", data.data(), data.size(), nullptr), RK_OK) << rk_last_error();
+    for (int times = 0; times < 2; ++times) {
+      ASSERT_EQ(rk_map(client.handle, "state", 0, &reader), RK_OK) << rk_last_error();
+      EXPECT_EQ(copied(reader, kSize), data);
+      rk_reader_close(reader);
+    }
+  }
+  const std::size_t kept = mappings();
+  EXPECT_GT(kept, before);
+  EXPECT_LT(kept, before + 8) << "each version has a mapping of its own";
+  ASSERT_EQ(rk_map(client.handle, "state", 0, &reader), RK_OK) << rk_last_error();
+  const void* data = nullptr;
+  std::size_t size = 0;
+  ASSERT_EQ(rk_reader_section(reader, "data", &data, &size), RK_OK) << rk_last_error();
+  EXPECT_EQ(mappings(), kept) << "the same one again";
+  rk_reader_close(reader);
+  EXPECT_EQ(mappings(), kept - 1) << "its addresses are known";
 }
 
 // While it writes, every version is either refused or read as it was committed.

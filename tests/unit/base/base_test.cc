@@ -58,6 +58,25 @@ TEST(Checksum, StreamingEqualsWhole) {
   EXPECT_EQ(streaming.digest(), checksum(data));
 }
 
+TEST(Checksum, WhatIsCopiedIsSummed) {
+  Prng prng(7);
+  Bytes from((std::size_t{9} << 20U) + 200);
+  for (auto& b : from) b = static_cast<std::byte>(prng.below(256));
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{8192},
+                                 std::size_t{20'000}, (std::size_t{8} << 20U) - 1, std::size_t{9} << 20U}) {
+    for (const std::size_t offset : {0U, 1U, 33U, 64U, 100U}) {
+      const ByteView bytes = ByteView(from).subspan(offset, size);
+      Bytes to(size + 128, std::byte{0x77});
+      StreamingChecksum sum;
+      sum.copy(to.data() + 64 - offset % 64, bytes);
+      EXPECT_EQ(sum.digest(), checksum(bytes)) << size << " bytes from " << offset;
+      Bytes expected(size + 128, std::byte{0x77});
+      std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(64 - offset % 64));
+      EXPECT_TRUE(to == expected) << size << " bytes from " << offset;
+    }
+  }
+}
+
 // The value is that of the published XXH3-64 test vector for the empty input: the algorithm may never change silently.
 TEST(Checksum, EveryProcessorsCodeGivesTheSame) {
 #if defined(__x86_64__)
