@@ -16,8 +16,9 @@ struct Kernel {
   std::uint64_t (*whole)(const void* bytes, std::size_t size);
   void (*update)(XXH3_state_t* state, const void* bytes, std::size_t size);
   std::uint64_t (*digest)(const XXH3_state_t* state);
-  // Copies past the processor's caches; `to` is aligned to kCacheLine, `size` a multiple of it.
-  void (*copy)(std::byte* to, const std::byte* from, std::size_t size);
+  // Copies to both, and to `to` past the processor's caches; reads each byte once. `to` and `piece` are aligned to
+  // kCacheLine, `size` is a multiple of it.
+  void (*copy)(std::byte* to, std::byte* piece, const std::byte* from, std::size_t size);
 };
 
 inline constexpr std::size_t kCacheLine = 64;

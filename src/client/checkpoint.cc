@@ -327,7 +327,8 @@ Status Reader::tell_damaged() const {
 Status Reader::map(const shm::MemoryFile& file) {
   reusable_ = IdleMappings::identify(file);
   if (reusable_) mapping_ = connection_->idle_reads().take(*reusable_, file.size());
-  if (mapping_) return {};
+  entered_ = static_cast<bool>(mapping_);
+  if (entered_) return {};
   auto mapping = shm::Mapping::map(file, shm::Access::kReadOnly);
   if (!mapping && mapping.error().code == ErrorCode::kNoMemory) {
     connection_->idle_reads().clear();
@@ -347,7 +348,7 @@ Status Reader::copy(std::string_view section, std::span<std::byte> out) const {
   StreamingChecksum sum;
   if (!out.empty()) {
     const std::uint64_t from = place->offset / shm::kPageBytes * shm::kPageBytes;
-    RK_TRY_VOID(mapping_.populate(from, place->offset + place->size - from));
+    if (!entered_) RK_TRY_VOID(mapping_.populate(from, place->offset + place->size - from));
     sum.copy(out.data(), mapping_.bytes().subspan(place->offset, place->size));
   }
   return sum.digest() == place->sum ? Status() : tell_damaged();
@@ -358,6 +359,7 @@ Reader::Reader(Reader&& other) noexcept
       name_(std::move(other.name_)),
       content_(std::move(other.content_)),
       mapping_(std::move(other.mapping_)),
+      entered_(other.entered_),
       reusable_(other.reusable_),
       seen_(other.seen_) {}
 

@@ -111,7 +111,8 @@ class Reader {
   Connection* connection_;
   std::string name_;
   wire::CheckpointContent content_;
-  mutable shm::Mapping mapping_;  // its pages are entered when they are needed
+  mutable shm::Mapping mapping_;
+  bool entered_ = false;  // its pages, very likely, by who had it before
   std::optional<IdleMappings::Identity> reusable_;
   mutable bool seen_ = false;  // addresses in it, by the caller
 };
